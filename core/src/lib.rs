@@ -1,0 +1,39 @@
+//! The protocol of Gatepost as a pure function: events in, actions out.
+//!
+//! ```text
+//!                    +--------------------------------------------------------------+
+//!   Event ---------> | Session                                                      | ---> Actions
+//!   (Opened,         |   Arrive -> Greet -> Converse <-> Sasl                       |      (Open, Send,
+//!    Received,       |                        |  ^   ^                              |       Secure, Close,
+//!    Secured,        |                        v  |   '--- Penalty <---.             |       Relay, Report)
+//!    Ended,          |                     Upgrade             ^      |             |
+//!    Deadline,       |                             Authorize --'------'             |
+//!    Drain)          |                                 '-----> Login ---> (relay)   |
+//!                    +--------------------------------------------------------------+
+//! ```
+//!
+//! There is no clock, socket, die or log in here: moments, octets and a seed come in with the calls, and what
+//! operators should know goes out as a [`Report`]. Once the relay begins the session is over.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod action;
+mod event;
+pub mod limits;
+mod policy;
+pub mod report;
+mod secret;
+mod session;
+mod time;
+mod wire;
+
+pub use action::{Action, Actions, Handshake, Leftovers, Target};
+pub use event::{End, Event, SystemError, TlsFacts};
+pub use policy::{AuthServer, Backend, Mechanism, Mechanisms, Policy, Protocol, StartTls};
+pub use report::Report;
+pub use secret::{Payload, Secret};
+pub use session::{Client, Seed, Session};
+pub use time::{Deadline, Instant, WaitingFor};
+pub use wire::{Address, Peer, Wire};

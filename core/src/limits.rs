@@ -1,0 +1,37 @@
+//! Every number that bounds a session before its relay, its unit, and why it is that number.
+//! What an operator can set is in [`Policy`](crate::Policy); these cannot be set.
+
+/// The most octets a driver should hand over in one `Received`: one page, so that a session's memory before
+/// login is bounded by its buffers plus this.
+pub const READ_BYTES_MAX: usize = 4096;
+
+/// A SASL line, or a command line with an initial response, without its line end: RFC 4954 section 4 asks for 12288
+/// octets and RFC 5034 and RFC 4959 for what the mechanisms need; one number for all three protocols.
+pub const SASL_LINE_BYTES_MAX: usize = 12288;
+
+/// A literal of IMAP LOGIN (RFC 7888 section 5 draws the same line for LITERAL-).
+pub const LITERAL_BYTES_MAX: usize = 4096;
+
+/// An IMAP tag. RFC 3501 sets no bound; 128 octets is four times what nginx takes.
+pub const TAG_BYTES_MAX: usize = 128;
+
+/// A HELO or EHLO argument (RFC 5321 section 4.5.3.1.2).
+pub const HELO_BYTES_MAX: usize = 255;
+
+/// The auth server's status line and headers. nginx's 1024 fail in silence (divergences D3).
+pub const AUTH_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// A refusal text of the auth server as passed to the client; longer ones are cut.
+pub const REFUSAL_BYTES_MAX: usize = 512;
+
+/// The shortest pause before an auth server that said `WAIT` is asked again, in seconds (divergences S8).
+pub const AUTH_WAIT_SECONDS_MIN: u64 = 1;
+
+/// How many `timeout`s a client may be kept waiting by `WAIT` answers in all (divergences S8).
+pub const AUTH_WAIT_TIMEOUTS_MAX: u32 = 10;
+
+/// What of a client's or backend's text goes into one log line.
+pub const LOGGED_BYTES_MAX: usize = 1024;
+
+/// Command lines a backend's multi-line SMTP reply may have (RFC 5321 sets no bound).
+pub const REPLY_LINES_MAX: usize = 64;

@@ -1,0 +1,197 @@
+//! What a `server {}` block asks of a session, typed. Texts are already checked by whoever made the policy:
+//! nothing in here holds CR, LF or NUL.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::action::Target;
+
+/// The mail protocol of a listener (`protocol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// IMAP4rev1, RFC 3501.
+    Imap,
+    /// POP3, RFC 1939.
+    Pop3,
+    /// SMTP and message submission, RFC 5321 and RFC 6409.
+    Smtp,
+}
+
+impl Protocol {
+    /// The word of `protocol`, of `Auth-Protocol`, and of ALPN: `imap`, `pop3`, `smtp`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Smtp => "smtp",
+        }
+    }
+}
+
+/// `starttls`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartTls {
+    /// Not offered.
+    #[default]
+    Off,
+    /// Offered.
+    On,
+    /// Offered, and nothing secret is taken without TLS.
+    Only,
+}
+
+/// How a client may prove who it is: the words of `imap_auth`, `pop3_auth` and `smtp_auth`. The order here is the
+/// order in which capability lists name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// SASL PLAIN, RFC 4616.
+    Plain,
+    /// SASL LOGIN, draft-murchison-sasl-login-00.
+    Login,
+    /// SASL CRAM-MD5, RFC 2195.
+    CramMd5,
+    /// POP3's own APOP, RFC 1939 section 7: a command rather than a SASL mechanism, chosen in the same list.
+    Apop,
+}
+
+/// A set of mechanisms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mechanisms(u8);
+
+impl Mechanisms {
+    /// None at all.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(0)
+    }
+
+    /// This set and `mechanism`.
+    #[must_use]
+    pub const fn with(self, mechanism: Mechanism) -> Self {
+        Self(self.0 | 1 << mechanism as u8)
+    }
+
+    /// Whether `mechanism` is in the set.
+    #[must_use]
+    pub const fn has(self, mechanism: Mechanism) -> bool {
+        self.0 & 1 << mechanism as u8 != 0
+    }
+}
+
+/// What one `server {}` asks for. Shared by its sessions and never changed; a reload makes a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `server_name`.
+    pub server_name: Box<str>,
+    /// `starttls`.
+    pub starttls: StartTls,
+    /// `timeout`: from the greeting to the command that authenticates, and again for the backend's login.
+    pub timeout: Duration,
+    /// `smtp_greeting_delay`.
+    pub greeting_delay: Duration,
+    /// `max_errors`: the malformed command at which a session ends, at least 1.
+    pub errors_max: u32,
+    /// `max_commands`: how many well-formed commands may precede a login.
+    pub commands_max: u32,
+    /// `imap_client_buffer`, `pop3_client_buffer` or `smtp_client_buffer`: the longest command, in octets with its
+    /// line end. SASL lines have a limit of their own.
+    pub client_buffer_bytes: usize,
+    /// `imap_capabilities`, `pop3_capabilities` or `smtp_capabilities`.
+    pub capabilities: Vec<Box<str>>,
+    /// `imap_auth`, `pop3_auth` or `smtp_auth`.
+    pub mechanisms: Mechanisms,
+    /// Whether `smtp_auth` has the word `none`: mail is taken without a login.
+    pub unauthenticated: bool,
+    /// `auth_http` and what belongs to it.
+    pub auth: AuthServer,
+    /// What to do with the backend.
+    pub backend: Backend,
+}
+
+/// The HTTP server that decides about logins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthServer {
+    /// Where it is.
+    pub target: Target,
+    /// What the `Host` header says: the host of `auth_http` as written, without a port.
+    pub host: Box<str>,
+    /// The request target, as written.
+    pub uri: Box<str>,
+    /// `auth_http_timeout`: from connecting to the end of the answer's headers.
+    pub timeout: Duration,
+    /// `auth_http_header`: names and values, in this order.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+}
+
+/// How to log in at the backend and what of it to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// `proxy_buffer`: the longest reply during the login, in octets.
+    pub buffer_bytes: usize,
+    /// `proxy_timeout`: how long a relay may be silent. The driver's business.
+    pub idle_timeout: Duration,
+    /// `proxy_pass_error_message`: whether a client sees the backend's own refusal.
+    pub pass_error_message: bool,
+    /// `xclient`: whether an SMTP backend is told who the client is.
+    pub xclient: bool,
+    /// `proxy_smtp_auth`: whether to log in at an SMTP backend.
+    pub smtp_auth: bool,
+}
+
+impl Policy {
+    /// nginx's defaults for `protocol`.
+    #[must_use]
+    pub fn new(protocol: Protocol, server_name: &str, auth: AuthServer) -> Self {
+        let plain = Mechanisms::none().with(Mechanism::Plain);
+        let (capabilities, mechanisms): (&[&str], _) = match protocol {
+            Protocol::Imap => (&["IMAP4", "IMAP4rev1", "UIDPLUS"], plain),
+            Protocol::Pop3 => (&["TOP", "USER", "UIDL"], plain),
+            Protocol::Smtp => (&[], plain.with(Mechanism::Login)),
+        };
+        Self {
+            protocol,
+            server_name: server_name.into(),
+            starttls: StartTls::Off,
+            timeout: Duration::from_secs(60),
+            greeting_delay: Duration::ZERO,
+            errors_max: 5,
+            commands_max: 1000,
+            client_buffer_bytes: 4096,
+            capabilities: capabilities.iter().map(|&word| word.into()).collect(),
+            mechanisms,
+            unauthenticated: false,
+            auth,
+            backend: Backend::default(),
+        }
+    }
+}
+
+impl AuthServer {
+    /// The server at `target`, with nginx's defaults: request target `/`, 60 seconds, no headers.
+    #[must_use]
+    pub fn new(target: Target, host: &str) -> Self {
+        Self {
+            target,
+            host: host.into(),
+            uri: "/".into(),
+            timeout: Duration::from_secs(60),
+            headers: Vec::new(),
+        }
+    }
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self {
+            buffer_bytes: 4096,
+            idle_timeout: Duration::from_secs(24 * 60 * 60),
+            pass_error_message: false,
+            xclient: true,
+            smtp_auth: false,
+        }
+    }
+}

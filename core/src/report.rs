@@ -1,0 +1,488 @@
+//! What operators hear: nginx's log lines, word for word, as data (logging.md, decision 28).
+//!
+//! A [`Report`] prints as everything of a line from the message on. Time, level, process and connection number
+//! belong to whoever writes the log. Text that came from a peer is escaped (divergences S4) and no report holds octets
+//! of a command that can carry a password (S5).
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::event::SystemError;
+use crate::limits::LOGGED_BYTES_MAX;
+use crate::policy::Mechanism;
+use crate::wire::Address;
+
+/// One line of the log: what happened, and in which circumstances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What happened.
+    pub notice: Notice,
+    /// In which circumstances.
+    pub context: Context,
+}
+
+impl Report {
+    /// How much it matters; `error_log` filters by this.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.notice.level()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { notice, context } = self;
+        if let Notice::Connected { remote } = notice {
+            return write!(f, "client {remote} connected to {}", context.listener);
+        }
+        notice.fmt(f)?;
+        match (notice, context.activity) {
+            (Notice::LoggedIn | Notice::RelayDone, _) | (_, None) => {}
+            (_, Some(activity)) => write!(f, " while {activity}")?,
+        }
+        context.fmt(f)
+    }
+}
+
+/// The severities of `error_log`, least severe first, as nginx spells them in brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Only of use to whoever reads the code beside it.
+    Debug,
+    /// Something a client did, or that went as it should.
+    Info,
+    /// The life of the process.
+    Notice,
+    /// Worth a look.
+    Warn,
+    /// A login that could not be served, though the client did nothing wrong.
+    Error,
+    /// Something the operator has to mend.
+    Crit,
+    /// We are broken.
+    Alert,
+    /// We cannot go on.
+    Emerg,
+}
+
+impl Level {
+    /// `debug`, `info`, …
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Crit => "crit",
+            Self::Alert => "alert",
+            Self::Emerg => "emerg",
+        }
+    }
+}
+
+/// What stands behind every message of a session: who, where, on whose behalf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// What the session was doing (` while …`).
+    pub activity: Option<Activity>,
+    /// The client.
+    pub client: Address,
+    /// Whether STARTTLS was accepted (` using starttls`); not said of a listener with `ssl`.
+    pub starttls: bool,
+    /// The listener's address in canonical form: `0.0.0.0:143`, `[::]:993`, `unix:/path`.
+    pub listener: Arc<str>,
+    /// Whose mailbox, once a name was heard.
+    pub login: Option<Arc<[u8]>>,
+    /// The backend, once one was chosen.
+    pub upstream: Option<Address>,
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ", client: {}", self.client.host())?;
+        if self.starttls {
+            f.write_str(" using starttls")?;
+        }
+        write!(f, ", server: {}", self.listener)?;
+        if let Some(login) = &self.login {
+            write!(f, ", login: {}", Quoted(login))?;
+        }
+        match &self.upstream {
+            None => Ok(()),
+            // nginx writes address and port as the auth server gave them, hence no brackets.
+            Some(Address::Inet(at)) => write!(f, ", upstream: {}:{}", at.ip(), at.port()),
+            Some(unix) => write!(f, ", upstream: {unix}"),
+        }
+    }
+}
+
+/// What a session was doing; the last one that was begun (logging.md section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the text below says what each is")]
+pub enum Activity {
+    SslHandshaking,
+    SendingGreeting,
+    GreetingDelay,
+    StartTls,
+    Auth,
+    HttpAuth,
+    ConnectingToUpstream,
+    ReadingUpstream,
+    SendingLogin,
+    SendingUser,
+    SendingPassword,
+    SendingHelo,
+    SendingXclient,
+    SendingClientHelo,
+    SendingAuth,
+    SendingMail,
+    SendingRcpt,
+    ProxyingReadingClient,
+    ProxyingSendingUpstream,
+    ProxyingReadingUpstream,
+    ProxyingSendingClient,
+    Proxying,
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SslHandshaking => "SSL handshaking",
+            Self::SendingGreeting => "sending client greeting line",
+            Self::GreetingDelay => "in delay pipelining state",
+            Self::StartTls => "in starttls state",
+            Self::Auth => "in auth state",
+            Self::HttpAuth => "in http auth state",
+            Self::ConnectingToUpstream => "connecting to upstream",
+            Self::ReadingUpstream => "reading response from upstream",
+            Self::SendingLogin => "sending LOGIN command to upstream",
+            Self::SendingUser => "sending user name to upstream",
+            Self::SendingPassword => "sending password to upstream",
+            Self::SendingHelo => "sending HELO/EHLO to upstream",
+            Self::SendingXclient => "sending XCLIENT to upstream",
+            Self::SendingClientHelo => "sending client HELO/EHLO to upstream",
+            Self::SendingAuth => "sending AUTH to upstream",
+            Self::SendingMail => "sending MAIL FROM to upstream",
+            Self::SendingRcpt => "sending RCPT TO to upstream",
+            Self::ProxyingReadingClient => "proxying and reading from client",
+            Self::ProxyingSendingUpstream => "proxying and sending to upstream",
+            Self::ProxyingReadingUpstream => "proxying and reading from upstream",
+            Self::ProxyingSendingClient => "proxying and sending to client",
+            Self::Proxying => "proxying",
+        })
+    }
+}
+
+/// What happened (logging.md section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A client came. The only line without a context behind it.
+    Connected {
+        /// The TCP peer, with its port.
+        remote: Address,
+    },
+    /// The relay begins.
+    LoggedIn,
+    /// The relay ended because both sides were done.
+    RelayDone,
+    /// The client ran out of time.
+    ClientTimedOut,
+    /// The client hung up while something was under way for it.
+    ClientClosed,
+    /// The client's connection failed.
+    ClientFailed(SystemError),
+    /// The process is ending and took this session with it.
+    ShutDown,
+    /// A command longer than its buffer. Never its arguments (S5).
+    CommandTooLong {
+        /// Its first word, as far as that is one.
+        word: Vec<u8>,
+        /// How many octets had come when it was refused.
+        octets: usize,
+    },
+    /// `max_errors`.
+    TooManyInvalidCommands,
+    /// `max_commands`.
+    TooManyCommands,
+    /// Another protocol's first words.
+    ForeignProtocol(ForeignProtocol),
+    /// Octets came behind STARTTLS before the handshake (decision 8).
+    DataBehindStartTls,
+    /// A SASL line that is not base64.
+    InvalidBase64(Mechanism),
+    /// A SASL response without, or with an impossible, user name.
+    InvalidLogin(Mechanism),
+    /// A SASL response without, or with an impossible, password.
+    InvalidPassword(Mechanism),
+    /// A CRAM-MD5 response whose digest is not 32 hexadecimal digits.
+    InvalidDigest,
+    /// SMTP MAIL without a login. The line, CR and LF as `_`.
+    MailRejected(Vec<u8>),
+    /// A client that spoke before `smtp_greeting_delay` was over.
+    RejectedBeforeGreeting {
+        /// Its first word, as far as that is one.
+        word: Vec<u8>,
+    },
+    /// The auth server said no. The line for fail2ban.
+    LoginFailed {
+        /// `Auth-Status` as the auth server sent it.
+        text: Vec<u8>,
+    },
+    /// `Auth-Error-Code` does not fit the protocol's grammar and was left out (decision 2).
+    InvalidErrorCode {
+        /// The auth server's address.
+        server: Address,
+        /// The code as sent.
+        code: Vec<u8>,
+    },
+    /// The auth server could not be reached, or its connection failed.
+    AuthFailed(SystemError),
+    /// `auth_http_timeout`.
+    AuthTimedOut {
+        /// The auth server's address.
+        server: Address,
+    },
+    /// The auth server's answer made no sense.
+    AuthAnswer {
+        /// The auth server's address.
+        server: Address,
+        /// What was wrong with it.
+        fault: AuthFault,
+    },
+    /// `timeout` passed before the backend had logged the user in.
+    UpstreamTimedOut,
+    /// The backend could not be reached, or its connection failed.
+    UpstreamFailed(SystemError),
+    /// The backend hung up during the login.
+    UpstreamClosed,
+    /// The backend answered something that does not go on from here.
+    UpstreamRefused {
+        /// Its reply.
+        reply: Vec<u8>,
+        /// Whether the client was shown it, which makes it the client's affair.
+        passed_on: bool,
+    },
+    /// The backend's reply is longer than `proxy_buffer`.
+    UpstreamTooLong {
+        /// As much of it as came.
+        reply: Vec<u8>,
+    },
+    /// `proxy_smtp_auth` without a password to give.
+    NoPassword,
+    /// The TLS handshake did not succeed.
+    HandshakeFailed {
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
+    /// The client went away during the TLS handshake.
+    HandshakeClosed,
+    /// TLS broke after the handshake.
+    TlsFailed {
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
+}
+
+impl Notice {
+    /// nginx's level for it.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::DataBehindStartTls | Self::InvalidErrorCode { .. } => Level::Warn,
+            Self::AuthAnswer { fault, .. } => fault.level(),
+            Self::UpstreamRefused { passed_on, .. } => match passed_on {
+                true => Level::Info,
+                false => Level::Error,
+            },
+            Self::AuthFailed(_)
+            | Self::AuthTimedOut { .. }
+            | Self::UpstreamFailed(_)
+            | Self::UpstreamClosed
+            | Self::UpstreamTooLong { .. }
+            | Self::NoPassword => Level::Error,
+            _ => Level::Info,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected { remote } => write!(f, "client {remote} connected"),
+            Self::LoggedIn => f.write_str("client logged in"),
+            Self::RelayDone => f.write_str("proxied session done"),
+            Self::ClientTimedOut => f.write_str("client timed out (110: Connection timed out)"),
+            Self::ClientClosed => f.write_str("client closed connection"),
+            Self::ClientFailed(error) | Self::AuthFailed(error) | Self::UpstreamFailed(error) => error.fmt(f),
+            Self::ShutDown => f.write_str("shutdown timeout"),
+            Self::CommandTooLong { word, octets } => {
+                write!(f, "client sent too long command \"{} ...\" ({octets} octets)", Escaped(word))
+            }
+            Self::TooManyInvalidCommands => f.write_str("client sent too many invalid commands"),
+            Self::TooManyCommands => f.write_str("client sent too many commands"),
+            Self::ForeignProtocol(which) => write!(f, "client sent {which}"),
+            Self::DataBehindStartTls => f.write_str("client sent data behind STARTTLS"),
+            Self::InvalidBase64(mechanism) => {
+                write!(f, "client sent invalid base64 encoding in AUTH {} command", sasl_name(*mechanism))
+            }
+            Self::InvalidLogin(mechanism) => {
+                write!(f, "client sent invalid login in AUTH {} command", sasl_name(*mechanism))
+            }
+            Self::InvalidPassword(mechanism) => {
+                write!(f, "client sent invalid password in AUTH {} command", sasl_name(*mechanism))
+            }
+            Self::InvalidDigest => f.write_str("client sent invalid CRAM-MD5 hash in AUTH CRAM-MD5 command"),
+            Self::MailRejected(line) => write!(f, "client was rejected: {}", Quoted(line)),
+            Self::RejectedBeforeGreeting { word } => {
+                write!(f, "client was rejected before greeting: \"{} ...\"", Escaped(word))
+            }
+            Self::LoginFailed { text } => write!(f, "client login failed: {}", Quoted(text)),
+            Self::InvalidErrorCode { server, code } => {
+                write!(f, "auth http server {server} sent invalid error code:{}", Quoted(code))
+            }
+            Self::AuthTimedOut { server } => {
+                write!(f, "auth http server {server} timed out (110: Connection timed out)")
+            }
+            Self::AuthAnswer { server, fault } => write!(f, "auth http server {server} {fault}"),
+            Self::UpstreamTimedOut => f.write_str("upstream timed out (110: Connection timed out)"),
+            Self::UpstreamClosed => f.write_str("upstream prematurely closed connection"),
+            Self::UpstreamRefused { reply, .. } => {
+                write!(f, "upstream sent invalid response: {}", Quoted(reply))
+            }
+            Self::UpstreamTooLong { reply } => {
+                write!(f, "upstream sent too long response line: {}", Quoted(reply))
+            }
+            Self::NoPassword => f.write_str("no password available"),
+            Self::HandshakeFailed { reason } => {
+                write!(f, "SSL_do_handshake() failed (SSL: {})", Escaped(reason.as_bytes()))
+            }
+            Self::HandshakeClosed => f.write_str("peer closed connection in SSL handshake"),
+            Self::TlsFailed { reason } => {
+                write!(f, "SSL_read() failed (SSL: {})", Escaped(reason.as_bytes()))
+            }
+        }
+    }
+}
+
+const fn sasl_name(mechanism: Mechanism) -> &'static str {
+    match mechanism {
+        Mechanism::Plain => "PLAIN",
+        Mechanism::Login => "LOGIN",
+        Mechanism::CramMd5 => "CRAM-MD5",
+        Mechanism::Apop => "APOP",
+    }
+}
+
+/// A protocol that has no business on a mail port (decision 16; the ALPACA paper).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignProtocol {
+    /// An HTTP request line.
+    Http,
+    /// A TLS ClientHello on a port that begins in plaintext.
+    Tls,
+}
+
+impl fmt::Display for ForeignProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "an HTTP request",
+            Self::Tls => "a TLS handshake to a plaintext port",
+        })
+    }
+}
+
+/// What was wrong with an auth server's answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthFault {
+    /// It ended before its headers did.
+    #[error("prematurely closed connection")]
+    Closed,
+    /// The status line is broken.
+    #[error("sent invalid response")]
+    InvalidResponse,
+    /// A header line is broken.
+    #[error("sent invalid header in response")]
+    InvalidHeader,
+    /// More than [`AUTH_HEAD_BYTES_MAX`](crate::limits::AUTH_HEAD_BYTES_MAX).
+    #[error("sent too big header")]
+    TooBig,
+    /// Success without an address to go to.
+    #[error("did not send server or port")]
+    NoServer,
+    /// Success without a password for the backend.
+    #[error("did not send password")]
+    NoPassword,
+    /// `Auth-Server` is no address.
+    #[error("sent invalid server address:{}", Quoted(.0))]
+    InvalidServer(Vec<u8>),
+    /// `Auth-Port` is no port.
+    #[error("sent invalid server port:{}", Quoted(.0))]
+    InvalidPort(Vec<u8>),
+    /// `Auth-User` holds control octets.
+    #[error("sent invalid user")]
+    InvalidUser,
+    /// `Auth-Pass` holds control octets.
+    #[error("sent invalid password")]
+    InvalidPassword,
+    /// An HTTP status that is neither success nor refusal, and nothing that would say more.
+    #[error("returned status {0}")]
+    Status(u16),
+    /// A refusing HTTP status with `Auth-Status: OK`: refused (table R3).
+    #[error("sent status {0} with \"Auth-Status: OK\"")]
+    OkDespiteStatus(u16),
+    /// An odd HTTP status with `Auth-Status: OK`: accepted, as nginx does (table R3).
+    #[error("sent status {0} with \"Auth-Status: OK\", accepted")]
+    OddStatus(u16),
+    /// `WAIT` more often than anybody waits (S8).
+    #[error("said WAIT for too long")]
+    WaitedTooLong,
+}
+
+impl AuthFault {
+    const fn level(&self) -> Level {
+        match self {
+            Self::OddStatus(_) => Level::Warn,
+            _ => Level::Error,
+        }
+    }
+}
+
+/// A peer's octets made fit for one line: controls, DEL, `"` and `\` as `\xHH`, the rest as it is, and cut at
+/// [`LOGGED_BYTES_MAX`] (divergences S4).
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.get(..LOGGED_BYTES_MAX).unwrap_or(self.0);
+        for chunk in shown.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\0'..='\x1f' | '"' | '\\' | '\x7f' => write!(f, "\\x{:02X}", u32::from(c))?,
+                    other => fmt::Write::write_char(f, other)?,
+                }
+            }
+            for octet in chunk.invalid() {
+                write!(f, "\\x{octet:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Quoted<'a, T: AsRef<[u8]> + ?Sized>(&'a T);
+
+impl<T: AsRef<[u8]> + ?Sized> fmt::Display for Quoted<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", Escaped(self.0.as_ref()))
+    }
+}
+
+/// `text` as the log would quote it, for the lines the driver writes itself.
+#[must_use]
+pub fn quoted(text: &[u8]) -> String {
+    alloc::format!("{}", Quoted(text))
+}

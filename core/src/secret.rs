@@ -1,0 +1,173 @@
+//! Octets that must not outlive their use, nor be printed.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A password, a token, or anything that holds one. Wiped when dropped; `Debug` prints `[secret]` in every
+/// build. [`Secret::expose`] is the only way in, so that `grep -rn expose` is the audit.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Nothing, which is no secret.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The octets themselves.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How many octets there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An empty secret with room for `octets`, so that filling it leaves no copy behind.
+    #[must_use]
+    pub fn with_capacity(octets: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(octets)))
+    }
+
+    /// Appends. Where there is no room, moves to a larger place and wipes the old one.
+    pub fn extend(&mut self, octets: &[u8]) {
+        let len = self.0.len().saturating_add(octets.len());
+        if len > self.0.capacity() {
+            let mut larger = Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2)));
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = Zeroizing::new(larger);
+        }
+        self.0.extend_from_slice(octets);
+    }
+
+    /// Takes the first `octets` out, wiping where they were. All of them if there are fewer.
+    pub(crate) fn split_to(&mut self, octets: usize) -> Self {
+        let front = self.0.iter().take(octets).copied().collect::<Vec<u8>>();
+        self.discard(octets);
+        Self(Zeroizing::new(front))
+    }
+
+    /// Drops the first `octets` and wipes where they were. An emptied secret gives its memory back.
+    pub(crate) fn discard(&mut self, octets: usize) {
+        let len = self.0.len();
+        if octets >= len {
+            *self = Self::empty();
+            return;
+        }
+        self.0.copy_within(octets.., 0);
+        if let Some(tail) = self.0.get_mut(len - octets..) {
+            tail.zeroize();
+        }
+        self.0.truncate(len - octets);
+    }
+}
+
+impl From<Vec<u8>> for Secret {
+    fn from(octets: Vec<u8>) -> Self {
+        Self(Zeroizing::new(octets))
+    }
+}
+
+impl From<&[u8]> for Secret {
+    fn from(octets: &[u8]) -> Self {
+        octets.to_vec().into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Octets on their way out: most may be read by anyone, some carry a password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// May appear in a trace.
+    Public(Bytes),
+    /// May not; wiped once written.
+    Secret(Secret),
+}
+
+impl Payload {
+    /// The octets themselves, whichever kind.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        match self {
+            Self::Public(octets) => octets,
+            Self::Secret(octets) => octets.expose(),
+        }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(octets: Bytes) -> Self {
+        Self::Public(octets)
+    }
+}
+
+impl From<Secret> for Payload {
+    fn from(octets: Secret) -> Self {
+        Self::Secret(octets)
+    }
+}
+
+impl From<&'static str> for Payload {
+    fn from(text: &'static str) -> Self {
+        Self::Public(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public(octets) => octets.fmt(f),
+            Self::Secret(octets) => octets.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn no_debug_shows_a_secret() {
+        let secret = Secret::from(&b"hunter2"[..]);
+        assert_eq!(format!("{secret:?}"), "[secret]");
+        assert_eq!(format!("{:?}", Payload::from(secret)), "[secret]");
+    }
+
+    #[test]
+    fn discarding_keeps_the_rest_in_order() {
+        let mut secret = Secret::from(&b"USER a\r\nPASS b\r\n"[..]);
+        secret.discard(8);
+        assert_eq!(secret.expose(), b"PASS b\r\n");
+        assert_eq!(secret.split_to(5).expose(), b"PASS ");
+        secret.extend(b"QUIT\r\n");
+        assert_eq!(secret.expose(), b"b\r\nQUIT\r\n");
+        secret.discard(99);
+        assert!(secret.is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! The three connections a session knows of, and who is at their far ends.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+/// One of the three byte streams of a session. Nothing else of the world is visible to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wire {
+    /// The mail client that connected to us.
+    Client,
+    /// The HTTP server that says who the client is (`auth_http`).
+    Auth,
+    /// The mail server the session ends up on.
+    Backend,
+}
+
+/// Where one end of a stream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP over IPv4 or IPv6.
+    Inet(SocketAddr),
+    /// A UNIX socket; the path is empty for an unnamed one, as clients' are.
+    Unix(Arc<str>),
+}
+
+impl Address {
+    /// The IP address; none for a UNIX socket.
+    #[must_use]
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Inet(address) => Some(address.ip()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The address without a port, as `Client-IP` and the `client:` of a log line want it:
+    /// `192.0.2.7`, `2001:db8::7`, or `unix:` whatever the path.
+    #[must_use]
+    pub const fn host(&self) -> Host<'_> {
+        Host(self)
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Inet(address)
+    }
+}
+
+/// nginx's spelling: `192.0.2.7:143`, `[2001:db8::7]:143`, `unix:/path`.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{path}"),
+        }
+    }
+}
+
+/// Prints an [`Address`] without its port. See [`Address::host`].
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a>(&'a Address);
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Address::Inet(address) => address.ip().fmt(f),
+            Address::Unix(_) => f.write_str("unix:"),
+        }
+    }
+}
+
+/// Both ends of an open stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The other side.
+    pub remote: Address,
+    /// Our side.
+    pub local: Address,
+}
