@@ -1,1 +1,3 @@
-//! runtime
+//! The production side of Gatepost: configuration, sockets, TLS, clock, logs.
+pub mod config;
+pub mod net;

@@ -1,0 +1,23 @@
+//! The network and the clock behind one trait: the kernel's in production, a made-up one in simulation.
+
+use std::future::Future;
+use std::io;
+
+use gatepost_core::{Address, Instant, Peer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// What the driver needs of the world beneath it. Production and simulation differ by this type parameter.
+pub trait Net: Clone + 'static {
+    /// A connected byte stream.
+    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+
+    /// Connects to `address`; tells both ends' addresses.
+    ///
+    /// # Errors
+    ///
+    /// The system's own, with `raw_os_error` where there is one: it ends up in the log.
+    fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static;
+
+    /// The present moment.
+    fn now(&self) -> Instant;
+}
