@@ -18,7 +18,7 @@ use crate::limits::REFUSAL_BYTES_MAX;
 use crate::phase::Context;
 use crate::policy::Mechanism;
 use crate::report::Notice;
-use crate::sasl::{Fault, Outcome};
+use crate::sasl::{self, Fault, Outcome};
 use crate::secret::Secret;
 
 /// One protocol's front end. A value of it is what the client has said so far and still counts.
@@ -63,6 +63,9 @@ pub(crate) trait Dialect: Default + fmt::Debug {
 
     /// A login that failed for reasons of our own (decision 3): never in words that mean a wrong password.
     fn trouble(&self, cx: &Context<'_>) -> Bytes;
+
+    /// What a client hears instead of a greeting, or behind STARTTLS, whose certificate is not what it should be.
+    fn certificate_refused(refusal: CertificateRefusal) -> Bytes;
 
     /// What is said before hanging up (decision 4).
     fn farewell(farewell: Farewell, cx: &Context<'_>) -> Bytes;
@@ -173,6 +176,25 @@ pub(crate) enum Farewell {
     ForeignProtocol,
 }
 
+/// Why a client's certificate will not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateRefusal {
+    /// There is none and there must be.
+    Missing,
+    /// It does not verify.
+    Invalid,
+}
+
+impl CertificateRefusal {
+    /// nginx's words, the same in every protocol.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "No required SSL certificate",
+            Self::Invalid => "SSL certificate error",
+        }
+    }
+}
+
 /// One line, or several that already hold their line ends, made of `parts`.
 pub(crate) fn line(parts: &[&[u8]]) -> Bytes {
     let mut octets = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() + 2);
@@ -189,10 +211,9 @@ pub(crate) fn presentable(denied: &Denied) -> Vec<u8> {
     text.map(|&octet| if octet.is_ascii_control() { b' ' } else { octet }).collect()
 }
 
-/// The listed mechanisms that SASL knows, in the order in which lists name them.
+/// The mechanisms to list as things are, in the order in which lists name them.
 pub(crate) fn listed(cx: &Context<'_>) -> impl Iterator<Item = Mechanism> {
-    let mechanisms = cx.policy.mechanisms;
-    [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5]
+    sasl::MECHANISMS
         .into_iter()
-        .filter(move |&mechanism| mechanisms.has(mechanism))
+        .filter(|&mechanism| cx.policy.mechanisms.has(mechanism) && cx.is_secure_enough_for(mechanism))
 }

@@ -54,6 +54,62 @@ pub struct TlsFacts {
     pub protocol: &'static str,
     /// `TLS_AES_256_GCM_SHA384`, `ECDHE-RSA-AES128-GCM-SHA256`, …
     pub cipher: &'static str,
+    /// The name the client asked for (SNI), if it did.
+    pub server_name: Option<Arc<str>>,
+    /// The protocol agreed on (ALPN), if there was one to agree on.
+    pub alpn: Option<Arc<str>>,
+    /// Whether the session was resumed, so that what is known of the client is known from before.
+    pub resumed: bool,
+    /// The client's certificate, if it was asked for and showed one.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+impl TlsFacts {
+    /// A full handshake without SNI, ALPN or client certificate.
+    #[must_use]
+    pub const fn new(protocol: &'static str, cipher: &'static str) -> Self {
+        Self { protocol, cipher, server_name: None, alpn: None, resumed: false, certificate: None }
+    }
+}
+
+/// A client's certificate, as the auth server is told of it. None of the texts holds CR, LF or NUL but [`Certificate::pem`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whether it leads to a trusted authority.
+    pub verdict: Result<(), VerifyError>,
+    /// The subject, RFC 2253, most specific first: `CN=client one,O=Org\, Inc,C=DE`.
+    pub subject: String,
+    /// The issuer, likewise.
+    pub issuer: String,
+    /// The subject's common name, UTF-8, if it has one.
+    pub common_name: Option<String>,
+    /// The serial number in upper-case hexadecimal digits, an even number of them.
+    pub serial: String,
+    /// SHA-1 of the DER in lower-case hexadecimal digits.
+    pub fingerprint_sha1: String,
+    /// SHA-256 of the DER in lower-case hexadecimal digits.
+    pub fingerprint_sha256: String,
+    /// The certificate itself, with its BEGIN and END lines, each ended by LF.
+    pub pem: String,
+}
+
+/// Why a certificate does not verify, as OpenSSL would put it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("({code}:{text})")]
+pub struct VerifyError {
+    /// OpenSSL's number for it: 18 is `self-signed certificate`.
+    pub code: i32,
+    /// OpenSSL's text for it.
+    pub text: String,
+}
+
+impl VerifyError {
+    /// Whether only the chain is at fault: self-signed, from nobody known, or too long. `ssl_verify_client optional_no_ca` lets
+    /// that pass.
+    #[must_use]
+    pub const fn is_about_the_chain(&self) -> bool {
+        matches!(self.code, 18..=22)
+    }
 }
 
 impl fmt::Debug for Event<'_> {

@@ -39,8 +39,8 @@ mod time;
 mod wire;
 
 pub use action::{Action, Actions, Handshake, Leftovers, Target};
-pub use event::{End, Event, SystemError, TlsFacts};
-pub use policy::{AuthServer, Backend, Mechanism, Mechanisms, Policy, Protocol, StartTls};
+pub use event::{Certificate, End, Event, SystemError, TlsFacts, VerifyError};
+pub use policy::{AuthServer, Backend, Mechanism, Mechanisms, Policy, Protocol, StartTls, VerifyClient};
 pub use report::Report;
 pub use secret::{Payload, Secret};
 pub use session::{Client, Seed, Session};

@@ -16,9 +16,10 @@ mod upgrade;
 pub(crate) use context::{Connection, Context};
 
 use crate::action::Actions;
-use crate::dialect::{Dialect, Farewell};
+use crate::dialect::{CertificateRefusal, Dialect, Farewell};
 use crate::event::{End, Event};
 use crate::framing::Inbox;
+use crate::policy::VerifyClient;
 use crate::report::{Activity, Notice};
 use crate::time::Deadline;
 use crate::wire::Wire;
@@ -29,7 +30,7 @@ use converse::Converse;
 use greet::Greet;
 use login::Login;
 use penalty::Penalty;
-use sasl::Sasl;
+use sasl::{Refused, Sasl};
 use upgrade::Upgrade;
 
 #[derive(Debug, Default)]
@@ -42,6 +43,8 @@ pub(crate) enum Phase<D: Dialect> {
     Converse(Converse<D>),
     /// The client's turn, within a SASL exchange.
     Sasl(Sasl<D>),
+    /// The client's turn to take note that its SASL exchange was refused.
+    Refused(Refused<D>),
     /// STARTTLS was accepted and TLS is not up.
     Upgrade(Upgrade),
     /// The auth server's turn.
@@ -79,7 +82,7 @@ impl<D: Dialect> Phase<D> {
 
             (Self::Arrive(phase), Event::Opened(Client, _)) => phase.opened(cx, out),
             (Self::Arrive(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx, out),
-            (Self::Upgrade(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx),
+            (Self::Upgrade(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx, out),
 
             (Self::Greet(phase), Event::Received(Client, octets)) => phase.received::<D>(octets, cx, out),
             (mut phase, Event::Received(Client, octets)) => {
@@ -116,6 +119,7 @@ impl<D: Dialect> Phase<D> {
             let turn = match self {
                 Self::Converse(phase) => phase.turn(cx, out),
                 Self::Sasl(phase) => phase.turn(cx, out),
+                Self::Refused(phase) => phase.turn(cx, out),
                 other => return other,
             };
             match turn {
@@ -132,6 +136,7 @@ impl<D: Dialect> Phase<D> {
             Self::Greet(phase) => Some(phase.deadline()),
             Self::Converse(phase) => Some(phase.deadline()),
             Self::Sasl(phase) => Some(phase.deadline()),
+            Self::Refused(phase) => Some(phase.deadline()),
             Self::Upgrade(phase) => Some(phase.deadline()),
             Self::Authorize(phase) => Some(phase.deadline()),
             Self::Penalty(phase) => Some(phase.deadline()),
@@ -147,6 +152,7 @@ impl<D: Dialect> Phase<D> {
             (Wire::Client, Self::Greet(_)) => true,
             (Wire::Client, Self::Converse(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Sasl(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Refused(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),
@@ -161,6 +167,7 @@ impl<D: Dialect> Phase<D> {
         match self {
             Self::Converse(phase) => Some(&mut phase.inbox),
             Self::Sasl(phase) => Some(&mut phase.inbox),
+            Self::Refused(phase) => Some(&mut phase.inbox),
             Self::Authorize(phase) => Some(&mut phase.inbox),
             Self::Penalty(phase) => Some(&mut phase.inbox),
             Self::Login(phase) => Some(&mut phase.inbox),
@@ -179,7 +186,7 @@ impl<D: Dialect> Phase<D> {
                 cx.report(Notice::ClientTimedOut, out);
                 close(out)
             }
-            Self::Converse(_) | Self::Sasl(_) => {
+            Self::Converse(_) | Self::Sasl(_) | Self::Refused(_) => {
                 cx.report(Notice::ClientTimedOut, out);
                 part::<D>(Farewell::TimedOut, cx, out)
             }
@@ -192,7 +199,7 @@ impl<D: Dialect> Phase<D> {
         cx.report(Notice::ShutDown, out);
         match self {
             Self::Arrive(_) | Self::Upgrade(_) => return close(out),
-            Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Closed => {}
+            Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Refused(_) | Self::Closed => {}
             Self::Penalty(phase) => out.send(Wire::Client, phase.cut_short(cx)),
             Self::Authorize(phase) => {
                 out.close(Wire::Auth);
@@ -251,6 +258,21 @@ fn part<D: Dialect>(farewell: Farewell, cx: &Context<'_>, out: &mut Actions) -> 
 fn trouble<D: Dialect>(dialect: &D, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
     out.send(Wire::Client, dialect.trouble(cx));
     part::<D>(Farewell::Trouble, cx, out)
+}
+
+/// TLS is up. What is wrong with the client's certificate, if anything is, for which it will be sent away (TLS-024).
+fn certificate_refusal(cx: &Context<'_>, out: &mut Actions) -> Option<CertificateRefusal> {
+    let certificate = cx.tls().and_then(|facts| facts.certificate.as_deref());
+    let (refusal, notice) = match (cx.policy.verify_client, certificate.map(|shown| &shown.verdict)) {
+        (VerifyClient::On, None) => (CertificateRefusal::Missing, Notice::CertificateMissing),
+        (VerifyClient::OptionalNoCa, Some(Err(error))) if error.is_about_the_chain() => return None,
+        (VerifyClient::On | VerifyClient::Optional | VerifyClient::OptionalNoCa, Some(Err(error))) => {
+            (CertificateRefusal::Invalid, Notice::CertificateInvalid(error.clone()))
+        }
+        _ => return None,
+    };
+    cx.report(notice, out);
+    Some(refusal)
 }
 
 /// The greeting, and the client's turn.

@@ -42,6 +42,20 @@ pub enum StartTls {
     Only,
 }
 
+/// `ssl_verify_client`. The handshake goes on whatever the certificate; what it leads to is said in the mail protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerifyClient {
+    /// No certificate is asked for.
+    #[default]
+    Off,
+    /// One must be shown, and verify.
+    On,
+    /// One that is shown must verify.
+    Optional,
+    /// One that is shown need not lead to a known authority.
+    OptionalNoCa,
+}
+
 /// How a client may prove who it is: the words of `imap_auth`, `pop3_auth` and `smtp_auth`. The order here is the
 /// order in which capability lists name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +66,12 @@ pub enum Mechanism {
     Login,
     /// SASL CRAM-MD5, RFC 2195.
     CramMd5,
+    /// SASL EXTERNAL, RFC 4422 appendix A: the client certificate speaks.
+    External,
+    /// SASL XOAUTH2, Google's and Microsoft's forerunner of OAUTHBEARER.
+    XOauth2,
+    /// SASL OAUTHBEARER, RFC 7628.
+    OauthBearer,
     /// POP3's own APOP, RFC 1939 section 7: a command rather than a SASL mechanism, chosen in the same list.
     Apop,
 }
@@ -89,6 +109,8 @@ pub struct Policy {
     pub server_name: Box<str>,
     /// `starttls`.
     pub starttls: StartTls,
+    /// `ssl_verify_client`.
+    pub verify_client: VerifyClient,
     /// `timeout`: from the greeting to the command that authenticates, and again for the backend's login.
     pub timeout: Duration,
     /// `smtp_greeting_delay`.
@@ -123,6 +145,8 @@ pub struct AuthServer {
     pub uri: Box<str>,
     /// `auth_http_timeout`: from connecting to the end of the answer's headers.
     pub timeout: Duration,
+    /// `auth_http_pass_client_cert`.
+    pub pass_client_cert: bool,
     /// `auth_http_header`: names and values, in this order.
     pub headers: Vec<(Box<str>, Box<str>)>,
 }
@@ -156,6 +180,7 @@ impl Policy {
             protocol,
             server_name: server_name.into(),
             starttls: StartTls::Off,
+            verify_client: VerifyClient::Off,
             timeout: Duration::from_secs(60),
             greeting_delay: Duration::ZERO,
             errors_max: 5,
@@ -179,6 +204,7 @@ impl AuthServer {
             host: host.into(),
             uri: "/".into(),
             timeout: Duration::from_secs(60),
+            pass_client_cert: false,
             headers: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::event::SystemError;
+use crate::event::{SystemError, VerifyError};
 use crate::limits::LOGGED_BYTES_MAX;
 use crate::policy::Mechanism;
 use crate::sasl;
@@ -219,6 +219,8 @@ pub enum Notice {
     InvalidLogin(Mechanism),
     /// A SASL response without, or with an impossible, password.
     InvalidPassword(Mechanism),
+    /// A SASL response without, or with an impossible, token.
+    InvalidToken(Mechanism),
     /// A CRAM-MD5 response whose digest is not 32 hexadecimal digits.
     InvalidDigest,
     /// SMTP MAIL without a login. The line, CR and LF as `_`.
@@ -274,6 +276,10 @@ pub enum Notice {
     },
     /// `proxy_smtp_auth` without a password to give.
     NoPassword,
+    /// The client's certificate does not verify.
+    CertificateInvalid(VerifyError),
+    /// The client showed no certificate where one is required.
+    CertificateMissing,
     /// The TLS handshake did not succeed.
     HandshakeFailed {
         /// The TLS library's reason.
@@ -336,6 +342,9 @@ impl fmt::Display for Notice {
             Self::InvalidPassword(mechanism) => {
                 write!(f, "client sent invalid password in AUTH {} command", sasl::name(*mechanism))
             }
+            Self::InvalidToken(mechanism) => {
+                write!(f, "client sent invalid token in AUTH {} command", sasl::name(*mechanism))
+            }
             Self::InvalidDigest => f.write_str("client sent invalid CRAM-MD5 hash in AUTH CRAM-MD5 command"),
             Self::MailRejected(line) => write!(f, "client was rejected: {}", Quoted(line)),
             Self::RejectedBeforeGreeting { word } => {
@@ -358,6 +367,8 @@ impl fmt::Display for Notice {
                 write!(f, "upstream sent too long response line: {}", Quoted(reply))
             }
             Self::NoPassword => f.write_str("no password available"),
+            Self::CertificateInvalid(error) => write!(f, "client SSL certificate verify error: {error}"),
+            Self::CertificateMissing => f.write_str("client sent no required SSL certificate"),
             Self::HandshakeFailed { reason } => {
                 write!(f, "SSL_do_handshake() failed (SSL: {})", Escaped(reason.as_bytes()))
             }
@@ -408,12 +419,18 @@ pub enum AuthFault {
     /// Success without a password for the backend.
     #[error("did not send password")]
     NoPassword,
+    /// Success without a user name, where the client gave none.
+    #[error("did not send user")]
+    NoUser,
     /// `Auth-Server` is no address.
     #[error("sent invalid server address:{}", Quoted(.0))]
     InvalidServer(Vec<u8>),
     /// `Auth-Port` is no port.
     #[error("sent invalid server port:{}", Quoted(.0))]
     InvalidPort(Vec<u8>),
+    /// `Auth-Error-SASL` is not base64.
+    #[error("sent invalid SASL error")]
+    InvalidSaslError,
     /// `Auth-User` holds control octets.
     #[error("sent invalid user")]
     InvalidUser,
@@ -437,7 +454,7 @@ pub enum AuthFault {
 impl AuthFault {
     const fn level(&self) -> Level {
         match self {
-            Self::OddStatus(_) => Level::Warn,
+            Self::OddStatus(_) | Self::InvalidSaslError => Level::Warn,
             _ => Level::Error,
         }
     }

@@ -4,7 +4,9 @@
 pub(crate) mod apop;
 pub(crate) mod base64;
 mod cram_md5;
+mod external;
 mod login;
+pub(crate) mod oauth;
 mod plain;
 pub(crate) mod salt;
 
@@ -19,10 +21,18 @@ use crate::time::Instant;
 
 /// The mechanism a client names: 1 to 20 characters in any case (RFC 4422 section 3.1).
 pub(crate) fn named(name: &[u8]) -> Option<Mechanism> {
-    [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5]
-        .into_iter()
-        .find(|&mechanism| name.eq_ignore_ascii_case(self::name(mechanism).as_bytes()))
+    MECHANISMS.into_iter().find(|&mechanism| name.eq_ignore_ascii_case(self::name(mechanism).as_bytes()))
 }
+
+/// The mechanisms there are, in the order in which lists name them.
+pub(crate) const MECHANISMS: [Mechanism; 6] = [
+    Mechanism::Plain,
+    Mechanism::Login,
+    Mechanism::CramMd5,
+    Mechanism::External,
+    Mechanism::XOauth2,
+    Mechanism::OauthBearer,
+];
 
 /// The name under which a mechanism is listed.
 pub(crate) const fn name(mechanism: Mechanism) -> &'static str {
@@ -30,6 +40,9 @@ pub(crate) const fn name(mechanism: Mechanism) -> &'static str {
         Mechanism::Plain => "PLAIN",
         Mechanism::Login => "LOGIN",
         Mechanism::CramMd5 => "CRAM-MD5",
+        Mechanism::External => "EXTERNAL",
+        Mechanism::XOauth2 => "XOAUTH2",
+        Mechanism::OauthBearer => "OAUTHBEARER",
         Mechanism::Apop => "APOP",
     }
 }
@@ -40,6 +53,9 @@ pub(crate) enum Exchange {
     Plain,
     Login(login::Login),
     CramMd5(Salt),
+    External,
+    XOauth2,
+    OauthBearer,
 }
 
 /// What comes of a client's message.
@@ -62,6 +78,8 @@ pub(crate) enum Fault {
     Password,
     /// A digest that is none.
     Digest,
+    /// No token, or an impossible one.
+    Token,
 }
 
 impl Exchange {
@@ -76,6 +94,9 @@ impl Exchange {
             Mechanism::Plain => Some(Self::Plain),
             Mechanism::Login => Some(Self::Login(login::Login::default())),
             Mechanism::CramMd5 => Some(Self::CramMd5(salts.draw(now, server_name))),
+            Mechanism::External => Some(Self::External),
+            Mechanism::XOauth2 => Some(Self::XOauth2),
+            Mechanism::OauthBearer => Some(Self::OauthBearer),
             Mechanism::Apop => None,
         }
     }
@@ -85,6 +106,9 @@ impl Exchange {
             Self::Plain => Mechanism::Plain,
             Self::Login(_) => Mechanism::Login,
             Self::CramMd5(_) => Mechanism::CramMd5,
+            Self::External => Mechanism::External,
+            Self::XOauth2 => Mechanism::XOauth2,
+            Self::OauthBearer => Mechanism::OauthBearer,
         }
     }
 
@@ -92,16 +116,17 @@ impl Exchange {
     /// clients send the user name that way (SASL-026).
     pub(crate) const fn takes_initial_response(&self) -> bool {
         match self {
-            Self::Plain | Self::Login(_) => true,
+            Self::Plain | Self::Login(_) | Self::External | Self::XOauth2 | Self::OauthBearer => true,
             Self::CramMd5(_) => false,
         }
     }
 
-    /// The challenge to a client that has not spoken yet, already base64.
+    /// The challenge to a client that has not spoken yet, already base64. EXTERNAL should be given none, but nginx gives it LOGIN's,
+    /// and its clients do not mind (K18).
     pub(crate) fn first_challenge(&self) -> Bytes {
         match self {
-            Self::Plain => Bytes::new(),
-            Self::Login(_) => Bytes::from_static(login::USER_PROMPT.as_bytes()),
+            Self::Plain | Self::XOauth2 | Self::OauthBearer => Bytes::new(),
+            Self::Login(_) | Self::External => Bytes::from_static(login::USER_PROMPT.as_bytes()),
             Self::CramMd5(salt) => Bytes::copy_from_slice(base64::encode(salt.as_bytes()).expose()),
         }
     }
@@ -112,6 +137,9 @@ impl Exchange {
             Self::Plain => plain::respond(&message),
             Self::Login(exchange) => exchange.respond(message),
             Self::CramMd5(salt) => cram_md5::respond(salt, &message),
+            Self::External => external::respond(&message),
+            Self::XOauth2 => oauth::respond_xoauth2(&message),
+            Self::OauthBearer => oauth::respond_oauthbearer(&message),
         }
     }
 }
@@ -133,6 +161,7 @@ impl Fault {
             Self::Login => Notice::InvalidLogin(mechanism),
             Self::Password => Notice::InvalidPassword(mechanism),
             Self::Digest => Notice::InvalidDigest,
+            Self::Token => Notice::InvalidToken(mechanism),
         }
     }
 }

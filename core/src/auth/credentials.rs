@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use crate::sasl::salt::Salt;
 use crate::secret::Secret;
 
-/// A login attempt, complete and fit to be sent onward. Never without both parts but for [`Method::None`].
+/// A login attempt, complete and fit to be sent onward.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     pub(crate) method: Method,
@@ -23,6 +23,12 @@ pub(crate) enum Method {
     Apop(Salt),
     /// With a digest of this challenge.
     CramMd5(Salt),
+    /// With its TLS certificate.
+    External,
+    /// With a token, in XOAUTH2's form.
+    XOauth2,
+    /// With a token, in OAUTHBEARER's.
+    OauthBearer,
     /// Not at all: `smtp_auth none`.
     None,
 }
@@ -49,6 +55,18 @@ impl Credentials {
         Ok(Self { method, login: login.into(), password: password.into() })
     }
 
+    /// For methods whose proof is something else than a password of the name given: the name may be empty, for the auth server knows
+    /// better, and so may the password. NUL, CR and LF are refused all the same.
+    pub(crate) fn vouched(method: Method, login: &[u8], password: &[u8]) -> Result<Self, CredentialFault> {
+        if !is_one_line(login) {
+            return Err(CredentialFault::Login);
+        }
+        if !is_one_line(password) {
+            return Err(CredentialFault::Password);
+        }
+        Ok(Self { method, login: login.into(), password: password.into() })
+    }
+
     /// A client that need not say who it is.
     pub(crate) fn none() -> Self {
         Self { method: Method::None, login: Arc::from([]), password: Secret::empty() }
@@ -62,6 +80,9 @@ impl Method {
             Self::Plain => "plain",
             Self::Apop(_) => "apop",
             Self::CramMd5(_) => "cram-md5",
+            Self::External => "external",
+            Self::XOauth2 => "xoauth2",
+            Self::OauthBearer => "oauthbearer",
             Self::None => "none",
         }
     }
@@ -70,13 +91,19 @@ impl Method {
     pub(crate) const fn salt(&self) -> Option<&Salt> {
         match self {
             Self::Apop(salt) | Self::CramMd5(salt) => Some(salt),
-            Self::Plain | Self::None => None,
+            Self::Plain | Self::External | Self::XOauth2 | Self::OauthBearer | Self::None => None,
         }
     }
 
-    /// Whether what the client gave is a password that a backend would take.
+    /// Whether what the client gave is something that a backend would take for a password.
     pub(crate) const fn gives_password(&self) -> bool {
-        matches!(self, Self::Plain)
+        matches!(self, Self::Plain | Self::XOauth2 | Self::OauthBearer)
+    }
+
+    /// Whether a refusal comes in two steps: an error as one more challenge, and the reply once the client has answered it
+    /// (RFC 7628 section 3.2.3).
+    pub(crate) const fn is_refused_in_two_steps(&self) -> bool {
+        matches!(self, Self::XOauth2 | Self::OauthBearer)
     }
 }
 

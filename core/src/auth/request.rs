@@ -4,7 +4,7 @@
 use alloc::format;
 
 use crate::auth::credentials::Credentials;
-use crate::event::TlsFacts;
+use crate::event::{Certificate, TlsFacts};
 use crate::policy::{AuthServer, Protocol};
 use crate::secret::Secret;
 use crate::wire::Address;
@@ -19,6 +19,8 @@ pub(crate) struct Request<'a> {
     pub(crate) attempt: u32,
     pub(crate) client: &'a Address,
     pub(crate) tls: Option<&'a TlsFacts>,
+    /// Whether a client certificate was asked for.
+    pub(crate) verified: bool,
     /// Only of SMTP.
     pub(crate) client_host: Option<&'a str>,
     /// Only of `smtp_auth none`.
@@ -60,6 +62,9 @@ impl Request<'_> {
             head.field("Auth-SSL", b"on");
             head.field("Auth-SSL-Protocol", tls.protocol.as_bytes());
             head.field("Auth-SSL-Cipher", tls.cipher.as_bytes());
+            if self.verified {
+                head.certificate(tls.certificate.as_deref(), self.server.pass_client_cert);
+            }
         }
         for (name, value) in &self.server.headers {
             head.field(name, value.as_bytes());
@@ -86,6 +91,23 @@ impl Head {
 
     fn field(&mut self, name: &str, value: &[u8]) {
         self.line(&[name.as_bytes(), b": ", value]);
+    }
+
+    /// What a client certificate is asked for: nginx's headers, and freenginx's SHA-256 behind its SHA-1.
+    fn certificate(&mut self, certificate: Option<&Certificate>, pass_it: bool) {
+        let Some(certificate) = certificate else { return self.field("Auth-SSL-Verify", b"NONE") };
+        match &certificate.verdict {
+            Ok(()) => self.field("Auth-SSL-Verify", b"SUCCESS"),
+            Err(error) => self.field("Auth-SSL-Verify", format!("FAILED:{}", error.text).as_bytes()),
+        }
+        self.field("Auth-SSL-Subject", certificate.subject.as_bytes());
+        self.field("Auth-SSL-Issuer", certificate.issuer.as_bytes());
+        self.field("Auth-SSL-Serial", certificate.serial.as_bytes());
+        self.field("Auth-SSL-Fingerprint", certificate.fingerprint_sha1.as_bytes());
+        self.field("Auth-SSL-Fingerprint-SHA256", certificate.fingerprint_sha256.as_bytes());
+        if pass_it {
+            self.escaped("Auth-SSL-Cert", certificate.pem.as_bytes());
+        }
     }
 
     /// Each octet up to the space, and `%`, as `%XX` in upper case; all others as they are (K3).
@@ -128,6 +150,7 @@ mod tests {
             attempt: 1,
             client: &client,
             tls: None,
+            verified: false,
             client_host: None,
             envelope: None,
         };
@@ -151,7 +174,7 @@ mod tests {
         let told = String::from_utf8(salt.as_bytes().to_vec()).unwrap();
         let credentials =
             Credentials::new(Method::CramMd5(salt), b"fred", b"0123456789abcdef0123456789abcdef").unwrap();
-        let tls = TlsFacts { protocol: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" };
+        let tls = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
         let text =
             encoded(&credentials, |request| Request { tls: Some(&tls), attempt: 12, ..request }.encode());
         let order = alloc::format!(
@@ -178,6 +201,39 @@ mod tests {
             "Auth-Method: none\r\nAuth-User: \r\nAuth-Pass: \r\nAuth-Protocol: smtp\r\nAuth-Login-Attempt: 1\r\n\
              Client-IP: 192.0.2.7\r\nClient-Host: [UNAVAILABLE]\r\nAuth-SMTP-Helo: client.example.org\r\n\
              Auth-SMTP-From: MAIL FROM:<a@example.org> SIZE=1000\r\nAuth-SMTP-To: RCPT TO:<b@example.net>\r\n"
+        ));
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_where_one_was_asked_for() {
+        let credentials = Credentials::vouched(Method::External, b"", b"").unwrap();
+        let mut tls = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+        let asked = |tls: &TlsFacts| {
+            encoded(&credentials, |request| Request { tls: Some(tls), verified: true, ..request }.encode())
+        };
+        assert!(
+            asked(&tls)
+                .contains("Auth-SSL-Cipher: TLS_AES_256_GCM_SHA384\r\nAuth-SSL-Verify: NONE\r\nX-Auth-Key")
+        );
+        tls.certificate = Some(alloc::sync::Arc::new(Certificate {
+            verdict: Ok(()),
+            subject: "CN=client one,C=DE".into(),
+            issuer: "CN=ca".into(),
+            common_name: Some("client one".into()),
+            serial: "0A".into(),
+            fingerprint_sha1: "aa".into(),
+            fingerprint_sha256: "bb".into(),
+            pem: "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n".into(),
+        }));
+        let head = "Auth-SSL-Verify: SUCCESS\r\nAuth-SSL-Subject: CN=client one,C=DE\r\nAuth-SSL-Issuer: CN=ca\r\n\
+                    Auth-SSL-Serial: 0A\r\nAuth-SSL-Fingerprint: aa\r\nAuth-SSL-Fingerprint-SHA256: bb\r\n";
+        assert!(asked(&tls).contains(&alloc::format!("{head}X-Auth-Key")));
+        let passed = encoded(&credentials, |request| {
+            let server = AuthServer { pass_client_cert: true, ..request.server.clone() };
+            Request { server: &server, tls: Some(&tls), verified: true, ..request }.encode()
+        });
+        assert!(passed.contains(
+            "Auth-SSL-Cert: -----BEGIN%20CERTIFICATE-----%0AMA==%0A-----END%20CERTIFICATE-----%0A\r\nX-Auth-Key"
         ));
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Denied {
     pub(crate) text: Vec<u8>,
     /// `Auth-Error-Code`, whatever that holds.
     pub(crate) code: Option<Vec<u8>>,
+    /// `Auth-Error-SASL`: the challenge that tells an OAuth client why, in base64 if the server can spell.
+    pub(crate) challenge: Option<Vec<u8>>,
     /// `Auth-Wait`. None, or zero: the session ends with the refusal.
     pub(crate) wait: Option<Duration>,
 }
@@ -67,6 +69,7 @@ struct Fields {
     pass: Option<Secret>,
     wait: Option<u64>,
     code: Option<Vec<u8>>,
+    challenge: Option<Vec<u8>>,
 }
 
 /// An answer, and what is odd about it though it counts.
@@ -129,6 +132,7 @@ impl Fields {
             b"auth-pass" => self.pass = Some(value.into()),
             b"auth-wait" => self.wait = decimal(value).or(self.wait),
             b"auth-error-code" => self.code = Some(value.to_vec()),
+            b"auth-error-sasl" => self.challenge = Some(value.to_vec()),
             _ => {}
         }
         Ok(())
@@ -139,7 +143,10 @@ impl Fields {
         let wait = self.wait.map(Duration::from_secs);
         if let Some(text) = self.refusal.take() {
             let text = if text.is_empty() { AUTHENTICATION_FAILED.to_vec() } else { text };
-            return Ok((Answer::Denied(Denied { text, code: self.code, wait }), None));
+            return Ok((
+                Answer::Denied(Denied { text, code: self.code, challenge: self.challenge, wait }),
+                None,
+            ));
         }
         if self.again {
             return Ok((Answer::Wait(wait.unwrap_or_default()), None));
@@ -147,7 +154,8 @@ impl Fields {
         match self.status {
             Some(code @ (401 | 403)) => {
                 let odd = self.ok.then_some(AuthFault::OkDespiteStatus(code));
-                let denied = Denied { text: AUTHENTICATION_FAILED.to_vec(), code: self.code, wait };
+                let text = AUTHENTICATION_FAILED.to_vec();
+                let denied = Denied { text, code: self.code, challenge: self.challenge, wait };
                 Ok((Answer::Denied(denied), odd))
             }
             None | Some(200..=299) => Ok((Answer::Granted(self.granted()?), None)),

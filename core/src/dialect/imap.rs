@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Dialect, Farewell, Refusal, Step, line, listed};
+use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed};
 use crate::auth::credentials::{Credentials, Method};
 use crate::backend::imap::Login;
 use crate::grammar::imap::{self as grammar, Command};
@@ -41,9 +41,7 @@ impl Imap {
         if !cx.policy.capabilities.iter().any(|listed| listed.eq_ignore_ascii_case("SASL-IR")) {
             word(&["SASL-IR"]);
         }
-        if !cx.demands_tls() {
-            listed(cx).for_each(|mechanism| word(&["AUTH=", sasl::name(mechanism)]));
-        }
+        listed(cx).for_each(|mechanism| word(&["AUTH=", sasl::name(mechanism)]));
         if cx.policy.starttls != StartTls::Off && !cx.has_tls() {
             word(&["STARTTLS"]);
         }
@@ -151,6 +149,10 @@ impl Dialect for Imap {
 
     fn trouble(&self, _: &Context<'_>) -> Bytes {
         line(&[self.tag(), b" NO [UNAVAILABLE] internal server error"])
+    }
+
+    fn certificate_refused(refusal: CertificateRefusal) -> Bytes {
+        line(&[b"* BYE ", refusal.text().as_bytes()])
     }
 
     fn farewell(farewell: Farewell, _: &Context<'_>) -> Bytes {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Dialect, Farewell, Refusal, Step, line, listed};
+use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed};
 use crate::auth::credentials::{Credentials, Method};
 use crate::backend::pop3::Login;
 use crate::grammar::letters;
@@ -30,7 +30,7 @@ impl Pop3 {
             }
         }
         let mut mechanisms = Self::mechanisms(cx).peekable();
-        if mechanisms.peek().is_some() && !cx.demands_tls() {
+        if mechanisms.peek().is_some() {
             list.extend_from_slice(b"SASL");
             for mechanism in mechanisms {
                 list.push(b' ');
@@ -177,6 +177,10 @@ impl Dialect for Pop3 {
             true => b"-ERR [SYS/TEMP] internal server error",
             false => b"-ERR internal server error",
         }])
+    }
+
+    fn certificate_refused(refusal: CertificateRefusal) -> Bytes {
+        line(&[b"-ERR ", refusal.text().as_bytes()])
     }
 
     /// RFC 1939 section 3: nothing is said without being asked.

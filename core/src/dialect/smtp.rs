@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Dialect, Farewell, Refusal, Step, line, listed};
+use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed};
 use crate::auth::credentials::Credentials;
 use crate::auth::request::Envelope;
 use crate::backend::smtp::Login;
@@ -58,7 +58,7 @@ impl Smtp {
         keywords.push(cx.policy.server_name.as_bytes().to_vec());
         keywords.extend(cx.policy.capabilities.iter().map(|capability| capability.as_bytes().to_vec()));
         let mut mechanisms = listed(cx).peekable();
-        if mechanisms.peek().is_some() && !cx.demands_tls() {
+        if mechanisms.peek().is_some() {
             let mut auth = b"AUTH".to_vec();
             for mechanism in mechanisms {
                 auth.push(b' ');
@@ -197,6 +197,10 @@ impl Dialect for Smtp {
 
     fn trouble(&self, _: &Context<'_>) -> Bytes {
         line(&[b"451 4.3.2 Internal server error"])
+    }
+
+    fn certificate_refused(refusal: CertificateRefusal) -> Bytes {
+        line(&[b"421 4.7.1 ", refusal.text().as_bytes()])
     }
 
     fn farewell(farewell: Farewell, cx: &Context<'_>) -> Bytes {

@@ -1,6 +1,6 @@
 //! Before the greeting: the connection itself, and TLS where it comes first (`listen … ssl`).
 
-use super::{Context, Phase, greet};
+use super::{Context, Phase, certificate_refusal, close, greet};
 use crate::action::{Actions, Handshake};
 use crate::dialect::Dialect;
 use crate::event::TlsFacts;
@@ -41,7 +41,13 @@ impl Arrive {
         out: &mut Actions,
     ) -> Phase<D> {
         cx.secured(facts);
-        begin(cx, out)
+        match certificate_refusal(cx, out) {
+            None => begin(cx, out),
+            Some(refusal) => {
+                out.send(Wire::Client, D::certificate_refused(refusal));
+                close(out)
+            }
+        }
     }
 }
 

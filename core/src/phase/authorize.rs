@@ -1,10 +1,12 @@
 //! The auth server's turn: one request, one answer (auth-http.md).
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::login::Login;
 use super::penalty::{Penalty, Then};
+use super::sasl::{Due, Refused};
 use super::{Context, Phase, part, trouble};
 use crate::action::{Actions, Target};
 use crate::auth::credentials::{Credentials, Method};
@@ -15,8 +17,10 @@ use crate::dialect::{Dialect, Farewell, presentable};
 use crate::event::End;
 use crate::framing::Inbox;
 use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX};
-use crate::policy::{Policy, Protocol};
+use crate::policy::{Policy, Protocol, VerifyClient};
 use crate::report::{Activity, AuthFault, Notice};
+use crate::sasl::base64;
+use crate::sasl::oauth::INVALID_TOKEN;
 use crate::secret::Secret;
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::{Address, Peer, Wire};
@@ -60,6 +64,7 @@ impl<D: Dialect> Authorize<D> {
             attempt,
             client: cx.client(),
             tls: cx.tls(),
+            verified: cx.policy.verify_client != VerifyClient::Off,
             client_host: (cx.policy.protocol == Protocol::Smtp).then(|| cx.client_host()),
             envelope: dialect.envelope(),
         };
@@ -132,12 +137,16 @@ impl<D: Dialect> Authorize<D> {
     }
 
     fn granted(self, granted: Granted, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        let Inquiry { credentials, .. } = &self.inquiry;
+        let named = granted.login.unwrap_or_else(|| credentials.login.clone());
+        if named.is_empty() && credentials.method != Method::None {
+            return self.failed(AuthFault::NoUser, cx, out);
+        }
+        cx.login_is(&named);
         let Inquiry { credentials, .. } = self.inquiry;
         let clients_own = credentials.method.gives_password().then_some(credentials.password);
-        let login = granted.login.unwrap_or(credentials.login);
-        cx.login_is(&login);
         let account = Account {
-            login,
+            login: named,
             password: granted.password.or(clients_own),
             unauthenticated: credentials.method == Method::None,
             auth_server: self.server,
@@ -152,16 +161,43 @@ impl<D: Dialect> Authorize<D> {
         if let (Some(sent), None) = (&denied.code, code) {
             cx.report(Notice::InvalidErrorCode { server: self.server.clone(), code: sent.clone() }, out);
         }
+        let challenge = denied.challenge.as_deref().and_then(|challenge| self.checked(challenge, cx, out));
         let reply = self.dialect.deny(&presentable(denied), code, cx);
         self.dialect.attempt_over();
         cx.forget_login();
-        match denied.wait.filter(|wait| !wait.is_zero()) {
+        let wait = denied.wait.filter(|wait| !wait.is_zero());
+        if self.inquiry.credentials.method.is_refused_in_two_steps() {
+            let challenge = challenge.unwrap_or_else(|| INVALID_TOKEN.into());
+            let due = Due { reply, ends: wait.is_none() };
+            return match wait {
+                Some(wait) => Penalty::new(
+                    self.dialect,
+                    self.inbox,
+                    cx.now.after(wait),
+                    Then::Challenge(challenge, due),
+                )
+                .into(),
+                None => Refused::begin(self.dialect, self.inbox, &challenge, due, cx, out),
+            };
+        }
+        match wait {
             Some(wait) => {
                 Penalty::new(self.dialect, self.inbox, cx.now.after(wait), Then::Reply(reply)).into()
             }
             None => {
                 out.send(Wire::Client, reply);
                 part::<D>(Farewell::Denied, cx, out)
+            }
+        }
+    }
+
+    /// `Auth-Error-SASL`, as long as it is something that a client can decode.
+    fn checked(&self, challenge: &[u8], cx: &Context<'_>, out: &mut Actions) -> Option<Vec<u8>> {
+        match base64::decode(challenge) {
+            Ok(_) => Some(challenge.to_vec()),
+            Err(_) => {
+                self.report(AuthFault::InvalidSaslError, cx, out);
+                None
             }
         }
     }

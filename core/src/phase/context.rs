@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use crate::action::Actions;
 use crate::event::TlsFacts;
-use crate::policy::{Policy, StartTls};
+use crate::policy::{Mechanism, Policy, StartTls};
 use crate::report::{self, Activity, Notice, Report};
 use crate::sasl::salt::{Salt, Salts};
 use crate::session::{Client, Seed};
@@ -91,6 +91,16 @@ impl Context<'_> {
     /// Whether a secret may not be told as things are (`starttls only`).
     pub(crate) const fn demands_tls(&self) -> bool {
         matches!(self.policy.starttls, StartTls::Only) && !self.has_tls()
+    }
+
+    /// Whether the connection is such that `mechanism` may be used on it (decision 11). A bearer token is good for whoever reads it
+    /// (RFC 7628 section 3), and EXTERNAL without a certificate proves nothing (RFC 8314 section 4.2).
+    pub(crate) fn is_secure_enough_for(&self, mechanism: Mechanism) -> bool {
+        match mechanism {
+            Mechanism::XOauth2 | Mechanism::OauthBearer => self.has_tls(),
+            Mechanism::External => self.tls().is_some_and(|facts| facts.certificate.is_some()),
+            Mechanism::Plain | Mechanism::Login | Mechanism::CramMd5 | Mechanism::Apop => !self.demands_tls(),
+        }
     }
 
     /// STARTTLS is accepted.

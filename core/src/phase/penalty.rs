@@ -1,9 +1,12 @@
 //! `Auth-Wait`: silence, and then the reply that was due, or the same question again (K6).
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::authorize::{Authorize, Inquiry};
 use super::converse::Converse;
+use super::sasl::{Due, Refused};
 use super::{Context, Phase};
 use crate::action::Actions;
 use crate::dialect::Dialect;
@@ -26,6 +29,8 @@ pub(crate) struct Penalty<D> {
 pub(super) enum Then {
     /// The refusal; the client may try again.
     Reply(Bytes),
+    /// The refusal in two steps, of which this is the first.
+    Challenge(Vec<u8>, Due),
     /// The same request.
     AskAgain(Inquiry),
 }
@@ -42,7 +47,7 @@ impl<D: Dialect> Penalty<D> {
     /// The wait is cut short: what is due is said now, and where nothing is decided, that it will not be.
     pub(super) fn cut_short(self, cx: &Context<'_>) -> Bytes {
         match self.then {
-            Then::Reply(reply) => reply,
+            Then::Reply(reply) | Then::Challenge(_, Due { reply, .. }) => reply,
             Then::AskAgain(_) => self.dialect.trouble(cx),
         }
     }
@@ -51,6 +56,9 @@ impl<D: Dialect> Penalty<D> {
     pub(super) fn over(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         match self.then {
             Then::AskAgain(inquiry) => Authorize::ask(self.dialect, self.inbox, inquiry, cx, out),
+            Then::Challenge(challenge, refused) => {
+                Refused::begin(self.dialect, self.inbox, &challenge, refused, cx, out)
+            }
             Then::Reply(reply) => {
                 out.send(Wire::Client, reply);
                 cx.doing(Activity::Auth);

@@ -1,14 +1,16 @@
 //! The client's turn within a SASL exchange: every line is a message of it, whatever it looks like.
 
+use bytes::Bytes;
+
 use super::authorize::Authorize;
 use super::converse::Converse;
-use super::{Context, Phase, Turn, close};
+use super::{Context, Phase, Turn, close, part};
 use crate::action::Actions;
-use crate::dialect::{Dialect, Refusal};
+use crate::dialect::{Dialect, Farewell, Refusal};
 use crate::framing::{Frame, Inbox, without_line_end};
 use crate::limits::SASL_LINE_BYTES_MAX;
 use crate::policy::Mechanism;
-use crate::report::Notice;
+use crate::report::{Activity, Notice};
 use crate::sasl::{Exchange, Outcome, base64};
 use crate::secret::Secret;
 use crate::time::{Deadline, Instant, WaitingFor};
@@ -22,6 +24,23 @@ pub(crate) struct Sasl<D> {
     exchange: Exchange,
     /// The budget of the conversation, which the exchange is part of.
     until: Instant,
+}
+
+/// An exchange that the auth server has refused, and whose client has been told why in one more challenge; whatever it answers, the reply
+/// is due (RFC 7628 section 3.2.3).
+#[derive(Debug)]
+pub(crate) struct Refused<D> {
+    dialect: D,
+    pub(super) inbox: Inbox,
+    refused: Due,
+    until: Instant,
+}
+
+/// The reply to a refused login, and whether it is the session's last.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(super) reply: Bytes,
+    pub(super) ends: bool,
 }
 
 impl<D: Dialect> Sasl<D> {
@@ -106,9 +125,50 @@ impl<D: Dialect> Sasl<D> {
     }
 }
 
+impl<D: Dialect> Refused<D> {
+    /// Tells the client why, and waits for whatever it answers.
+    pub(super) fn begin(
+        dialect: D,
+        inbox: Inbox,
+        challenge: &[u8],
+        refused: Due,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        cx.doing(Activity::Auth);
+        out.send(Wire::Client, dialect.challenge(challenge));
+        Phase::Refused(Self { dialect, inbox, refused, until: cx.now.after(cx.policy.timeout) })
+    }
+
+    pub(super) const fn deadline(&self) -> Deadline {
+        Deadline { at: self.until, waiting_for: WaitingFor::Client }
+    }
+
+    /// Takes one line from the inbox, whatever it says.
+    pub(super) fn turn(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Turn<D> {
+        match self.inbox.line(SASL_LINE_BYTES_MAX + 2) {
+            Frame::Partial if self.inbox.has_ended() => return Turn::Rest(close(out)),
+            Frame::Partial => return Turn::Rest(Phase::Refused(self)),
+            Frame::Whole(octets)
+            | Frame::TooLong(octets)
+            | Frame::Announced(octets)
+            | Frame::TooBig { announced: octets, .. } => self.inbox.drop_line(octets),
+        }
+        out.send(Wire::Client, self.refused.reply);
+        match self.refused.ends {
+            true => Turn::Rest(part::<D>(Farewell::Denied, cx, out)),
+            false => {
+                Turn::Again(Converse::new(self.dialect, self.inbox, cx.now.after(cx.policy.timeout)).into())
+            }
+        }
+    }
+}
+
 /// PLAIN and LOGIN work even where they are not listed (divergences D22), the others only where they are (decision 11).
 fn is_allowed(mechanism: Mechanism, cx: &Context<'_>) -> bool {
-    matches!(mechanism, Mechanism::Plain | Mechanism::Login) || cx.policy.mechanisms.has(mechanism)
+    let offered =
+        matches!(mechanism, Mechanism::Plain | Mechanism::Login) || cx.policy.mechanisms.has(mechanism);
+    offered && cx.is_secure_enough_for(mechanism)
 }
 
 /// The exchange is over without credentials; the conversation goes on as if it had not been.

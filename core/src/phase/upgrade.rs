@@ -1,7 +1,7 @@
 //! STARTTLS (RFC 3501 section 6.2.1), STLS (RFC 2595 section 4), and SMTP's STARTTLS (RFC 3207).
 
 use super::converse::Converse;
-use super::{Context, Phase};
+use super::{Context, Phase, certificate_refusal, close};
 use crate::action::{Actions, Handshake};
 use crate::dialect::Dialect;
 use crate::event::TlsFacts;
@@ -37,8 +37,17 @@ impl Upgrade {
 
     /// TLS is up: a new conversation, in which nothing of the old one counts but the errors made (decision 19), and no
     /// second greeting.
-    pub(super) fn secured<D: Dialect>(self, facts: TlsFacts, cx: &mut Context<'_>) -> Phase<D> {
+    pub(super) fn secured<D: Dialect>(
+        self,
+        facts: TlsFacts,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
         cx.secured(facts);
+        if let Some(refusal) = certificate_refusal(cx, out) {
+            out.send(Wire::Client, D::certificate_refused(refusal));
+            return close(out);
+        }
         cx.doing(Activity::Auth);
         Converse::new(D::default(), Inbox::default(), self.until).into()
     }

@@ -25,7 +25,7 @@ pub(crate) fn client() -> Peer {
 }
 
 pub(crate) fn facts() -> TlsFacts {
-    TlsFacts { protocol: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" }
+    TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 }
 
 /// Everything on: every mechanism, STARTTLS, and mail without a login.

@@ -1,0 +1,148 @@
+//! XOAUTH2 and OAUTHBEARER (RFC 7628): a token in place of a password, in one message of parts that 0x01 ends. Keywords are
+//! taken in any case.
+
+use alloc::vec::Vec;
+
+use super::{Fault, Outcome};
+use crate::auth::credentials::{Credentials, Method};
+use crate::backend::begins;
+use crate::grammar::cut;
+use crate::secret::Secret;
+
+/// What ends each part.
+const END: u8 = 1;
+
+/// base64 of `{"status":"invalid_token"}`: what a client is told whose token was refused, where the auth server has nothing
+/// better (RFC 7628 section 3.2.2).
+pub(crate) const INVALID_TOKEN: &str = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=";
+
+/// `user=ID 01 auth=Bearer TOKEN 01 01`.
+pub(super) fn respond_xoauth2(message: &Secret) -> Outcome {
+    let (user, rest) = cut(message.expose(), END);
+    let (Some(login), Some(rest)) = (behind(user, b"user="), rest) else {
+        return Outcome::Failed(Fault::Login);
+    };
+    match behind(rest, b"auth=Bearer ").and_then(|rest| rest.strip_suffix(&[END, END])) {
+        Some(token) if !token.contains(&END) => vouched(Method::XOauth2, login, token),
+        _ => Outcome::Failed(Fault::Token),
+    }
+}
+
+/// `n,a=ID, 01 key=value 01 … 01`, one of the keys `auth` (RFC 7628 section 3.1, RFC 5801 section 4). Without channel binding, which ends
+/// at us; other keys say what we know.
+pub(super) fn respond_oauthbearer(message: &Secret) -> Outcome {
+    let (header, rest) = cut(message.expose(), END);
+    let mut fields = header.split(|&octet| octet == b',');
+    let (Some(b"n" | b"y"), Some(identity), Some(b""), None) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return Outcome::Failed(Fault::Login);
+    };
+    let login = match identity {
+        b"" => Some(Vec::new()),
+        named => behind(named, b"a=").filter(|name| !name.is_empty()).and_then(saslname),
+    };
+    let Some(login) = login else { return Outcome::Failed(Fault::Login) };
+    let Some(pairs) = rest.and_then(|rest| rest.strip_suffix(&[END])) else {
+        return Outcome::Failed(Fault::Token);
+    };
+    match pairs.split(|&octet| octet == END).find_map(|pair| behind(pair, b"auth=Bearer ")) {
+        Some(token) => vouched(Method::OauthBearer, &login, token),
+        None => Outcome::Failed(Fault::Token),
+    }
+}
+
+fn vouched(method: Method, login: &[u8], token: &[u8]) -> Outcome {
+    match token.is_empty() {
+        true => Outcome::Failed(Fault::Token),
+        false => Outcome::from(Credentials::vouched(method, login, token)),
+    }
+}
+
+fn behind<'a>(text: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
+    text.get(keyword.len()..).filter(|_| begins(text, keyword))
+}
+
+/// RFC 5801 section 4: `=2C` stands for a comma and `=3D` for an equals sign, and there is no other use of `=`.
+fn saslname(text: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = text.split(|&octet| octet == b'=');
+    let mut name = parts.next()?.to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        name.push(match code.to_ascii_uppercase()[..] {
+            [b'2', b'C'] => b',',
+            [b'3', b'D'] => b'=',
+            _ => return None,
+        });
+        name.extend_from_slice(rest);
+    }
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(outcome: Outcome) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+        match outcome {
+            Outcome::Credentials(credentials) => {
+                Ok((credentials.login.to_vec(), credentials.password.expose().to_vec()))
+            }
+            Outcome::Failed(fault) => Err(fault),
+            Outcome::Challenge(..) => panic!("a challenge"),
+        }
+    }
+
+    fn xoauth2(message: &str) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+        heard(respond_xoauth2(&message.as_bytes().into()))
+    }
+
+    fn bearer(message: &str) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+        heard(respond_oauthbearer(&message.as_bytes().into()))
+    }
+
+    #[test]
+    fn xoauth2_is_a_user_and_a_token() {
+        let known = Ok((b"fred@example.com".to_vec(), b"hunter2".to_vec()));
+        assert_eq!(xoauth2("user=fred@example.com\x01auth=Bearer hunter2\x01\x01"), known);
+        assert_eq!(xoauth2("USER=fred@example.com\x01Auth=bearer hunter2\x01\x01"), known);
+        assert_eq!(xoauth2("user=\x01auth=Bearer t\x01\x01"), Ok((b"".to_vec(), b"t".to_vec())));
+        assert_eq!(xoauth2("fred\x01auth=Bearer t\x01\x01"), Err(Fault::Login));
+        for wrong in [
+            "user=f\x01auth=Bearer t\x01",
+            "user=f\x01auth=Basic t\x01\x01",
+            "user=f\x01auth=Bearer \x01\x01",
+        ] {
+            assert_eq!(xoauth2(wrong), Err(Fault::Token), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn oauthbearer_is_a_header_and_pairs() {
+        let known = Ok((b"fred@example.com".to_vec(), b"hunter2".to_vec()));
+        let with = |rest: &str| bearer(&alloc::format!("n,a=fred@example.com,\x01{rest}"));
+        assert_eq!(with("auth=Bearer hunter2\x01\x01"), known);
+        assert_eq!(with("host=mx.test\x01port=993\x01auth=bearer hunter2\x01\x01"), known);
+        assert_eq!(with("auth=Bearer hunter2\x01"), known);
+        assert_eq!(bearer("n,,\x01auth=Bearer t\x01\x01"), Ok((b"".to_vec(), b"t".to_vec())));
+        assert_eq!(bearer("n,a=a=2Cb=3dc,\x01auth=Bearer t\x01\x01"), Ok((b"a,b=c".to_vec(), b"t".to_vec())));
+        for wrong in [
+            "n,a=,\x01auth=Bearer t\x01\x01",
+            "n,a=a=2Xb,\x01auth=Bearer t\x01\x01",
+            "p=x,,\x01auth=Bearer t\x01\x01",
+            "\x01",
+            "n,b,\x01",
+        ] {
+            assert_eq!(bearer(wrong), Err(Fault::Login), "{wrong:?}");
+        }
+        for wrong in ["host=x\x01\x01", "auth=Bearer \x01\x01", "auth=Basic t\x01\x01", "auth=Bearer t"] {
+            assert_eq!(with(wrong), Err(Fault::Token), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_challenge_is_what_it_says() {
+        let text = crate::sasl::base64::decode(INVALID_TOKEN.as_bytes()).unwrap();
+        assert_eq!(text.expose(), br#"{"status":"invalid_token"}"#);
+    }
+}
