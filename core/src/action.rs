@@ -18,8 +18,8 @@ pub enum Action {
     Open(Wire, Target),
     /// Write these octets.
     Send(Wire, Payload),
-    /// Write what was sent so far, then let TLS take over this wire; answered by `Secured` or `Ended`. No octet
-    /// read before this action may reach the TLS layer or the session after it.
+    /// Write what was sent so far, then let TLS take over this wire; answered by `Secured` or `Ended`. Of the octets
+    /// read before, none may reach the session after it, and the TLS layer only those that stand in the handshake.
     Secure(Wire, Handshake),
     /// Write what was sent so far, then hang up. Nothing is heard from this wire any more.
     Close(Wire),
@@ -39,10 +39,13 @@ pub enum Target {
 }
 
 /// Which side of a TLS handshake to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handshake {
     /// The server's, with the listener's certificates.
-    Accept,
+    Accept {
+        /// What the client sent behind its PROXY header: the beginning of the handshake. Nothing behind STARTTLS.
+        already_read: Bytes,
+    },
 }
 
 /// What the relay starts with.

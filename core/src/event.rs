@@ -60,6 +60,10 @@ pub struct TlsFacts {
     pub alpn: Option<Arc<str>>,
     /// Whether the session was resumed, so that what is known of the client is known from before.
     pub resumed: bool,
+    /// The signature algorithm of our certificate, as OpenSSL's short name (`RSA-SHA256`), where it is to be told of.
+    pub server_signature: Option<&'static str>,
+    /// The kind and size of our key: `RSA2048`, `EC256`.
+    pub server_key: Option<Arc<str>>,
     /// The client's certificate, if it was asked for and showed one.
     pub certificate: Option<Arc<Certificate>>,
 }
@@ -68,7 +72,16 @@ impl TlsFacts {
     /// A full handshake without SNI, ALPN or client certificate.
     #[must_use]
     pub const fn new(protocol: &'static str, cipher: &'static str) -> Self {
-        Self { protocol, cipher, server_name: None, alpn: None, resumed: false, certificate: None }
+        Self {
+            protocol,
+            cipher,
+            server_name: None,
+            alpn: None,
+            resumed: false,
+            server_signature: None,
+            server_key: None,
+            certificate: None,
+        }
     }
 }
 

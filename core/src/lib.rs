@@ -31,6 +31,7 @@ mod grammar;
 pub mod limits;
 mod phase;
 mod policy;
+mod proxy;
 pub mod report;
 mod sasl;
 mod secret;
@@ -40,7 +41,10 @@ mod wire;
 
 pub use action::{Action, Actions, Handshake, Leftovers, Target};
 pub use event::{Certificate, End, Event, SystemError, TlsFacts, VerifyError};
-pub use policy::{AuthServer, Backend, Mechanism, Mechanisms, Policy, Protocol, StartTls, VerifyClient};
+pub use policy::{
+    AuthServer, Backend, Mechanism, Mechanisms, Policy, Protocol, ProxyHeader, StartTls, Trusted,
+    VerifyClient,
+};
 pub use report::Report;
 pub use secret::{Payload, Secret};
 pub use session::{Client, Seed, Session};

@@ -18,6 +18,9 @@ pub const COMMAND_WORD_BYTES_MAX: usize = 2 * TAG_BYTES_MAX;
 /// A HELO or EHLO argument (RFC 5321 section 4.5.3.1.2).
 pub const HELO_BYTES_MAX: usize = 255;
 
+/// A PROXY header; version 1 ends at 107 octets, version 2 says how long it is.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// The auth server's status line and headers. nginx's 1024 fail in silence (divergences D3).
 pub const AUTH_HEAD_BYTES_MAX: usize = 16 * 1024;
 

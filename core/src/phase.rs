@@ -84,6 +84,7 @@ impl<D: Dialect> Phase<D> {
             (Self::Arrive(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx, out),
             (Self::Upgrade(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx, out),
 
+            (Self::Arrive(phase), Event::Received(Client, octets)) => phase.received(octets, cx, out),
             (Self::Greet(phase), Event::Received(Client, octets)) => phase.received::<D>(octets, cx, out),
             (mut phase, Event::Received(Client, octets)) => {
                 if let Some(inbox) = phase.inbox() {
@@ -104,7 +105,7 @@ impl<D: Dialect> Phase<D> {
             (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
             (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
 
-            (Self::Login(phase), Event::Opened(Backend, peer)) => phase.opened(&peer, cx),
+            (Self::Login(phase), Event::Opened(Backend, peer)) => phase.opened(&peer, cx, out),
             (Self::Login(phase), Event::Received(Backend, octets)) => phase.received(octets, cx, out),
             (Self::Login(phase), Event::Ended(Backend, end)) => phase.ended(end, cx, out),
 
@@ -150,6 +151,7 @@ impl<D: Dialect> Phase<D> {
     /// that grows beyond its bound is refused: were reading to stop before, it would wait for the end of a line unread.
     pub(crate) fn wants(&self, wire: Wire) -> bool {
         match (wire, self) {
+            (Wire::Client, Self::Arrive(phase)) => phase.wants(),
             (Wire::Client, Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Refused(_)) => true,
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
@@ -213,15 +215,23 @@ impl<D: Dialect> Phase<D> {
 
     /// The client left before it said anything that could still be answered.
     fn abandoned(self, cx: &Context<'_>, out: &mut Actions) -> Self {
-        if matches!(self, Self::Arrive(_) | Self::Upgrade(_)) {
+        if self.is_shaking() {
             cx.report(Notice::HandshakeClosed, out);
         }
         close(out)
     }
 
+    /// Whether TLS is being agreed on.
+    fn is_shaking(&self) -> bool {
+        match self {
+            Self::Arrive(phase) => phase.is_shaking(),
+            other => matches!(other, Self::Upgrade(_)),
+        }
+    }
+
     /// The client's connection is gone.
     fn broken(self, end: End, cx: &Context<'_>, out: &mut Actions) -> Self {
-        let shaking = matches!(self, Self::Arrive(_) | Self::Upgrade(_));
+        let shaking = self.is_shaking();
         cx.report(
             match end {
                 End::Insecure(reason) if shaking => Notice::HandshakeFailed { reason },
@@ -273,10 +283,12 @@ fn certificate_refusal(cx: &Context<'_>, out: &mut Actions) -> Option<Certificat
     Some(refusal)
 }
 
-/// The greeting, and the client's turn.
-fn greet<D: Dialect>(cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+/// The greeting, and the client's turn, which it may have used already.
+fn greet<D: Dialect>(said: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
     cx.doing(Activity::SendingGreeting);
     out.send(Wire::Client, D::greeting(cx));
     cx.doing(Activity::Auth);
-    Converse::new(D::default(), Inbox::default(), cx.now.after(cx.policy.timeout)).into()
+    let mut inbox = Inbox::default();
+    inbox.receive(said);
+    Converse::new(D::default(), inbox, cx.now.after(cx.policy.timeout)).into()
 }

@@ -125,6 +125,7 @@ impl fmt::Display for Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the text below says what each is")]
 pub enum Activity {
+    ReadingProxyHeader,
     SslHandshaking,
     SendingGreeting,
     GreetingDelay,
@@ -152,6 +153,7 @@ pub enum Activity {
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::ReadingProxyHeader => "reading PROXY protocol",
             Self::SslHandshaking => "SSL handshaking",
             Self::SendingGreeting => "sending client greeting line",
             Self::GreetingDelay => "in delay pipelining state",
@@ -276,6 +278,12 @@ pub enum Notice {
     },
     /// `proxy_smtp_auth` without a password to give.
     NoPassword,
+    /// What should be a PROXY header is none; its first line as far as it came.
+    ProxyHeaderBroken(Vec<u8>),
+    /// A PROXY header of an unknown version.
+    ProxyHeaderVersion(u8),
+    /// A PROXY header longer than any.
+    ProxyHeaderTooLarge,
     /// The client's certificate does not verify.
     CertificateInvalid(VerifyError),
     /// The client showed no certificate where one is required.
@@ -310,7 +318,10 @@ impl Notice {
             | Self::UpstreamFailed(_)
             | Self::UpstreamClosed
             | Self::UpstreamTooLong { .. }
-            | Self::NoPassword => Level::Error,
+            | Self::NoPassword
+            | Self::ProxyHeaderBroken(_)
+            | Self::ProxyHeaderVersion(_)
+            | Self::ProxyHeaderTooLarge => Level::Error,
             _ => Level::Info,
         }
     }
@@ -367,6 +378,9 @@ impl fmt::Display for Notice {
                 write!(f, "upstream sent too long response line: {}", Quoted(reply))
             }
             Self::NoPassword => f.write_str("no password available"),
+            Self::ProxyHeaderBroken(line) => write!(f, "broken header: {}", Quoted(line)),
+            Self::ProxyHeaderVersion(version) => write!(f, "unknown PROXY protocol version: {version}"),
+            Self::ProxyHeaderTooLarge => f.write_str("header is too large"),
             Self::CertificateInvalid(error) => write!(f, "client SSL certificate verify error: {error}"),
             Self::CertificateMissing => f.write_str("client sent no required SSL certificate"),
             Self::HandshakeFailed { reason } => {

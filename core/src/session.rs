@@ -22,6 +22,8 @@ pub struct Client {
     pub peer: Peer,
     /// The listener's address as a log line shows it: `0.0.0.0:143`, `[::]:993`, `unix:/path`.
     pub listener: Arc<str>,
+    /// Whether a PROXY header comes before everything else (`listen … proxy_protocol`).
+    pub proxy_protocol: bool,
     /// Whether TLS comes before the greeting (`listen … ssl`).
     pub tls_first: bool,
 }

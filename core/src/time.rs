@@ -51,6 +51,8 @@ pub struct Deadline {
 /// What a session waits for; there is no phase in which it waits for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitingFor {
+    /// The connection itself, and its PROXY header.
+    ProxyHeader,
     /// The client's TLS handshake.
     Handshake,
     /// The end of `smtp_greeting_delay`.

@@ -6,6 +6,7 @@ use alloc::format;
 use crate::auth::credentials::Credentials;
 use crate::event::{Certificate, TlsFacts};
 use crate::policy::{AuthServer, Protocol};
+use crate::proxy::Proxied;
 use crate::secret::Secret;
 use crate::wire::Address;
 
@@ -23,6 +24,8 @@ pub(crate) struct Request<'a> {
     pub(crate) verified: bool,
     /// Only of SMTP.
     pub(crate) client_host: Option<&'a str>,
+    /// What a PROXY header said, believed or not.
+    pub(crate) proxied: Option<&'a Proxied>,
     /// Only of `smtp_auth none`.
     pub(crate) envelope: Option<Envelope<'a>>,
 }
@@ -52,6 +55,12 @@ impl Request<'_> {
         head.field("Client-IP", format!("{}", self.client.host()).as_bytes());
         if let Some(host) = self.client_host {
             head.field("Client-Host", host.as_bytes());
+        }
+        if let Some(proxied) = self.proxied {
+            head.field("Proxy-Protocol-Addr", proxied.source.as_bytes());
+            head.field("Proxy-Protocol-Port", format!("{}", proxied.source_port).as_bytes());
+            head.field("Proxy-Protocol-Server-Addr", proxied.destination.as_bytes());
+            head.field("Proxy-Protocol-Server-Port", format!("{}", proxied.destination_port).as_bytes());
         }
         if let Some(envelope) = self.envelope {
             head.field("Auth-SMTP-Helo", envelope.helo);
@@ -152,6 +161,7 @@ mod tests {
             tls: None,
             verified: false,
             client_host: None,
+            proxied: None,
             envelope: None,
         };
         String::from_utf8(change(request).expose().to_vec()).unwrap()

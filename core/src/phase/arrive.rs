@@ -1,36 +1,110 @@
-//! Before the greeting: the connection itself, and TLS where it comes first (`listen … ssl`).
+//! Before the greeting: the connection itself, a PROXY header where one is due (`listen … proxy_protocol`), and TLS where it comes first
+//! (`listen … ssl`).
+
+use bytes::Bytes;
 
 use super::{Context, Phase, certificate_refusal, close, greet};
 use crate::action::{Actions, Handshake};
 use crate::dialect::Dialect;
 use crate::event::TlsFacts;
 use crate::phase::greet::Greet;
+use crate::proxy::{self, Fault, Header};
 use crate::report::{Activity, Notice};
+use crate::secret::Secret;
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::Wire;
 
 /// The client has come, or is about to.
 #[derive(Debug)]
 pub(crate) struct Arrive {
+    /// As much of a PROXY header as has come.
+    header: Secret,
+    awaiting: Awaiting,
     until: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaiting {
+    Connection,
+    ProxyHeader,
+    Handshake,
 }
 
 impl Arrive {
     pub(super) fn new(cx: &Context<'_>) -> Self {
-        Self { until: cx.now.after(cx.policy.timeout) }
+        let until = cx.now.after(cx.policy.timeout);
+        Self { header: Secret::empty(), awaiting: Awaiting::Connection, until }
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
-        Deadline { at: self.until, waiting_for: WaitingFor::Handshake }
+        let waiting_for = match self.awaiting {
+            Awaiting::Connection | Awaiting::ProxyHeader => WaitingFor::ProxyHeader,
+            Awaiting::Handshake => WaitingFor::Handshake,
+        };
+        Deadline { at: self.until, waiting_for }
     }
 
-    pub(super) fn opened<D: Dialect>(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        cx.report(Notice::Connected { remote: cx.client().clone() }, out);
+    /// Whether the client may be read now: not while TLS is being agreed on.
+    pub(super) fn wants(&self) -> bool {
+        self.awaiting == Awaiting::ProxyHeader
+    }
+
+    /// Whether it is the handshake that is waited for.
+    pub(super) fn is_shaking(&self) -> bool {
+        self.awaiting == Awaiting::Handshake
+    }
+
+    pub(super) fn opened<D: Dialect>(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.report(Notice::Connected { remote: cx.peer().remote.clone() }, out);
+        if cx.proxy_header_first() {
+            cx.doing(Activity::ReadingProxyHeader);
+            self.awaiting = Awaiting::ProxyHeader;
+            return Phase::Arrive(self);
+        }
+        self.introduced(b"", cx, out)
+    }
+
+    pub(super) fn received<D: Dialect>(
+        mut self,
+        octets: &[u8],
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        if !self.wants() {
+            return Phase::Arrive(self);
+        }
+        self.header.extend(octets);
+        match proxy::read(self.header.expose()) {
+            Ok(None) => Phase::Arrive(self),
+            Ok(Some((header, end))) => {
+                if let Header::Proxied(proxied) = header {
+                    cx.introduced(proxied);
+                }
+                self.header.discard(end);
+                let behind = core::mem::take(&mut self.header);
+                self.introduced(behind.expose(), cx, out)
+            }
+            Err(fault) => {
+                let notice = match fault {
+                    Fault::Broken(line) => Notice::ProxyHeaderBroken(line),
+                    Fault::Version(version) => Notice::ProxyHeaderVersion(version),
+                    Fault::TooLarge => Notice::ProxyHeaderTooLarge,
+                };
+                cx.report(notice, out);
+                close(out)
+            }
+        }
+    }
+
+    /// It is known who the client is. `behind` is what it has already said.
+    fn introduced<D: Dialect>(mut self, behind: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         if !cx.tls_first() {
-            return begin(cx, out);
+            return begin(behind, cx, out);
         }
         cx.doing(Activity::SslHandshaking);
-        out.secure(Wire::Client, Handshake::Accept);
+        out.secure(Wire::Client, Handshake::Accept { already_read: Bytes::copy_from_slice(behind) });
+        self.awaiting = Awaiting::Handshake;
+        self.until = cx.now.after(cx.policy.timeout);
         Phase::Arrive(self)
     }
 
@@ -42,7 +116,7 @@ impl Arrive {
     ) -> Phase<D> {
         cx.secured(facts);
         match certificate_refusal(cx, out) {
-            None => begin(cx, out),
+            None => begin(b"", cx, out),
             Some(refusal) => {
                 out.send(Wire::Client, D::certificate_refused(refusal));
                 close(out)
@@ -51,10 +125,14 @@ impl Arrive {
     }
 }
 
-/// The greeting, now or after `smtp_greeting_delay`.
-fn begin<D: Dialect>(cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-    match cx.policy.greeting_delay.is_zero() {
-        true => greet(cx, out),
-        false => Greet::new(cx).into(),
+/// The greeting, now or after `smtp_greeting_delay`, and then what the client has said already.
+fn begin<D: Dialect>(said: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+    if cx.policy.greeting_delay.is_zero() {
+        return greet(said, cx, out);
+    }
+    let phase = Greet::new(cx);
+    match said {
+        [] => phase.into(),
+        said => phase.received(said, cx, out),
     }
 }

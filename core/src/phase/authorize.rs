@@ -66,6 +66,7 @@ impl<D: Dialect> Authorize<D> {
             tls: cx.tls(),
             verified: cx.policy.verify_client != VerifyClient::Off,
             client_host: (cx.policy.protocol == Protocol::Smtp).then(|| cx.client_host()),
+            proxied: cx.proxied(),
             envelope: dialect.envelope(),
         };
         let request = request.encode();

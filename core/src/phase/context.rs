@@ -1,21 +1,26 @@
 //! What every phase can see, and the little of it that outlives a phase.
 
 use alloc::sync::Arc;
+use core::net::SocketAddr;
 
 use crate::action::Actions;
 use crate::event::TlsFacts;
 use crate::policy::{Mechanism, Policy, StartTls};
+use crate::proxy::Proxied;
 use crate::report::{self, Activity, Notice, Report};
 use crate::sasl::salt::{Salt, Salts};
 use crate::session::{Client, Seed};
 use crate::time::Instant;
-use crate::wire::Address;
+use crate::wire::{Address, Peer};
 
 /// What is true of the client's connection whatever the phase. Nothing in here comes from what the client said in clear but for counts
 /// of it, so it may outlive STARTTLS (policy P14).
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: Client,
+    /// The client's address where a trusted PROXY header tells another than the peer's.
+    real_address: Option<Address>,
+    proxied: Option<Proxied>,
     tls: Option<TlsFacts>,
     /// Whether STARTTLS was accepted.
     starttls: bool,
@@ -37,6 +42,8 @@ impl Connection {
     pub(crate) fn new(client: Client, seed: &Seed) -> Self {
         Self {
             client,
+            real_address: None,
+            proxied: None,
             tls: None,
             starttls: false,
             salts: Salts::new(seed),
@@ -51,6 +58,12 @@ impl Connection {
     }
 }
 
+impl Connection {
+    fn client_address(&self) -> &Address {
+        self.real_address.as_ref().unwrap_or(&self.client.peer.remote)
+    }
+}
+
 /// What a phase is given with each event.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
@@ -61,8 +74,34 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// The client's address.
-    pub(crate) const fn client(&self) -> &Address {
-        &self.connection.client.peer.remote
+    pub(crate) fn client(&self) -> &Address {
+        self.connection.client_address()
+    }
+
+    /// The connection as accepted, whoever it was made for.
+    pub(crate) const fn peer(&self) -> &Peer {
+        &self.connection.client.peer
+    }
+
+    /// What a PROXY header said.
+    pub(crate) const fn proxied(&self) -> Option<&Proxied> {
+        self.connection.proxied.as_ref()
+    }
+
+    /// A PROXY header has come. Where its sender is trusted, the client is who it says.
+    pub(crate) fn introduced(&mut self, proxied: Proxied) {
+        let peer = &self.connection.client.peer.remote;
+        if self.policy.real_ip_from.iter().any(|trusted| trusted.includes(peer)) {
+            let address =
+                proxied.source.parse().ok().map(|ip| SocketAddr::new(ip, proxied.source_port).into());
+            self.connection.real_address = address;
+        }
+        self.connection.proxied = Some(proxied);
+    }
+
+    /// Whether a PROXY header comes first of all.
+    pub(crate) const fn proxy_header_first(&self) -> bool {
+        self.connection.client.proxy_protocol
     }
 
     /// The client's verified host name; without a resolver nobody knows it (backend.md 4.4).
@@ -177,7 +216,7 @@ impl Context<'_> {
         let connection = &*self.connection;
         report::Context {
             activity: Some(connection.activity),
-            client: connection.client.peer.remote.clone(),
+            client: connection.client_address().clone(),
             starttls: connection.starttls,
             listener: connection.client.listener.clone(),
             login: connection.login.clone(),

@@ -25,7 +25,7 @@ impl Greet {
 
     /// The delay is over.
     pub(super) fn over<D: Dialect>(cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        greet(cx, out)
+        greet(b"", cx, out)
     }
 
     /// The client could not wait.

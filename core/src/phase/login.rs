@@ -11,6 +11,8 @@ use crate::dialect::{Dialect, Farewell};
 use crate::event::End;
 use crate::framing::Inbox;
 use crate::limits::BACKEND_BUFFERS_MAX;
+use crate::policy::ProxyHeader;
+use crate::proxy::{v1, v2};
 use crate::report::{Activity, Notice};
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::{Address, Peer, Wire};
@@ -96,8 +98,13 @@ impl<D: Dialect> Login<D> {
         Deadline { at: self.until, waiting_for: WaitingFor::Backend }
     }
 
-    pub(super) fn opened(self, peer: &Peer, cx: &mut Context<'_>) -> Phase<D> {
+    pub(super) fn opened(self, peer: &Peer, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.upstream_is(&peer.remote);
+        match cx.policy.backend.proxy_header {
+            ProxyHeader::Off => {}
+            ProxyHeader::V1 => out.send(Wire::Backend, v1::header(cx.client(), cx.peer())),
+            ProxyHeader::V2 => out.send(Wire::Backend, v2::header(cx.client(), cx.peer(), cx.tls())),
+        }
         cx.doing(Activity::ReadingUpstream);
         self.into()
     }

@@ -1,5 +1,7 @@
 //! STARTTLS (RFC 3501 section 6.2.1), STLS (RFC 2595 section 4), and SMTP's STARTTLS (RFC 3207).
 
+use bytes::Bytes;
+
 use super::converse::Converse;
 use super::{Context, Phase, certificate_refusal, close};
 use crate::action::{Actions, Handshake};
@@ -27,7 +29,7 @@ impl Upgrade {
     ) -> Self {
         cx.starttls_accepted();
         out.send(Wire::Client, dialect.ready_for_tls());
-        out.secure(Wire::Client, Handshake::Accept);
+        out.secure(Wire::Client, Handshake::Accept { already_read: Bytes::new() });
         Self { until }
     }
 

@@ -40,7 +40,8 @@ pub(crate) fn policy(protocol: Protocol) -> Policy {
 }
 
 pub(crate) fn session(policy: Policy, tls_first: bool) -> Session {
-    let client = Client { peer: client(), listener: "198.51.100.1:143".into(), tls_first };
+    let client =
+        Client { peer: client(), listener: "198.51.100.1:143".into(), proxy_protocol: false, tls_first };
     Session::new(Arc::new(policy), client, Seed([7; 16]), NOW)
 }
 

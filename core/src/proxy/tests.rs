@@ -1,0 +1,121 @@
+//! What is written is read again, and what is broken is not read.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Fault, Header, Proxied, read, v1, v2};
+use crate::event::TlsFacts;
+use crate::wire::{Address, Peer};
+
+fn inet(text: &str) -> Address {
+    text.parse::<core::net::SocketAddr>().unwrap().into()
+}
+
+fn ours(local: &str) -> Peer {
+    Peer { remote: inet("192.0.2.99:1"), local: inet(local) }
+}
+
+fn proxied(source: &str, source_port: u16, destination: &str, destination_port: u16) -> Header {
+    let (source, destination) = (source.into(), destination.into());
+    Header::Proxied(Proxied { source, source_port, destination, destination_port })
+}
+
+fn broken(octets: &[u8]) -> bool {
+    matches!(read(octets), Err(Fault::Broken(_)))
+}
+
+#[test]
+fn version_1_is_one_line_of_single_spaces() {
+    let line = b"PROXY TCP4 203.0.113.9 198.51.100.1 40001 143\r\na NOOP\r\n";
+    assert_eq!(read(line), Ok(Some((proxied("203.0.113.9", 40001, "198.51.100.1", 143), 47))));
+    assert_eq!(read(b"PROXY UNKNOWN whatever\r\n"), Ok(Some((Header::Local, 24))));
+    assert_eq!(
+        read(b"PROXY TCP6 2001:db8::9 ::1 0 65535\r\n").unwrap().unwrap().0,
+        proxied("2001:db8::9", 0, "::1", 65535)
+    );
+    for wrong in [
+        "PROXY TCP4 203.0.113.9 198.51.100.1 40001 143\n",
+        "PROXY  TCP4 1.1.1.1 1.1.1.1 1 1\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 1 1 \r\n",
+        "PROXY TCP4 x 1.1.1.1 1 1\r\n",
+        "PROXY UDP4 1.1.1.1 1.1.1.1 1 1\r\n",
+        "GET / HTTP/1.1\r\n",
+        "proxy UNKNOWN\r\n",
+    ] {
+        assert!(broken(wrong.as_bytes()), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_header_may_come_in_any_pieces_and_nothing_else_is_waited_for() {
+    let headers: [Vec<u8>; 2] = [
+        b"PROXY TCP4 203.0.113.9 198.51.100.1 40001 143\r\n".to_vec(),
+        v2::header(&inet("203.0.113.9:40001"), &ours("198.51.100.1:143"), None).to_vec(),
+    ];
+    for header in headers {
+        for cut in 0..header.len() {
+            assert_eq!(read(&header[..cut]), Ok(None), "cut at {cut}");
+        }
+        assert_eq!(read(&header).unwrap().unwrap().0, proxied("203.0.113.9", 40001, "198.51.100.1", 143));
+    }
+    assert!(broken(b"a") && broken(b"PROXZ") && broken(b"\r\n\r\n\0\r\nQUIX"));
+    assert!(broken(&[b"PROXY ", &[b'x'; 101][..]].concat()), "107 octets without an end");
+    assert_eq!(read(b"\r\n\r\n\0\r\nQUIT\n\x31"), Err(Fault::Version(3)));
+    assert_eq!(read(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"), Err(Fault::TooLarge));
+}
+
+#[test]
+fn version_1_for_a_backend() {
+    let header = |client: &str, local: &str| v1::header(&inet(client), &ours(local));
+    assert_eq!(
+        header("192.0.2.7:40000", "198.51.100.1:143"),
+        "PROXY TCP4 192.0.2.7 198.51.100.1 40000 143\r\n"
+    );
+    assert_eq!(header("[2001:db8::7]:1", "[::1]:2"), "PROXY TCP6 2001:db8::7 ::1 1 2\r\n");
+    assert_eq!(header("[2001:db8::7]:1", "192.0.2.1:2"), "PROXY TCP6 2001:db8::7 ::ffff:192.0.2.1 1 2\r\n");
+    assert_eq!(v1::header(&Address::Unix("".into()), &ours("192.0.2.1:2")), "PROXY UNKNOWN\r\n");
+}
+
+#[test]
+fn version_2_for_a_backend_is_read_as_it_was_meant() {
+    let again =
+        |client: &str, local: &str| read(&v2::header(&inet(client), &ours(local), None)).unwrap().unwrap().0;
+    assert_eq!(
+        again("192.0.2.7:40000", "198.51.100.1:143"),
+        proxied("192.0.2.7", 40000, "198.51.100.1", 143)
+    );
+    assert_eq!(again("[2001:db8::7]:1", "[::1]:2"), proxied("2001:db8::7", 1, "::1", 2));
+    assert_eq!(again("[2001:db8::7]:1", "192.0.2.1:2"), proxied("2001:db8::7", 1, "::ffff:192.0.2.1", 2));
+    assert_eq!(
+        again("[::ffff:192.0.2.7]:1", "[::ffff:192.0.2.1]:2"),
+        proxied("192.0.2.7", 1, "192.0.2.1", 2)
+    );
+    let local = v2::header(&Address::Unix("".into()), &ours("192.0.2.1:2"), None);
+    assert_eq!(read(&local).unwrap().unwrap(), (Header::Local, local.len()));
+}
+
+#[test]
+fn version_2_tells_what_tls_says() {
+    let mut tls = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+    tls.server_name = Some(Arc::from("mx.test"));
+    tls.alpn = Some(Arc::from("imap"));
+    let header = v2::header(&inet("192.0.2.7:1"), &ours("192.0.2.1:2"), Some(&tls));
+    let ssl = b"\x20\x00\x28\x01\x00\x00\x00\x01\x21\x00\x07TLSv1.3\x23\x00\x16TLS_AES_256_GCM_SHA384";
+    let expected = [&b"\x02\x00\x07mx.test\x01\x00\x04imap"[..], &ssl[..], b"\x03\x00\x04"].concat();
+    assert_eq!(header.get(28..28 + expected.len()), Some(&expected[..]));
+    assert_eq!(header.len(), 28 + expected.len() + 4);
+    assert!(read(&header).is_ok());
+}
+
+#[test]
+fn a_checksum_that_does_not_hold_is_not_believed() {
+    let good = v2::header(&inet("192.0.2.7:1"), &ours("192.0.2.1:2"), None).to_vec();
+    let checksum_kind = good.len() - 7; // another kind of field would be one that nobody checks
+    for at in (16..good.len()).filter(|&at| at != checksum_kind) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        assert!(matches!(read(&bad), Err(Fault::Broken(_))), "octet {at}");
+    }
+}
