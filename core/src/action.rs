@@ -1,10 +1,11 @@
 //! What a session can ask for.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::{Drain, Vec};
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
-use alloc::sync::Arc;
 use bytes::Bytes;
 
 use crate::report::{Context, Report};
@@ -21,6 +22,8 @@ pub enum Action {
     /// Write what was sent so far, then let TLS take over this wire; answered by `Secured` or `Ended`. Of the octets
     /// read before, none may reach the session after it, and the TLS layer only those that stand in the handshake.
     Secure(Wire, Handshake),
+    /// Ask the DNS; answered by `Resolved`. A second question takes the place of the first.
+    Resolve(Question),
     /// Write what was sent so far, then hang up. Nothing is heard from this wire any more.
     Close(Wire),
     /// Join client and backend: octets both ways until both ends are done. This ends the session.
@@ -46,6 +49,20 @@ pub enum Handshake {
         /// What the client sent behind its PROXY header: the beginning of the handshake. Nothing behind STARTTLS.
         already_read: Bytes,
     },
+    /// The client's, with the policy's trust anchors and certificates.
+    Connect {
+        /// The name the other side's certificate has to be for; none means its address.
+        name: Option<Box<str>>,
+    },
+}
+
+/// What to ask the DNS for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The name of an address (PTR).
+    NameOf(IpAddr),
+    /// The addresses of a name (A and AAAA). It is a host name: letters, digits, `-` and `.`.
+    AddressesOf(Arc<str>),
 }
 
 /// What the relay starts with.
@@ -99,6 +116,10 @@ impl Actions {
 
     pub(crate) fn secure(&mut self, wire: Wire, handshake: Handshake) {
         self.0.push(Action::Secure(wire, handshake));
+    }
+
+    pub(crate) fn resolve(&mut self, question: Question) {
+        self.0.push(Action::Resolve(question));
     }
 
     pub(crate) fn close(&mut self, wire: Wire) {

@@ -21,6 +21,8 @@ pub(crate) struct Account {
     pub(crate) password: Option<Secret>,
     /// Whether there is nobody to log in: mail is passed on without it.
     pub(crate) unauthenticated: bool,
+    /// Whether STARTTLS comes before anything secret.
+    pub(crate) starttls: bool,
     /// Who vouches for it, for the log.
     pub(crate) auth_server: Address,
 }
@@ -33,6 +35,9 @@ pub(crate) trait Dialogue<D>: Sized + core::fmt::Debug {
     /// Takes the backend's next line. `reply` is everything it has said since it was last spoken to, and ends with `line`; both
     /// with their line ends, CRLF or LF.
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &D, cx: &Context<'_>) -> Move;
+
+    /// TLS is up after [`Move::Upgrade`]: what to say next. Nothing heard before counts any more.
+    fn on_secured(&mut self, dialect: &D, cx: &Context<'_>) -> Move;
 
     /// What of a refused line the log shows: nginx cuts the tag off.
     fn without_tag<'a>(&self, line: &'a [u8], _dialect: &D) -> &'a [u8] {
@@ -47,6 +52,8 @@ pub(crate) enum Move {
     Await,
     /// The next thing to say.
     Say(Activity, Payload),
+    /// The backend agrees to STARTTLS.
+    Upgrade,
     /// The client is in. It hears this; what the backend sent behind `line` comes after it.
     Welcome(Bytes),
     /// This goes no further.

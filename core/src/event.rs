@@ -2,7 +2,9 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
+use core::net::IpAddr;
 
 use crate::wire::{Peer, Wire};
 
@@ -18,10 +20,44 @@ pub enum Event<'a> {
     Secured(Wire, TlsFacts),
     /// Nothing more will come from this wire.
     Ended(Wire, End),
+    /// What the DNS says; answers [`Action::Resolve`](crate::Action::Resolve).
+    Resolved(Answer),
     /// The moment of [`Session::deadline`](crate::Session::deadline) has come.
     Deadline,
     /// The process is about to end: say goodbye now.
     Drain,
+}
+
+/// What the DNS says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The name of an address: the first if there are several, as it came.
+    Name(Result<Vec<u8>, ResolveError>),
+    /// The addresses of a name.
+    Addresses(Result<Vec<IpAddr>, ResolveError>),
+}
+
+/// Why the DNS does not say, in nginx's numbers and words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// FORMERR.
+    #[error("(1: Format error)")]
+    Format,
+    /// SERVFAIL, or an answer that makes no sense.
+    #[error("(2: Server failure)")]
+    Server,
+    /// NXDOMAIN, or no record of the kind.
+    #[error("(3: Host not found)")]
+    NotFound,
+    /// NOTIMP.
+    #[error("(4: Unimplemented)")]
+    Unimplemented,
+    /// REFUSED.
+    #[error("(5: Operation refused)")]
+    Refused,
+    /// No answer in time.
+    #[error("(110: Operation timed out)")]
+    TimedOut,
 }
 
 /// How a stream ended.
@@ -132,6 +168,7 @@ impl fmt::Debug for Event<'_> {
             Self::Received(wire, octets) => write!(f, "Received({wire:?}, {} octets)", octets.len()),
             Self::Secured(wire, facts) => write!(f, "Secured({wire:?}, {} {})", facts.protocol, facts.cipher),
             Self::Ended(wire, end) => write!(f, "Ended({wire:?}, {end:?})"),
+            Self::Resolved(answer) => write!(f, "Resolved({answer:?})"),
             Self::Deadline => f.write_str("Deadline"),
             Self::Drain => f.write_str("Drain"),
         }

@@ -39,8 +39,8 @@ mod session;
 mod time;
 mod wire;
 
-pub use action::{Action, Actions, Handshake, Leftovers, Target};
-pub use event::{Certificate, End, Event, SystemError, TlsFacts, VerifyError};
+pub use action::{Action, Actions, Handshake, Leftovers, Question, Target};
+pub use event::{Answer, Certificate, End, Event, ResolveError, SystemError, TlsFacts, VerifyError};
 pub use policy::{
     AuthServer, Backend, Mechanism, Mechanisms, Policy, Protocol, ProxyHeader, StartTls, Trusted,
     VerifyClient,

@@ -8,6 +8,7 @@ mod authorize;
 mod context;
 mod converse;
 mod greet;
+mod identify;
 mod login;
 mod penalty;
 mod sasl;
@@ -28,6 +29,8 @@ use arrive::Arrive;
 use authorize::Authorize;
 use converse::Converse;
 use greet::Greet;
+pub(crate) use identify::HostName;
+use identify::Identify;
 use login::Login;
 use penalty::Penalty;
 use sasl::{Refused, Sasl};
@@ -37,6 +40,8 @@ use upgrade::Upgrade;
 pub(crate) enum Phase<D: Dialect> {
     /// Nothing has happened yet, or TLS comes first.
     Arrive(Arrive),
+    /// The greeting waits for the client's name.
+    Identify(Identify),
     /// The greeting waits for `smtp_greeting_delay`.
     Greet(Greet),
     /// The client's turn.
@@ -85,6 +90,7 @@ impl<D: Dialect> Phase<D> {
             (Self::Upgrade(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx, out),
 
             (Self::Arrive(phase), Event::Received(Client, octets)) => phase.received(octets, cx, out),
+            (Self::Identify(phase), Event::Resolved(answer)) => phase.resolved(answer, cx, out),
             (Self::Greet(phase), Event::Received(Client, octets)) => phase.received::<D>(octets, cx, out),
             (mut phase, Event::Received(Client, octets)) => {
                 if let Some(inbox) = phase.inbox() {
@@ -106,6 +112,7 @@ impl<D: Dialect> Phase<D> {
             (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
 
             (Self::Login(phase), Event::Opened(Backend, peer)) => phase.opened(&peer, cx, out),
+            (Self::Login(phase), Event::Secured(Backend, _)) => phase.secured(cx, out),
             (Self::Login(phase), Event::Received(Backend, octets)) => phase.received(octets, cx, out),
             (Self::Login(phase), Event::Ended(Backend, end)) => phase.ended(end, cx, out),
 
@@ -134,6 +141,7 @@ impl<D: Dialect> Phase<D> {
     pub(crate) const fn deadline(&self) -> Option<Deadline> {
         match self {
             Self::Arrive(phase) => Some(phase.deadline()),
+            Self::Identify(phase) => Some(phase.deadline()),
             Self::Greet(phase) => Some(phase.deadline()),
             Self::Converse(phase) => Some(phase.deadline()),
             Self::Sasl(phase) => Some(phase.deadline()),
@@ -156,7 +164,8 @@ impl<D: Dialect> Phase<D> {
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),
-            (Wire::Auth, Self::Authorize(_)) | (Wire::Backend, Self::Login(_)) => true,
+            (Wire::Auth, Self::Authorize(_)) => true,
+            (Wire::Backend, Self::Login(phase)) => phase.wants_backend(),
             _ => false,
         }
     }
@@ -165,6 +174,7 @@ impl<D: Dialect> Phase<D> {
     /// (RFC 3501 section 6.2.1; CVE-2011-0411, CVE-2014-3556).
     const fn inbox(&mut self) -> Option<&mut Inbox> {
         match self {
+            Self::Identify(phase) => Some(&mut phase.inbox),
             Self::Converse(phase) => Some(&mut phase.inbox),
             Self::Sasl(phase) => Some(&mut phase.inbox),
             Self::Refused(phase) => Some(&mut phase.inbox),
@@ -178,6 +188,7 @@ impl<D: Dialect> Phase<D> {
     /// The moment the phase waited for has come: for two of them that is what they waited for, for the others time is up.
     fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Self {
         match self {
+            Self::Identify(phase) => phase.timed_out(cx, out),
             Self::Greet(_) => Greet::over(cx, out),
             Self::Penalty(phase) => phase.over(cx, out),
             Self::Authorize(phase) => phase.timed_out(cx, out),
@@ -199,7 +210,12 @@ impl<D: Dialect> Phase<D> {
         cx.report(Notice::ShutDown, out);
         match self {
             Self::Arrive(_) | Self::Upgrade(_) => return close(out),
-            Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Refused(_) | Self::Closed => {}
+            Self::Identify(_)
+            | Self::Greet(_)
+            | Self::Converse(_)
+            | Self::Sasl(_)
+            | Self::Refused(_)
+            | Self::Closed => {}
             Self::Penalty(phase) => out.send(Wire::Client, phase.cut_short(cx)),
             Self::Authorize(phase) => {
                 out.close(Wire::Auth);
@@ -284,11 +300,9 @@ fn certificate_refusal(cx: &Context<'_>, out: &mut Actions) -> Option<Certificat
 }
 
 /// The greeting, and the client's turn, which it may have used already.
-fn greet<D: Dialect>(said: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+fn greet<D: Dialect>(inbox: Inbox, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
     cx.doing(Activity::SendingGreeting);
     out.send(Wire::Client, D::greeting(cx));
     cx.doing(Activity::Auth);
-    let mut inbox = Inbox::default();
-    inbox.receive(said);
     Converse::new(D::default(), inbox, cx.now.after(cx.policy.timeout)).into()
 }

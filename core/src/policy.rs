@@ -80,6 +80,18 @@ impl Trusted {
     }
 }
 
+/// `proxy_ssl`: whether the way to a backend is under TLS. Never a credential before it is up (decision 26).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendTls {
+    /// In clear.
+    #[default]
+    Off,
+    /// From the first octet.
+    On,
+    /// By the protocol's own command, without which there is no login.
+    StartTls,
+}
+
 /// What a backend is told of the client before its protocol begins (`proxy_protocol`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyHeader {
@@ -167,6 +179,8 @@ pub struct Policy {
     pub timeout: Duration,
     /// `smtp_greeting_delay`.
     pub greeting_delay: Duration,
+    /// `resolver_timeout`, if there is a `resolver` to ask for SMTP clients' names.
+    pub resolver_timeout: Option<Duration>,
     /// `max_errors`: the malformed command at which a session ends, at least 1.
     pub errors_max: u32,
     /// `max_commands`: how many well-formed commands may precede a login.
@@ -212,6 +226,10 @@ pub struct Backend {
     pub idle_timeout: Duration,
     /// `proxy_pass_error_message`: whether a client sees the backend's own refusal.
     pub pass_error_message: bool,
+    /// `proxy_ssl`; the auth server may say otherwise for a user (`Auth-Server-TLS`).
+    pub tls: BackendTls,
+    /// `proxy_ssl_name`: the name that a backend's certificate has to be for. None: the address it is reached at.
+    pub tls_name: Option<Box<str>>,
     /// `proxy_protocol`.
     pub proxy_header: ProxyHeader,
     /// `xclient`: whether an SMTP backend is told who the client is.
@@ -238,6 +256,7 @@ impl Policy {
             real_ip_from: Vec::new(),
             timeout: Duration::from_secs(60),
             greeting_delay: Duration::ZERO,
+            resolver_timeout: None,
             errors_max: 5,
             commands_max: 1000,
             client_buffer_bytes: 4096,
@@ -271,6 +290,8 @@ impl Default for Backend {
             buffer_bytes: 4096,
             idle_timeout: Duration::from_secs(24 * 60 * 60),
             pass_error_message: false,
+            tls: BackendTls::Off,
+            tls_name: None,
             proxy_header: ProxyHeader::Off,
             xclient: true,
             smtp_auth: false,

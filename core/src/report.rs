@@ -8,8 +8,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::IpAddr;
 
-use crate::event::{SystemError, VerifyError};
+use crate::event::{ResolveError, SystemError, VerifyError};
 use crate::limits::LOGGED_BYTES_MAX;
 use crate::policy::Mechanism;
 use crate::sasl;
@@ -128,12 +129,16 @@ pub enum Activity {
     ReadingProxyHeader,
     SslHandshaking,
     SendingGreeting,
+    ResolvingAddress,
+    ResolvingName,
     GreetingDelay,
     StartTls,
     Auth,
     HttpAuth,
     ConnectingToUpstream,
+    UpstreamHandshake,
     ReadingUpstream,
+    SendingStartTls,
     SendingLogin,
     SendingUser,
     SendingPassword,
@@ -156,11 +161,15 @@ impl fmt::Display for Activity {
             Self::ReadingProxyHeader => "reading PROXY protocol",
             Self::SslHandshaking => "SSL handshaking",
             Self::SendingGreeting => "sending client greeting line",
+            Self::ResolvingAddress => "in resolving client address",
+            Self::ResolvingName => "in resolving client hostname",
             Self::GreetingDelay => "in delay pipelining state",
             Self::StartTls => "in starttls state",
             Self::Auth => "in auth state",
             Self::HttpAuth => "in http auth state",
             Self::ConnectingToUpstream => "connecting to upstream",
+            Self::UpstreamHandshake => "SSL handshaking to upstream",
+            Self::SendingStartTls => "sending STARTTLS to upstream",
             Self::ReadingUpstream => "reading response from upstream",
             Self::SendingLogin => "sending LOGIN command to upstream",
             Self::SendingUser => "sending user name to upstream",
@@ -278,6 +287,34 @@ pub enum Notice {
     },
     /// `proxy_smtp_auth` without a password to give.
     NoPassword,
+    /// The client's address has no name to be found.
+    AddressUnresolved {
+        /// The address.
+        address: IpAddr,
+        /// Why not.
+        error: ResolveError,
+    },
+    /// The client's name has no addresses to be found.
+    NameUnresolved {
+        /// The name.
+        name: Arc<str>,
+        /// Why not.
+        error: ResolveError,
+    },
+    /// The client's address has a name that no host can have.
+    InvalidHostName {
+        /// The address.
+        address: IpAddr,
+        /// The name.
+        name: Vec<u8>,
+    },
+    /// The TLS handshake with the backend did not succeed.
+    UpstreamHandshakeFailed {
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
+    /// The backend sent octets between agreeing to STARTTLS and the handshake (divergences S3).
+    UpstreamDataBehindStartTls,
     /// What should be a PROXY header is none; its first line as far as it came.
     ProxyHeaderBroken(Vec<u8>),
     /// A PROXY header of an unknown version.
@@ -319,6 +356,11 @@ impl Notice {
             | Self::UpstreamClosed
             | Self::UpstreamTooLong { .. }
             | Self::NoPassword
+            | Self::AddressUnresolved { .. }
+            | Self::NameUnresolved { .. }
+            | Self::InvalidHostName { .. }
+            | Self::UpstreamHandshakeFailed { .. }
+            | Self::UpstreamDataBehindStartTls
             | Self::ProxyHeaderBroken(_)
             | Self::ProxyHeaderVersion(_)
             | Self::ProxyHeaderTooLarge => Level::Error,
@@ -378,6 +420,19 @@ impl fmt::Display for Notice {
                 write!(f, "upstream sent too long response line: {}", Quoted(reply))
             }
             Self::NoPassword => f.write_str("no password available"),
+            Self::AddressUnresolved { address, error } => {
+                write!(f, "{address} could not be resolved {error}")
+            }
+            Self::NameUnresolved { name, error } => {
+                write!(f, "{} could not be resolved {error}", Quoted(name.as_bytes()))
+            }
+            Self::InvalidHostName { address, name } => {
+                write!(f, "{address} resolved to invalid host name {}", Quoted(name))
+            }
+            Self::UpstreamHandshakeFailed { reason } => {
+                write!(f, "SSL_do_handshake() failed (SSL: {})", Escaped(reason.as_bytes()))
+            }
+            Self::UpstreamDataBehindStartTls => f.write_str("upstream sent data behind STARTTLS"),
             Self::ProxyHeaderBroken(line) => write!(f, "broken header: {}", Quoted(line)),
             Self::ProxyHeaderVersion(version) => write!(f, "unknown PROXY protocol version: {version}"),
             Self::ProxyHeaderTooLarge => f.write_str("header is too large"),
@@ -442,6 +497,9 @@ pub enum AuthFault {
     /// `Auth-Port` is no port.
     #[error("sent invalid server port:{}", Quoted(.0))]
     InvalidPort(Vec<u8>),
+    /// `Auth-Server-TLS` is neither `on`, `off` nor `starttls`.
+    #[error("sent invalid server TLS:{}", Quoted(.0))]
+    InvalidServerTls(Vec<u8>),
     /// `Auth-Error-SASL` is not base64.
     #[error("sent invalid SASL error")]
     InvalidSaslError,

@@ -55,6 +55,8 @@ pub enum WaitingFor {
     ProxyHeader,
     /// The client's TLS handshake.
     Handshake,
+    /// The DNS (`resolver_timeout`).
+    Name,
     /// The end of `smtp_greeting_delay`.
     GreetingDelay,
     /// A command, or the next line of a SASL exchange (`timeout`).

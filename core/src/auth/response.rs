@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use crate::framing::without_line_end;
 use crate::limits::AUTH_HEAD_BYTES_MAX;
+use crate::policy::BackendTls;
 use crate::report::AuthFault;
 use crate::secret::Secret;
 use crate::wire::Address;
@@ -29,6 +30,8 @@ pub(crate) struct Granted {
     pub(crate) login: Option<Arc<[u8]>>,
     /// `Auth-Pass`: the password for the backend, if it is not the client's.
     pub(crate) password: Option<Secret>,
+    /// `Auth-Server-TLS`: how to reach the backend, if not as the policy says.
+    pub(crate) tls: Option<BackendTls>,
     _made_here: (),
 }
 
@@ -68,6 +71,7 @@ struct Fields {
     user: Option<Secret>,
     pass: Option<Secret>,
     wait: Option<u64>,
+    tls: Option<Vec<u8>>,
     code: Option<Vec<u8>>,
     challenge: Option<Vec<u8>>,
 }
@@ -130,6 +134,7 @@ impl Fields {
             b"auth-port" => self.port = Some(value.to_vec()),
             b"auth-user" => self.user = Some(value.into()),
             b"auth-pass" => self.pass = Some(value.into()),
+            b"auth-server-tls" => self.tls = Some(value.to_vec()),
             b"auth-wait" => self.wait = decimal(value).or(self.wait),
             b"auth-error-code" => self.code = Some(value.to_vec()),
             b"auth-error-sasl" => self.challenge = Some(value.to_vec()),
@@ -175,8 +180,19 @@ impl Fields {
             Some(pass) if has_controls(pass.expose()) => return Err(AuthFault::InvalidPassword),
             pass => pass,
         };
+        let tls = self.tls.map(backend_tls).transpose()?;
         let backend = address(self.server, self.port)?;
-        Ok(Granted { backend, login, password, _made_here: () })
+        Ok(Granted { backend, login, password, tls, _made_here: () })
+    }
+}
+
+/// Fails on what nobody knows: to guess would be to send a password in clear.
+fn backend_tls(word: Vec<u8>) -> Result<BackendTls, AuthFault> {
+    match word.to_ascii_lowercase()[..] {
+        [b'o', b'n'] => Ok(BackendTls::On),
+        [b'o', b'f', b'f'] => Ok(BackendTls::Off),
+        [b's', b't', b'a', b'r', b't', b't', b'l', b's'] => Ok(BackendTls::StartTls),
+        _ => Err(AuthFault::InvalidServerTls(word)),
     }
 }
 

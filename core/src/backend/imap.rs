@@ -19,11 +19,13 @@ pub(crate) struct Login {
     password: Secret,
     /// What the server said in between, for the client to hear in the end (RFC 9051 section 2.2.2).
     untagged: Vec<u8>,
+    starttls: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
     Greeting,
+    StartTlsSent,
     LoginSent,
     UserSent,
     PasswordSent,
@@ -31,22 +33,23 @@ enum State {
 
 impl Dialogue<Imap> for Login {
     fn begin(account: Account, _: &Imap, _: &Context<'_>) -> Result<Self, Notice> {
-        let Account { login, password, auth_server, .. } = account;
+        let Account { login, password, auth_server, starttls, .. } = account;
         let password =
             password.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
-        Ok(Self { state: State::Greeting, login, password, untagged: Vec::new() })
+        Ok(Self { state: State::Greeting, login, password, untagged: Vec::new(), starttls })
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &Imap, _: &Context<'_>) -> Move {
         let tag = dialect.tag();
         match self.state {
-            State::Greeting if says(line, b"* OK") => {
-                self.state = State::LoginSent;
-                let announcement = format!(" LOGIN {{{}}}", self.login.len());
-                Move::Say(Activity::SendingLogin, one_line(&[tag, announcement.as_bytes()]).into())
+            State::Greeting if says(line, b"* OK") && self.starttls => {
+                self.state = State::StartTlsSent;
+                Move::Say(Activity::SendingStartTls, one_line(&[tag, b" STARTTLS"]).into())
             }
+            State::Greeting if says(line, b"* OK") => self.log_in(tag),
             State::Greeting => Move::Refuse,
             _ if begins(line, b"* ") && !says(line, b"* BYE") => Move::Await,
+            State::StartTlsSent if is_ok(line, tag) => Move::Upgrade,
             State::LoginSent if begins(line, b"+") => {
                 self.keep_untagged(reply, line);
                 self.state = State::UserSent;
@@ -67,12 +70,22 @@ impl Dialogue<Imap> for Login {
         }
     }
 
+    fn on_secured(&mut self, dialect: &Imap, _: &Context<'_>) -> Move {
+        self.log_in(dialect.tag())
+    }
+
     fn without_tag<'a>(&self, line: &'a [u8], dialect: &Imap) -> &'a [u8] {
         line.strip_prefix(dialect.tag()).and_then(|rest| rest.strip_prefix(b" ")).unwrap_or(line)
     }
 }
 
 impl Login {
+    fn log_in(&mut self, tag: &[u8]) -> Move {
+        self.state = State::LoginSent;
+        let announcement = format!(" LOGIN {{{}}}", self.login.len());
+        Move::Say(Activity::SendingLogin, one_line(&[tag, announcement.as_bytes()]).into())
+    }
+
     /// Keeps what came before the `+` that ends `reply`.
     fn keep_untagged(&mut self, reply: &[u8], plus: &[u8]) {
         self.untagged.extend_from_slice(reply.strip_suffix(plus).unwrap_or_default());

@@ -17,21 +17,23 @@ pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
     password: Secret,
+    starttls: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
     Greeting,
+    StlsSent,
     UserSent,
     PassSent,
 }
 
 impl Dialogue<Pop3> for Login {
     fn begin(account: Account, _: &Pop3, _: &Context<'_>) -> Result<Self, Notice> {
-        let Account { login, password, auth_server, .. } = account;
+        let Account { login, password, auth_server, starttls, .. } = account;
         let password =
             password.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
-        Ok(Self { state: State::Greeting, login, password })
+        Ok(Self { state: State::Greeting, login, password, starttls })
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], _: &Pop3, _: &Context<'_>) -> Move {
@@ -39,10 +41,12 @@ impl Dialogue<Pop3> for Login {
             return Move::Refuse;
         }
         match self.state {
-            State::Greeting => {
-                self.state = State::UserSent;
-                Move::Say(Activity::SendingUser, one_line(&[b"USER ", &self.login]).into())
+            State::Greeting if self.starttls => {
+                self.state = State::StlsSent;
+                Move::Say(Activity::SendingStartTls, one_line(&[b"STLS"]).into())
             }
+            State::Greeting => self.log_in(),
+            State::StlsSent => Move::Upgrade,
             State::UserSent => {
                 self.state = State::PassSent;
                 let password = core::mem::take(&mut self.password);
@@ -50,5 +54,16 @@ impl Dialogue<Pop3> for Login {
             }
             State::PassSent => Move::Welcome(Bytes::copy_from_slice(reply)),
         }
+    }
+
+    fn on_secured(&mut self, _: &Pop3, _: &Context<'_>) -> Move {
+        self.log_in()
+    }
+}
+
+impl Login {
+    fn log_in(&mut self) -> Move {
+        self.state = State::UserSent;
+        Move::Say(Activity::SendingUser, one_line(&[b"USER ", &self.login]).into())
     }
 }

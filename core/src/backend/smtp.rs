@@ -23,6 +23,8 @@ pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
     purpose: Purpose,
+    /// Whether TLS is still to be asked for.
+    starttls: bool,
 }
 
 /// What to do once the backend knows the client.
@@ -40,6 +42,7 @@ enum Purpose {
 enum State {
     Greeting,
     HeloSent,
+    StartTlsSent,
     XclientSent,
     ClientHeloSent,
     AuthSent,
@@ -50,7 +53,7 @@ enum State {
 
 impl Dialogue<Smtp> for Login {
     fn begin(account: Account, _: &Smtp, cx: &Context<'_>) -> Result<Self, Notice> {
-        let Account { login, password, unauthenticated, .. } = account;
+        let Account { login, password, unauthenticated, starttls, .. } = account;
         let purpose = match (unauthenticated, cx.policy.backend.smtp_auth) {
             (true, _) => Purpose::PassMail,
             (false, false) => Purpose::Introduce,
@@ -64,7 +67,7 @@ impl Dialogue<Smtp> for Login {
                 Purpose::Authenticate(base64::encode(message.expose()))
             }
         };
-        Ok(Self { state: State::Greeting, login, purpose })
+        Ok(Self { state: State::Greeting, login, purpose, starttls })
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &Smtp, cx: &Context<'_>) -> Move {
@@ -77,6 +80,11 @@ impl Dialogue<Smtp> for Login {
         }
         match (self.state, code) {
             (State::Greeting, b"220") => self.greet(dialect, cx),
+            (State::HeloSent, b"250") if self.starttls => {
+                self.state = State::StartTlsSent;
+                Move::Say(Activity::SendingStartTls, one_line(&[b"STARTTLS"]).into())
+            }
+            (State::StartTlsSent, b"220") => Move::Upgrade,
             (State::HeloSent, b"250") if cx.policy.backend.xclient => self.introduce(cx),
             (State::HeloSent | State::ClientHeloSent, b"250") => self.proceed(dialect),
             (State::XclientSent, b"220" | b"250") => self.greet_for_client(dialect, cx),
@@ -87,12 +95,19 @@ impl Dialogue<Smtp> for Login {
             _ => Move::Refuse,
         }
     }
+
+    /// RFC 3207 section 4.2: the session is as after the greeting.
+    fn on_secured(&mut self, dialect: &Smtp, cx: &Context<'_>) -> Move {
+        self.starttls = false;
+        self.greet(dialect, cx)
+    }
 }
 
 impl Login {
     fn greet(&mut self, dialect: &Smtp, cx: &Context<'_>) -> Move {
         self.state = State::HeloSent;
-        let extended = cx.policy.backend.xclient || dialect.helo().is_some_and(|helo| helo.extended);
+        let extended =
+            self.starttls || cx.policy.backend.xclient || dialect.helo().is_some_and(|helo| helo.extended);
         Move::Say(Activity::SendingHelo, helo(extended, cx.policy.server_name.as_bytes()).into())
     }
 

@@ -7,7 +7,10 @@ use super::{Context, Phase, certificate_refusal, close, greet};
 use crate::action::{Actions, Handshake};
 use crate::dialect::Dialect;
 use crate::event::TlsFacts;
+use crate::framing::Inbox;
 use crate::phase::greet::Greet;
+use crate::phase::identify::{HostName, Identify};
+use crate::policy::Protocol;
 use crate::proxy::{self, Fault, Header};
 use crate::report::{Activity, Notice};
 use crate::secret::Secret;
@@ -125,13 +128,30 @@ impl Arrive {
     }
 }
 
-/// The greeting, now or after `smtp_greeting_delay`, and then what the client has said already.
+/// Who the client is, by name, where that is to be found out; then the greeting.
 fn begin<D: Dialect>(said: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+    let mut inbox = Inbox::default();
+    inbox.receive(said);
+    match (cx.policy.protocol, cx.policy.resolver_timeout, cx.client().ip()) {
+        (Protocol::Smtp, Some(timeout), Some(address)) => {
+            Identify::begin(inbox, address, cx.now.after(timeout), cx, out)
+        }
+        (Protocol::Smtp, Some(_), None) => {
+            cx.host_is(HostName::TemporarilyUnavailable);
+            welcome(inbox, cx, out)
+        }
+        _ => welcome(inbox, cx, out),
+    }
+}
+
+/// The greeting, now or after `smtp_greeting_delay`, and then what the client has said already.
+pub(super) fn welcome<D: Dialect>(inbox: Inbox, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
     if cx.policy.greeting_delay.is_zero() {
-        return greet(said, cx, out);
+        return greet(inbox, cx, out);
     }
     let phase = Greet::new(cx);
-    match said {
+    match inbox.octets() {
+        [] if inbox.has_ended() => close(out),
         [] => phase.into(),
         said => phase.received(said, cx, out),
     }

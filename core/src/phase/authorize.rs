@@ -17,7 +17,7 @@ use crate::dialect::{Dialect, Farewell, presentable};
 use crate::event::End;
 use crate::framing::Inbox;
 use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX};
-use crate::policy::{Policy, Protocol, VerifyClient};
+use crate::policy::{BackendTls, Policy, Protocol, VerifyClient};
 use crate::report::{Activity, AuthFault, Notice};
 use crate::sasl::base64;
 use crate::sasl::oauth::INVALID_TOKEN;
@@ -146,13 +146,15 @@ impl<D: Dialect> Authorize<D> {
         cx.login_is(&named);
         let Inquiry { credentials, .. } = self.inquiry;
         let clients_own = credentials.method.gives_password().then_some(credentials.password);
+        let tls = granted.tls.unwrap_or(cx.policy.backend.tls);
         let account = Account {
             login: named,
             password: granted.password.or(clients_own),
             unauthenticated: credentials.method == Method::None,
+            starttls: tls == BackendTls::StartTls,
             auth_server: self.server,
         };
-        Login::begin(self.dialect, self.inbox, granted.backend, account, cx, out)
+        Login::begin(self.dialect, self.inbox, granted.backend, account, tls == BackendTls::On, cx, out)
     }
 
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).

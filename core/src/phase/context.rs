@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use crate::action::Actions;
 use crate::event::TlsFacts;
+use crate::phase::HostName;
 use crate::policy::{Mechanism, Policy, StartTls};
 use crate::proxy::Proxied;
 use crate::report::{self, Activity, Notice, Report};
@@ -21,6 +22,7 @@ pub(crate) struct Connection {
     /// The client's address where a trusted PROXY header tells another than the peer's.
     real_address: Option<Address>,
     proxied: Option<Proxied>,
+    host: HostName,
     tls: Option<TlsFacts>,
     /// Whether STARTTLS was accepted.
     starttls: bool,
@@ -44,6 +46,7 @@ impl Connection {
             client,
             real_address: None,
             proxied: None,
+            host: HostName::default(),
             tls: None,
             starttls: false,
             salts: Salts::new(seed),
@@ -104,13 +107,14 @@ impl Context<'_> {
         self.connection.client.proxy_protocol
     }
 
-    /// The client's verified host name; without a resolver nobody knows it (backend.md 4.4).
-    #[expect(
-        clippy::unused_self,
-        reason = "the name belongs to the connection once there is a resolver to ask"
-    )]
-    pub(crate) const fn client_host(&self) -> &'static str {
-        "[UNAVAILABLE]"
+    /// The client's verified host name, as far as it is known.
+    pub(crate) fn client_host(&self) -> &str {
+        self.connection.host.as_str()
+    }
+
+    /// The client's name was looked for.
+    pub(crate) fn host_is(&mut self, host: HostName) {
+        self.connection.host = host;
     }
 
     /// Whether TLS comes before the greeting.

@@ -3,6 +3,7 @@
 use super::{Context, Phase, close, greet};
 use crate::action::Actions;
 use crate::dialect::{Dialect, Refusal};
+use crate::framing::Inbox;
 use crate::report::{Activity, Notice};
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::Wire;
@@ -25,7 +26,7 @@ impl Greet {
 
     /// The delay is over.
     pub(super) fn over<D: Dialect>(cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        greet(b"", cx, out)
+        greet(Inbox::default(), cx, out)
     }
 
     /// The client could not wait.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Context, Phase, part, trouble};
-use crate::action::{Actions, Leftovers, Target};
+use crate::action::{Actions, Handshake, Leftovers, Target};
 use crate::backend::{Account, Dialogue, Move};
 use crate::dialect::{Dialect, Farewell};
 use crate::event::End;
@@ -24,8 +24,23 @@ pub(crate) struct Login<D: Dialect> {
     pub(super) inbox: Inbox,
     dialogue: D::Login,
     heard: Heard,
+    way: Way,
     /// One budget for connecting and all of the dialogue (decision 6).
     until: Instant,
+}
+
+/// How far the way to the backend is built. The dialogue goes over an open one only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Not connected yet, and to be under TLS at once or not.
+    Connecting {
+        tls: bool,
+    },
+    /// TLS is being agreed on: after STARTTLS, or before the greeting.
+    Securing {
+        starttls: bool,
+    },
+    Open,
 }
 
 /// What the backend has said since it was last spoken to.
@@ -77,6 +92,7 @@ impl<D: Dialect> Login<D> {
         inbox: Inbox,
         backend: Address,
         account: Account,
+        tls: bool,
         cx: &mut Context<'_>,
         out: &mut Actions,
     ) -> Phase<D> {
@@ -89,23 +105,54 @@ impl<D: Dialect> Login<D> {
         };
         cx.doing(Activity::ConnectingToUpstream);
         cx.upstream_is(&backend);
+        let way = Way::Connecting { tls };
         out.open(Wire::Backend, Target::Address(backend));
         let until = cx.now.after(cx.policy.timeout);
-        Self { dialect, inbox, dialogue, heard: Heard::default(), until }.into()
+        Self { dialect, inbox, dialogue, heard: Heard::default(), way, until }.into()
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
         Deadline { at: self.until, waiting_for: WaitingFor::Backend }
     }
 
-    pub(super) fn opened(self, peer: &Peer, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+    pub(super) fn opened(mut self, peer: &Peer, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.upstream_is(&peer.remote);
         match cx.policy.backend.proxy_header {
             ProxyHeader::Off => {}
             ProxyHeader::V1 => out.send(Wire::Backend, v1::header(cx.client(), cx.peer())),
             ProxyHeader::V2 => out.send(Wire::Backend, v2::header(cx.client(), cx.peer(), cx.tls())),
         }
+        if self.way == (Way::Connecting { tls: true }) {
+            return self.secure(false, cx, out);
+        }
         cx.doing(Activity::ReadingUpstream);
+        self.way = Way::Open;
+        self.into()
+    }
+
+    /// Whether the backend may be read now: not while TLS is being agreed on.
+    pub(super) fn wants_backend(&self) -> bool {
+        self.way == Way::Open
+    }
+
+    /// Asks for TLS. Nothing that the backend has said so far counts any more (divergences S3).
+    fn secure(mut self, starttls: bool, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.doing(Activity::UpstreamHandshake);
+        out.secure(Wire::Backend, Handshake::Connect { name: cx.policy.backend.tls_name.clone() });
+        self.heard.octets.clear();
+        self.heard.line = 0;
+        self.way = Way::Securing { starttls };
+        self.into()
+    }
+
+    pub(super) fn secured(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        let Way::Securing { starttls } = self.way else { return self.into() };
+        self.way = Way::Open;
+        cx.doing(Activity::ReadingUpstream);
+        if starttls && let Move::Say(activity, words) = self.dialogue.on_secured(&self.dialect, cx) {
+            cx.doing(activity);
+            out.send(Wire::Backend, words);
+        }
         self.into()
     }
 
@@ -124,6 +171,11 @@ impl<D: Dialect> Login<D> {
                     out.send(Wire::Backend, words);
                     self.heard.answered(end);
                 }
+                Move::Upgrade if self.heard.octets.len() > end => {
+                    cx.report(Notice::UpstreamDataBehindStartTls, out);
+                    return fail(&self.dialect, cx, out);
+                }
+                Move::Upgrade => return self.secure(true, cx, out),
                 Move::Welcome(words) => return self.welcomed(words, end, cx, out),
                 Move::Refuse => return self.refused(end, cx, out),
             }
@@ -142,6 +194,7 @@ impl<D: Dialect> Login<D> {
     pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.report(
             match end {
+                End::Insecure(reason) if !self.wants_backend() => Notice::UpstreamHandshakeFailed { reason },
                 End::Finished | End::Insecure(_) => Notice::UpstreamClosed,
                 End::Broken(error) => Notice::UpstreamFailed(error),
             },

@@ -31,7 +31,8 @@ pub(crate) fn facts() -> TlsFacts {
 /// Everything on: every mechanism, STARTTLS, and mail without a login.
 pub(crate) fn policy(protocol: Protocol) -> Policy {
     let auth = AuthServer::new(Target::Address(address("127.0.0.1:9000")), "127.0.0.1");
-    let mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop];
+    let mechanisms =
+        [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::XOauth2, Mechanism::Apop];
     let mut policy = Policy::new(protocol, "mx.test", auth);
     policy.starttls = StartTls::On;
     policy.mechanisms = mechanisms.into_iter().fold(policy.mechanisms, Mechanisms::with);
@@ -161,6 +162,7 @@ impl Stage {
                     }
                 }
             }
+            Action::Resolve(question) => panic!("{question:?} without a resolver"),
             Action::Secure(wire, _) => self.pending.push_back(Pending::Secured(wire)),
             Action::Close(wire) => self.heard.push((wire, b"<closed>".to_vec())),
             Action::Relay(leftovers) => {

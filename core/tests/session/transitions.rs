@@ -2,18 +2,28 @@
 
 use std::fmt::Write;
 
-use gatepost_core::{Action, Actions, End, Event, Policy, Protocol, Session, SystemError, Wire};
+use gatepost_core::{
+    Action, Actions, Answer, End, Event, Policy, Protocol, ResolveError, Session, SystemError, Wire,
+};
 
 use crate::stage::{NOW, PROTOCOLS, client, facts, peer, policy, session};
 
 /// How a session gets into a phase: events one by one.
 type Way = fn(Protocol) -> Vec<Event<'static>>;
 
-const PHASES: [(&str, Way); 8] = [
+const PHASES: [(&str, Way); 9] = [
     ("arrive", |_| vec![Event::Opened(Wire::Client, client())]),
     ("greet", |_| vec![Event::Opened(Wire::Client, client())]),
     ("converse", |_| vec![Event::Opened(Wire::Client, client())]),
     ("sasl", |protocol| told(protocol, "AUTHENTICATE PLAIN", "AUTH PLAIN")),
+    ("refused", |protocol| {
+        let message = "XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==";
+        let mut way = told(protocol, &format!("AUTHENTICATE {message}"), &format!("AUTH {message}"));
+        way.insert(1, Event::Secured(Wire::Client, facts()));
+        way.push(Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
+        way.push(Event::Received(Wire::Auth, b"Auth-Status: no\r\n\r\n"));
+        way
+    }),
     ("upgrade", |protocol| {
         told(protocol, "STARTTLS", if protocol == Protocol::Pop3 { "STLS" } else { "STARTTLS" })
     }),
@@ -56,22 +66,61 @@ fn events() -> Vec<Event<'static>> {
         Event::Ended(Wire::Client, End::Finished),
         Event::Ended(Wire::Client, reset()),
         Event::Ended(Wire::Client, End::Insecure("bad record".into())),
+        Event::Resolved(Answer::Name(Ok(b"client.test".to_vec()))),
         Event::Deadline,
         Event::Drain,
     ];
     for wire in [Wire::Auth, Wire::Backend] {
         events.push(Event::Opened(wire, peer("198.51.100.2:143")));
         events.push(Event::Received(wire, b"HTTP/1.0 503 x\r\n\r\n"));
+        events.push(Event::Secured(wire, facts()));
         events.push(Event::Ended(wire, End::Finished));
         events.push(Event::Ended(wire, reset()));
     }
     events
 }
 
+/// The phase that only SMTP has, and only where there is a resolver.
+#[test]
+fn the_map_of_names() {
+    let policy =
+        Policy { resolver_timeout: Some(std::time::Duration::from_secs(30)), ..policy(Protocol::Smtp) };
+    let name = Answer::Name(Ok(b"Client.Test.".to_vec()));
+    let mut map = String::new();
+    for asked_back in [false, true] {
+        for event in events().into_iter().chain([
+            Event::Resolved(Answer::Name(Err(ResolveError::NotFound))),
+            Event::Resolved(Answer::Name(Err(ResolveError::Server))),
+            Event::Resolved(Answer::Name(Ok(b"a b".to_vec()))),
+            Event::Resolved(Answer::Addresses(Ok(vec!["192.0.2.7".parse().unwrap()]))),
+            Event::Resolved(Answer::Addresses(Ok(vec!["192.0.2.8".parse().unwrap()]))),
+            Event::Resolved(Answer::Addresses(Err(ResolveError::NotFound))),
+        ]) {
+            let mut session = session(policy.clone(), false);
+            session.handle(NOW, Event::Opened(Wire::Client, client()), &mut Actions::new());
+            if asked_back {
+                session.handle(NOW, Event::Resolved(name.clone()), &mut Actions::new());
+            }
+            let mut out = Actions::new();
+            session.handle(NOW, event.clone(), &mut out);
+            let said: Vec<String> = out.iter().map(shown).collect();
+            let phase = self::name(&session);
+            writeln!(
+                map,
+                "identify{} + {event:?} -> {phase}: {}",
+                if asked_back { " back" } else { "" },
+                said.join(", ")
+            )
+            .unwrap();
+        }
+    }
+    insta::assert_snapshot!(map);
+}
+
 fn arrive_at(phase: &str, way: Way, protocol: Protocol) -> Session {
     let delayed = Policy { greeting_delay: std::time::Duration::from_secs(5), ..policy(protocol) };
     let policy = if phase == "greet" { delayed } else { policy(protocol) };
-    let mut session = session(policy, phase == "arrive");
+    let mut session = session(policy, matches!(phase, "arrive" | "refused"));
     for event in way(protocol) {
         session.handle(NOW, event, &mut Actions::new());
     }
