@@ -157,7 +157,7 @@ struct Direction {
     source_ended: bool,
     /// All of it is delivered, and so is the end; or delivering is impossible.
     done: bool,
-    /// Octets were read or written since someone last asked.
+    /// Octets were read or written since someone last asked, or the end was.
     moved: bool,
     octets: u64,
 }
@@ -188,7 +188,7 @@ impl Direction {
             if self.source_ended {
                 ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
                 ready!(Pin::new(to).poll_shutdown(cx)).map_err(Fault::Writing)?;
-                self.done = true;
+                (self.done, self.moved) = (true, true);
                 return Poll::Ready(Ok(()));
             }
             match scratch::poll_read(from, cx, SCRATCH_BYTES) {
@@ -248,7 +248,7 @@ impl Direction {
             }
             // The sink takes no more. What it said before that may still lie unread.
             Fault::Writing(error) => {
-                self.done = true;
+                (self.done, self.moved) = (true, true);
                 self.unsent = Unsent::default();
                 (!back.source_ended).then(|| (self.sink, end_of("send()", error)))
             }
