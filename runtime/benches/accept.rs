@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -190,15 +191,13 @@ fn accept_all(
     mut stopped: watch::Receiver<bool>,
     ready: &Barrier,
 ) -> Outcome<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let tally = tally.clone();
-    local.block_on(&runtime, async move {
+    runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(socket)?;
         ready.wait();
         let before = schedule()?;
         let counts = tally.clone();
-        // A task of its own: the future of `block_on` is polled whenever any task runs.
         let accepting = tokio::task::spawn_local(async move {
             let mut fed = true;
             while let Ok(stream) = accept(&listener, &mut fed, &counts).await {
@@ -255,8 +254,8 @@ fn schedule() -> Outcome<(u64, u64)> {
     Ok((cpu, times))
 }
 
-/// 200 connections wait; the next generation has one thread. Tells how many of them it cannot serve if it takes over
-/// only what it needs.
+/// 200 connections wait; the next generation has one thread. Tells how many of them are lost if it takes over only the
+/// one socket that it needs, which is why it must take over all.
 fn handed_over(sharing: Sharing) -> Outcome<String> {
     const QUEUED: usize = 200;
     let (mut old, address) = sockets(sharing, 2)?;
