@@ -74,8 +74,8 @@ pub(super) enum Value {
     Any,
     /// A number.
     Number,
-    /// A size.
-    Size,
+    /// A size that may be of several GiB.
+    Offset,
     /// A time, in milliseconds.
     Time,
     /// A method of waiting for events on Linux.
@@ -279,7 +279,7 @@ const ROWS: &[Row] = &[
     row("worker_cpu_affinity", MAIN, SOME, Refused, Accepted(Value::Any)),
     row("worker_priority", MAIN, ONE, Refused, Accepted(Value::Any)),
     row("worker_rlimit_nofile", MAIN, ONE, Refused, Ineffective(Value::Number, "", NO_RLIMIT)),
-    row("worker_rlimit_core", MAIN, ONE, Refused, Accepted(Value::Size)),
+    row("worker_rlimit_core", MAIN, ONE, Refused, Accepted(Value::Offset)),
     row("working_directory", MAIN, ONE, Refused, Accepted(Value::Any)),
     row("worker_shutdown_timeout", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_SHUTDOWN)),
     row("daemon", MAIN, FLAG, Refused, Ineffective(Value::Any, "off", NO_FORK)),

@@ -219,6 +219,11 @@ impl Reader<'_> {
             return (None, self.skip(lexer, open));
         };
         let name = directive.shown();
+        if name == "include" {
+            let message = r#"directive "include" is not terminated by ";""#;
+            self.complaints.push(Complaint::of(&directive, message));
+            return (None, self.skip(lexer, open));
+        }
         if depth == 0 && self.rules.skipped.contains(&name.as_str()) {
             let message = format!("the {name:?} block is ignored");
             self.complaints.push(Complaint::of(&directive, message).warning());
