@@ -141,12 +141,11 @@ impl<D: Dialect> Phase<D> {
     }
 
     /// Whether this wire may be read now: the one whose turn it is, and the client's as long as there is room to keep what it
-    /// sends ahead of its turn.
+    /// sends ahead of its turn. In its turn it may always be read, as what it sends is used up to the last frame, and a frame
+    /// that grows beyond its bound is refused: were reading to stop before, it would wait for the end of a line unread.
     pub(crate) fn wants(&self, wire: Wire) -> bool {
         match (wire, self) {
-            (Wire::Client, Self::Greet(_)) => true,
-            (Wire::Client, Self::Converse(phase)) => !phase.inbox.is_full(),
-            (Wire::Client, Self::Sasl(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Greet(_) | Self::Converse(_) | Self::Sasl(_)) => true,
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),
@@ -190,14 +189,19 @@ impl<D: Dialect> Phase<D> {
     /// The process is about to end.
     fn drained(self, cx: &mut Context<'_>, out: &mut Actions) -> Self {
         cx.report(Notice::ShutDown, out);
-        match &self {
+        match self {
             Self::Arrive(_) | Self::Upgrade(_) => return close(out),
             Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Closed => {}
-            Self::Authorize(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
-            Self::Penalty(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
-            Self::Login(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
+            Self::Penalty(phase) => out.send(Wire::Client, phase.cut_short(cx)),
+            Self::Authorize(phase) => {
+                out.close(Wire::Auth);
+                out.send(Wire::Client, phase.dialect.trouble(cx));
+            }
+            Self::Login(phase) => {
+                out.close(Wire::Backend);
+                out.send(Wire::Client, phase.dialect.trouble(cx));
+            }
         }
-        self.hang_up_elsewhere(out);
         part::<D>(Farewell::ShuttingDown, cx, out)
     }
 
@@ -221,17 +225,12 @@ impl<D: Dialect> Phase<D> {
             },
             out,
         );
-        self.hang_up_elsewhere(out);
-        close(out)
-    }
-
-    /// Lets go of whoever is busy on the client's behalf.
-    fn hang_up_elsewhere(&self, out: &mut Actions) {
         match self {
             Self::Authorize(_) => out.close(Wire::Auth),
             Self::Login(_) => out.close(Wire::Backend),
             _ => {}
         }
+        close(out)
     }
 }
 
