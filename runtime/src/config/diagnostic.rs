@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use super::source::{Line, Sources, Span};
 use super::tree::{Directive, Mark};
 
-/// How many complaints are kept of one configuration. Whoever has more has a file of another kind.
+/// How many complaints are kept of one configuration, and how many warnings. Whoever has more has a file of another
+/// kind.
 pub(super) const COMPLAINTS_MAX: usize = 100;
 
 /// How many characters of a line are shown.
@@ -95,12 +96,18 @@ impl fmt::Display for Excerpt {
     }
 }
 
+/// How many octets before and behind the point in question may make up an excerpt.
+const LOOKED_AT: usize = 4 * EXCERPT_CHARS_MAX;
+
 impl Excerpt {
     fn new(line: &Line<'_>, label: &str) -> Self {
         let mut text = String::new();
-        let before = line.text.get(..line.start).unwrap_or_default();
-        let within = line.text.get(line.start..line.end).unwrap_or_default();
-        let behind = line.text.get(line.end..).unwrap_or_default();
+        // Of a line of megabytes only what can be shown is looked at; a character has up to four octets.
+        let (first, last) = (line.start.saturating_sub(LOOKED_AT), line.start.saturating_add(LOOKED_AT));
+        let (last, end) = (last.min(line.text.len()), line.end.min(last));
+        let before = line.text.get(first..line.start).unwrap_or_default();
+        let within = line.text.get(line.start..end).unwrap_or_default();
+        let behind = line.text.get(end..last).unwrap_or_default();
         let indent = shown(&mut text, before);
         let marks = shown(&mut text, within);
         shown(&mut text, behind);
@@ -235,14 +242,19 @@ impl Complaint {
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     list: Vec<Complaint>,
-    refused: bool,
+    warnings: usize,
+    refusals: usize,
 }
 
 impl Complaints {
-    /// Adds one, or forgets it if there are [`COMPLAINTS_MAX`].
+    /// Adds one, or counts it if there are [`COMPLAINTS_MAX`] of its kind.
     pub(super) fn push(&mut self, complaint: Complaint) {
-        self.refused |= complaint.severity == Severity::Emerg;
-        if !self.is_full() {
+        let count = match complaint.severity {
+            Severity::Warn => &mut self.warnings,
+            Severity::Emerg => &mut self.refusals,
+        };
+        *count += 1;
+        if *count <= COMPLAINTS_MAX {
             self.list.push(complaint);
         }
     }
@@ -252,25 +264,27 @@ impl Complaints {
         result.map_err(|complaint| self.push(complaint)).ok()
     }
 
-    /// Whether looking on for more is of no use.
-    pub(super) fn is_full(&self) -> bool {
-        self.list.len() >= COMPLAINTS_MAX
+    /// Whether there are so many reasons to refuse that looking for more is of no use.
+    pub(super) const fn is_full(&self) -> bool {
+        self.refusals > COMPLAINTS_MAX
     }
 
     /// Whether the configuration cannot be run.
     pub(super) const fn refuse(&self) -> bool {
-        self.refused
+        self.refusals > 0
     }
 
     /// Everything, in the order in which nginx would have come upon it.
     pub(super) fn told(mut self, sources: &Sources) -> Vec<Diagnostic> {
-        let full = self.is_full();
         self.list.sort_by_key(|complaint| complaint.mark.map_or(u32::MAX, |mark| mark.step));
         let mut told: Vec<_> = self.list.into_iter().map(|complaint| complaint.told(sources)).collect();
-        if full {
-            let severity = if self.refused { Severity::Emerg } else { Severity::Warn };
-            let message = format!("more than {COMPLAINTS_MAX} complaints, the rest is not shown");
-            told.push(Diagnostic { severity, message, place: None, excerpt: None, hint: None });
+        for (count, severity, kind) in
+            [(self.warnings, Severity::Warn, "warnings"), (self.refusals, Severity::Emerg, "complaints")]
+        {
+            if count > COMPLAINTS_MAX {
+                let message = format!("more than {COMPLAINTS_MAX} {kind}, the rest is not shown");
+                told.push(Diagnostic { severity, message, place: None, excerpt: None, hint: None });
+            }
         }
         told
     }
