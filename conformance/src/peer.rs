@@ -4,6 +4,10 @@
 //! ports of the loopback interface, and is gone when its [`Child`] is dropped, also by a panic.
 
 mod child;
+mod client;
+pub mod dovecot;
+mod maildir;
+pub mod postfix;
 mod scratch;
 
 use std::fmt;
@@ -15,6 +19,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use child::Child;
+pub use client::{Outcome, curl, run, run_with_input};
+pub use dovecot::Dovecot;
+pub use postfix::Postfix;
 pub use scratch::{Scratch, scratch_directory};
 
 /// How long a peer may take to do what it does in a moment on an idle machine. Tests share two cores with builds.
