@@ -120,6 +120,31 @@ impl Proxy {
         Ok(self.child.ended()?.is_none())
     }
 
+    /// How many files and sockets it holds open.
+    ///
+    /// # Errors
+    ///
+    /// If it is gone.
+    pub fn descriptors(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    /// The lines of its `error_log` about the connection that came from `client`, without what every line
+    /// begins with. The first says that it connected; no lines if it was not accepted yet.
+    #[must_use]
+    pub fn log_of(&self, client: SocketAddr) -> Vec<String> {
+        let log = self.log();
+        let arrived = format!(" client {client} connected to ");
+        let number = log.lines().find(|line| line.contains(&arrived)).and_then(|line| {
+            line.split_whitespace().find(|word| word.starts_with('*')).map(|number| format!(" {number} "))
+        });
+        let Some(number) = number else { return Vec::new() };
+        log.lines()
+            .filter_map(|line| line.split_once(&number))
+            .map(|(_, message)| message.to_owned())
+            .collect()
+    }
+
     /// Its `error_log` so far.
     #[must_use]
     pub fn log(&self) -> String {
