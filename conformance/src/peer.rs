@@ -32,7 +32,7 @@ pub use gatepost::gatepost_binary;
 pub use postfix::Postfix;
 pub use proxy::{Proxy, Which};
 pub use scratch::{Scratch, scratch_directory};
-pub use talk::Talk;
+pub use talk::{Ends, Talk};
 
 /// How long a peer may take to do what it does in a moment on an idle machine. Tests share two cores with builds.
 pub const PATIENCE: Duration = Duration::from_secs(30);

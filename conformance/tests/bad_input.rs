@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use gatepost_conformance::peer::{
-    Answer, AuthServer, PATIENCE, Proxy, Talk, Which, eventually, unless_skipped,
+    Answer, AuthServer, Ends, PATIENCE, Proxy, Talk, Which, eventually, unless_skipped,
 };
 
 /// The proxy's patience: short, because some sessions here end by nothing else.
@@ -186,7 +186,7 @@ impl World {
 
     /// Sends the credentials of a user whose name begins so, and waits until the auth server has heard of them.
     fn log_in(&self, talk: &mut Talk, words: &Words, user: &str) -> io::Result<()> {
-        let user = format!("{user}-{}", talk.local()?.port());
+        let user = format!("{user}-{}", talk.ends()?.local.port());
         talk.say(match words.name {
             "imap" => format!("a LOGIN {user} hunter2\r\n"),
             "pop3" => format!("USER {user}\r\nPASS hunter2\r\n"),
@@ -200,7 +200,7 @@ impl World {
     }
 
     /// The session of `client` has cost at most one line beside that of its arrival; gives that.
-    fn only_line(&self, client: SocketAddr, what: &str) -> Option<String> {
+    fn only_line(&self, client: Ends, what: &str) -> Option<String> {
         let lines = self.proxy.log_of(client);
         match lines.as_slice() {
             [] | [_] => None,
@@ -257,9 +257,9 @@ fn a_client_may_hang_up_at_any_moment(which: Which) {
         .map(|(words, phase, hang_up)| {
             let world = Arc::clone(&shared);
             let what = format!("{} {phase:?} {hang_up:?}", words.name);
-            let session = thread::spawn(move || -> io::Result<SocketAddr> {
+            let session = thread::spawn(move || -> io::Result<Ends> {
                 let talk = world.reach(phase, words)?;
-                let client = talk.local()?;
+                let client = talk.ends()?;
                 match hang_up {
                     HangUp::Finish => _ = talk.finish()?,
                     HangUp::Close => drop(talk),
@@ -336,7 +336,7 @@ fn nonsense_is_refused_in_clear_words(which: Which) {
         let many = b"XYZZY\r\n".repeat(50);
         for (what, said) in [("a line without end", &long), ("junk", &junk), ("unknown commands", &many)] {
             let mut talk = world.greeted(words).unwrap();
-            let client = talk.local().unwrap();
+            let client = talk.ends().unwrap();
             // It may be cut off while it is still speaking.
             let _ = talk.say(said);
             let heard = String::from_utf8_lossy(&talk.finish().unwrap_or_default()).into_owned();
@@ -374,7 +374,7 @@ fn another_protocol_is_shown_the_door(which: Which) {
             ("a mail command under TLS", b"NOOP\r\n", world.under_tls(words)),
         ] {
             let mut talk = Talk::to(address).unwrap();
-            let client = talk.local().unwrap();
+            let client = talk.ends().unwrap();
             talk.say(said).unwrap();
             let heard = talk.finish().unwrap_or_default();
             let text = String::from_utf8_lossy(&heard).into_owned();

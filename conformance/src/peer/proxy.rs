@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{
-    Certificate, Child, PATIENCE, Scratch, Skip, free_address, gatepost_binary, require, scratch_directory,
+    Certificate, Child, Ends, PATIENCE, Scratch, Skip, free_address, gatepost_binary, require,
+    scratch_directory,
 };
 
 /// Where Debian's `libnginx-mod-mail` puts nginx's mail module. Other builds have it inside.
@@ -129,13 +130,13 @@ impl Proxy {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
     }
 
-    /// The lines of its `error_log` about the connection that came from `client`, without what every line
-    /// begins with. The first says that it connected; no lines if it was not accepted yet.
+    /// The lines of its `error_log` about the latest connection between these ends, without what every line begins
+    /// with. The first says that it connected; no lines if it was not accepted yet.
     #[must_use]
-    pub fn log_of(&self, client: SocketAddr) -> Vec<String> {
+    pub fn log_of(&self, client: Ends) -> Vec<String> {
         let log = self.log();
-        let arrived = format!(" client {client} connected to ");
-        let number = log.lines().find(|line| line.contains(&arrived)).and_then(|line| {
+        let arrived = format!(" client {} connected to {}", client.local, client.remote);
+        let number = log.lines().rfind(|line| line.ends_with(&arrived)).and_then(|line| {
             line.split_whitespace().find(|word| word.starts_with('*')).map(|number| format!(" {number} "))
         });
         let Some(number) = number else { return Vec::new() };

@@ -6,6 +6,15 @@ use std::time::Duration;
 
 use super::PATIENCE;
 
+/// Both ends of a connection: what tells it from any other that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The listener's.
+    pub remote: SocketAddr,
+}
+
 /// A TCP connection, spoken by hand.
 #[derive(Debug)]
 pub struct Talk {
@@ -27,13 +36,13 @@ impl Talk {
         Ok(Self { stream, heard: Vec::new() })
     }
 
-    /// Our own end.
+    /// Both its ends.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub fn local(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
+    pub fn ends(&self) -> io::Result<Ends> {
+        Ok(Ends { local: self.stream.local_addr()?, remote: self.stream.peer_addr()? })
     }
 
     /// Says `octets`, all of them.
