@@ -123,15 +123,19 @@ impl World {
         })
         .unwrap();
         let proxy = Proxy::start(which, auth.address, LIMITS).unwrap();
-        let mut world = Self { proxy, auth, descriptors: usize::MAX };
-        // What a process opens for its first session, it may keep.
+        let mut world = Self { proxy, auth, descriptors: 0 };
+        // What a process opens while it starts, and for its first session, it may keep.
         for words in &PROTOCOLS {
             world.greeted(words).unwrap().finish().unwrap();
         }
-        for _ in 0..20 {
-            world.descriptors = world.descriptors.min(world.proxy.descriptors().unwrap());
-            thread::sleep(Duration::from_millis(10));
-        }
+        let mut unchanged = 0;
+        let settled = eventually(PATIENCE, || {
+            let now = world.proxy.descriptors().unwrap();
+            unchanged = if now == world.descriptors { unchanged + 1 } else { 0 };
+            world.descriptors = now;
+            unchanged == 50 // half a second
+        });
+        assert!(settled, "the proxy never comes to rest: {}", world.proxy.log());
         world
     }
 
