@@ -47,14 +47,18 @@ impl<'de> Deserialize<'de> for Octets {
     }
 }
 
-/// Prints octets the way a transcript writes them: quoted, `\r\n` and other controls escaped.
+/// Prints octets the way a transcript writes them: quoted, `\r\n` and other controls escaped. Of very many the first
+/// and how many there are.
 #[derive(Clone, Copy)]
 pub struct Shown<'a>(pub &'a [u8]);
+
+/// How many octets are printed.
+const SHOWN_MAX: usize = 1000;
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        for &octet in self.0 {
+        for &octet in self.0.iter().take(SHOWN_MAX) {
             match octet {
                 b'\r' => f.write_str("\\r")?,
                 b'\n' => f.write_str("\\n")?,
@@ -64,7 +68,10 @@ impl fmt::Display for Shown<'_> {
                 _ => write!(f, "\\u{{{octet:02X}}}")?,
             }
         }
-        f.write_str("\"")
+        match self.0.len() {
+            0..=SHOWN_MAX => f.write_str("\""),
+            octets => write!(f, "\"… ({octets} octets)"),
+        }
     }
 }
 

@@ -140,8 +140,8 @@ impl<'s> Player<'s> {
             _ => None,
         });
         let backend = ahead.clone().find_map(|step| match step {
-            Step::BackendOpens => Some(true),
             Step::BackendFails(ServerFailure::Refused) => Some(false),
+            Step::BackendOpens | Step::BackendFails(_) => Some(true),
             _ => None,
         });
         self.stage.reachable(Server::Auth, auth.unwrap_or(true))?;
@@ -170,6 +170,7 @@ impl<'s> Player<'s> {
             Step::SeesExpr(parts) => self.gets_octets(Wire::Client, &Part::join(parts, &self.variables)?),
             Step::SeesUntil(pattern) => self.gets_until(Wire::Client, pattern),
             Step::SeesSave(save) => self.gets_and_saves(save),
+            Step::Distinct(names) => self.are_distinct(names),
             Step::ClientTls(attempt) => {
                 self.nothing_pending()?;
                 self.tell(format!("client shakes hands: {attempt:?}"));

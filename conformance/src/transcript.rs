@@ -140,6 +140,8 @@ pub enum Step {
     SeesUntil(Octets),
     /// As `SeesLike`, and what the stars stand for is kept.
     SeesSave(SeesSave),
+    /// The values saved under these names are all different.
+    Distinct(Vec<String>),
     /// The client shakes hands.
     ClientTls(TlsTry),
     /// The client half-closes.

@@ -1,6 +1,8 @@
 //! What the proxy must do next. On an exact stage that is the very next thing it did; on sockets the next thing it did to
 //! the same party.
 
+use std::collections::BTreeSet;
+
 use gatepost_core::Wire;
 
 use super::Player;
@@ -78,6 +80,18 @@ impl Player<'_> {
                 true => base64_of(&value).ok_or_else(|| format!("{} is not base64", Shown(&value)))?,
             };
             self.variables.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// What was saved under `names` is different each time.
+    pub(super) fn are_distinct(&self, names: &[String]) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for name in names {
+            let value = self.variables.get(name).ok_or_else(|| format!("nothing was saved as {name:?}"))?;
+            if !seen.insert(value) {
+                return Err(format!("{} came more than once", Shown(value)));
+            }
         }
         Ok(())
     }

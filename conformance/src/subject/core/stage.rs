@@ -1,6 +1,6 @@
 //! A session with nobody around it: what a driver would do, done by hand.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,10 @@ pub(super) struct CoreStage {
     relaying: bool,
     /// The connections that are open, and what has arrived on them but was not read yet.
     inbox: BTreeMap<Wire, Inbox>,
+    /// The connections there ever were, or were asked for.
+    known: BTreeSet<Wire>,
+    /// The client has reset, and sees nothing any more.
+    client_is_gone: bool,
     /// The server the session waits to be connected to.
     opening: Option<Wire>,
     /// The session waits for the client's handshake.
@@ -66,6 +70,8 @@ impl CoreStage {
             session: None,
             relaying: false,
             inbox: BTreeMap::new(),
+            known: BTreeSet::new(),
+            client_is_gone: false,
             opening: None,
             securing: false,
             seen: VecDeque::new(),
@@ -132,6 +138,7 @@ impl CoreStage {
                 if target != Target::Address(Address::Inet(address)) {
                     return Err(format!("the proxy wants to connect to {target:?}, not to {address}"));
                 }
+                self.known.insert(wire);
                 if let Some(other) = self.opening.replace(wire) {
                     return Err(format!("the proxy connects to {wire:?} while it connects to {other:?}"));
                 }
@@ -144,10 +151,11 @@ impl CoreStage {
                 self.securing = true;
             }
             Action::Close(wire) => {
-                let opening = self.opening.take_if(|opening| *opening == wire).is_some();
-                if self.inbox.remove(&wire).is_none() && !opening {
-                    return Err(format!("the proxy closes {wire:?}, which is not open"));
+                if !self.known.contains(&wire) {
+                    return Err(format!("the proxy closes {wire:?}, which was never open"));
                 }
+                self.inbox.remove(&wire);
+                self.opening.take_if(|opening| *opening == wire);
                 self.securing &= wire != Wire::Client;
                 self.sees(wire, Deed::Ends(Ending::Fin));
             }
@@ -182,6 +190,9 @@ impl CoreStage {
     }
 
     fn sees(&mut self, wire: Wire, deed: Deed) {
+        if wire == Wire::Client && self.client_is_gone {
+            return;
+        }
         self.seen.push_back(Seen { wire, deed });
     }
 
@@ -193,7 +204,8 @@ impl CoreStage {
             return Ok(());
         }
         let Some(inbox) = self.inbox.get_mut(&wire) else {
-            return Err(format!("{wire:?} is not open"));
+            // Whoever has hung up does not hear what was still on its way.
+            return if self.known.contains(&wire) { Ok(()) } else { Err(format!("{wire:?} was never open")) };
         };
         inbox.octets.extend(octets);
         inbox.end = end;
@@ -243,7 +255,8 @@ impl Stage for CoreStage {
         let client =
             Client { peer: peer.clone(), listener: LISTENER.to_string().into(), tls_first: self.tls_first };
         self.session = Some(Session::new(Arc::clone(&self.policy), client, Seed([7; 16]), self.now));
-        (self.relaying, self.securing, self.opening) = (false, false, None);
+        (self.relaying, self.securing, self.opening, self.client_is_gone) = (false, false, None, false);
+        self.known = BTreeSet::from([Wire::Client]);
         self.inbox = BTreeMap::from([(Wire::Client, Inbox::default())]);
         self.seen.clear();
         self.tell(Event::Opened(Wire::Client, peer))
@@ -258,6 +271,7 @@ impl Stage for CoreStage {
             Ending::Fin => self.arrives(Wire::Client, &[], Some(End::Finished)),
             Ending::Reset => {
                 // A reset overtakes what was not read.
+                self.client_is_gone = true;
                 if let Some(inbox) = self.inbox.get_mut(&Wire::Client) {
                     inbox.octets.clear();
                 }
