@@ -194,6 +194,10 @@ impl<'s> Player<'s> {
                 let octets = expand(octets, &self.variables)?;
                 self.server_sends(Server::Auth, &octets)
             }
+            Step::AuthSaysExpr(parts) => {
+                let octets = Part::join(parts, &self.variables)?;
+                self.server_sends(Server::Auth, &octets)
+            }
             Step::AuthFails(ServerFailure::Refused) => self.refuses(Server::Auth),
             Step::AuthFails(ServerFailure::Timeout) => Ok(()),
             Step::AuthFails(ServerFailure::Eof) => self.server_ends(Server::Auth, Ending::Reset),
@@ -313,6 +317,7 @@ impl<'s> Player<'s> {
     }
 
     fn logged(&mut self, pattern: &Octets) -> Result<(), String> {
+        let pattern = &expand(pattern, &self.variables)?;
         if self.log_line(pattern).is_some() {
             return Ok(());
         }
@@ -330,7 +335,7 @@ impl<'s> Player<'s> {
         }
     }
 
-    fn log_line(&mut self, pattern: &Octets) -> Option<String> {
+    fn log_line(&mut self, pattern: &[u8]) -> Option<String> {
         let mut lines = self.stage.log().into_iter().skip(self.log_at_mark);
         lines.find(|line| glob(pattern, line.as_bytes()).is_some())
     }

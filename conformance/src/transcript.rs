@@ -161,6 +161,8 @@ pub enum Step {
     AuthSays(AuthSays),
     /// The auth server sends just these octets and keeps the connection.
     AuthSaysExactly(Octets),
+    /// The auth server sends just what these parts come to and keeps the connection.
+    AuthSaysExpr(Vec<Part>),
     /// The auth server fails: `Refused` instead of being asked, the others instead of answering.
     AuthFails(Failure),
 
