@@ -132,7 +132,8 @@ impl<'s> Player<'s> {
         }
     }
 
-    /// A server that the next step about it wants to refuse must be out of reach before it is asked for.
+    /// A server that the next step about it wants to refuse must be out of reach before it is asked for, and stays so
+    /// until the proxy has certainly noticed: until the next client comes.
     fn prepare<'t>(&mut self, ahead: impl Iterator<Item = &'t Step> + Clone) -> Result<(), String> {
         let auth = ahead.clone().find_map(|step| match step {
             Step::AuthGets(_) | Step::AuthGetsExactly(_) => Some(true),
@@ -144,8 +145,14 @@ impl<'s> Player<'s> {
             Step::BackendOpens | Step::BackendFails(_) => Some(true),
             _ => None,
         });
-        self.stage.reachable(Server::Auth, auth.unwrap_or(true))?;
-        self.stage.reachable(Server::Backend, backend.unwrap_or(true))
+        let opens = matches!(ahead.clone().next(), Some(Step::Open(_)));
+        for (server, reachable) in [(Server::Auth, auth), (Server::Backend, backend)] {
+            let reachable = reachable.unwrap_or(true);
+            if opens || !reachable {
+                self.stage.reachable(server, reachable)?;
+            }
+        }
+        Ok(())
     }
 
     fn act(&mut self, step: &Step) -> Result<(), String> {

@@ -141,10 +141,10 @@ impl<D: Dialect> Phase<D> {
     }
 
     /// Whether this wire may be read now: the one whose turn it is, and the client's as long as there is room to keep what it
-    /// sends ahead of its turn.
+    /// sends ahead of its turn. In its turn it may always be read, as what it sends is used up to the last frame, and a frame
+    /// that grows beyond its bound is refused: were reading to stop before, it would wait for the end of a line unread.
     pub(crate) fn wants(&self, wire: Wire) -> bool {
         match (wire, self) {
-            // At its own turn a client leaves less than one frame behind, whose own bound ends it.
             (Wire::Client, Self::Greet(_) | Self::Converse(_) | Self::Sasl(_)) => true,
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
