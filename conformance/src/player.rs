@@ -3,6 +3,8 @@
 mod expect;
 mod http;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,9 +26,7 @@ const EVENTS_SHOWN: usize = 10;
 /// Why a run failed: the step, what went wrong, and what happened last.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    id: String,
-    runner: Runner,
-    cuts: Vec<usize>,
+    run: String,
     step: String,
     complaint: String,
     events: Vec<String>,
@@ -34,11 +34,8 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}", self.id, self.runner)?;
-        if !self.cuts.is_empty() {
-            write!(f, ", the client's octets cut at {:?}", self.cuts)?;
-        }
-        write!(f, "\n  {}\n  {}\n  the last events:", self.step, self.complaint.replace('\n', "\n  "))?;
+        let Self { run, step, complaint, .. } = self;
+        write!(f, "{run}\n  {step}\n  {}\n  the last events:", complaint.replace('\n', "\n  "))?;
         self.events.iter().try_for_each(|event| write!(f, "\n    {event}"))
     }
 }
@@ -68,13 +65,12 @@ fn play_once(
     plan: &Plan<'_>,
     cuts: &[usize],
 ) -> Result<Vec<usize>, Failure> {
-    let failed = |step: String, complaint: String, events: Vec<String>| Failure {
-        id: transcript.id.clone(),
-        runner: subject.runner(),
-        cuts: cuts.to_vec(),
-        step,
-        complaint,
-        events,
+    let failed = |step: String, complaint: String, events: Vec<String>| {
+        let mut run = format!("{} on {}", transcript.id, subject.runner());
+        if !cuts.is_empty() {
+            run.push_str(&format!(", the client's octets cut at {cuts:?}"));
+        }
+        Failure { run, step, complaint, events }
     };
     let mut stage = subject
         .stage(transcript)

@@ -324,10 +324,10 @@ pub struct Differs {
 }
 
 impl Transcript {
-    /// By what a runner with a real clock multiplies every duration: a twentieth, or nothing where seconds are
-    /// the smallest unit (`Auth-Wait`) or no time passes at all.
+    /// By what a runner with a real clock divides every duration: 20, or 1 where whole seconds are the smallest unit
+    /// (`Auth-Wait`) or where no time passes at all.
     #[must_use]
-    pub fn time_scale(&self) -> f64 {
+    pub fn haste(&self) -> u32 {
         let passes = |step: &Step| matches!(step, Step::Wait(_) | Step::Quiet(_));
         let in_seconds = |step: &Step| match step {
             Step::AuthSays(says) => {
@@ -336,8 +336,8 @@ impl Transcript {
             _ => false,
         };
         match self.steps().any(passes) && !self.steps().any(in_seconds) {
-            true => 0.05,
-            false => 1.0,
+            true => 20,
+            false => 1,
         }
     }
 

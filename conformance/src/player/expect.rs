@@ -130,7 +130,7 @@ impl Player<'_> {
         while !self.backend_ended {
             match self.stage.next()? {
                 Some(seen) => self.hear(seen),
-                None => return Err("the backend sees no FIN".to_owned()),
+                None => return Err("expected that the backend sees FIN, got nothing".to_owned()),
             }
         }
         Ok(())
@@ -231,7 +231,7 @@ impl Player<'_> {
                 let last = self.pending.iter_mut().rev().find(|seen| exact || seen.wire == wire);
                 match last {
                     Some(Seen { wire: same, deed: Deed::Sends(octets) }) if *same == wire => {
-                        octets.extend(more)
+                        octets.extend(more);
                     }
                     _ => self.pending.push_back(Seen { wire, deed: Deed::Sends(more) }),
                 }

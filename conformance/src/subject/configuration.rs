@@ -51,7 +51,7 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
     };
     let mut directives = String::new();
     for directive in &config.directives {
-        let _ = writeln!(directives, "        {};", scaled(directive, transcript.time_scale())?);
+        let _ = writeln!(directives, "        {};", hastened(directive, transcript.haste())?);
     }
     Ok(format!(
         "{preamble}daemon off;
@@ -80,18 +80,11 @@ mail {{
     ))
 }
 
-/// A directive whose time, if it is one, is multiplied by `scale`.
-fn scaled(directive: &str, scale: f64) -> Result<String, String> {
+/// A directive whose time, if it is one, is divided by `haste`.
+fn hastened(directive: &str, haste: u32) -> Result<String, String> {
     match directive.split_once(' ') {
         Some((name, time)) if TIMES.contains(&name) => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "milliseconds of minutes"
-            )]
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of minutes")]
-            let millis = (millis(time.trim())? as f64 * scale) as u64;
-            Ok(format!("{name} {millis}ms"))
+            Ok(format!("{name} {}ms", millis(time.trim())? / u64::from(haste)))
         }
         _ => Ok(directive.to_owned()),
     }
@@ -145,9 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn times_are_scaled_and_nothing_else_is() {
-        assert_eq!(scaled("timeout 60s", 0.05).unwrap(), "timeout 3000ms");
-        assert_eq!(scaled("max_errors 5", 0.05).unwrap(), "max_errors 5");
-        assert!(scaled("timeout soon", 0.05).is_err());
+    fn times_are_shortened_and_nothing_else_is() {
+        assert_eq!(hastened("timeout 60s", 20).unwrap(), "timeout 3000ms");
+        assert_eq!(hastened("max_errors 5", 20).unwrap(), "max_errors 5");
+        assert!(hastened("timeout soon", 20).is_err());
     }
 }

@@ -23,9 +23,6 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a look at what the proxy has done by now takes.
 const GLANCE: Duration = Duration::from_millis(3);
 
-/// How much of a quiet time is certainly quiet: the rest is left for clocks that do not agree.
-const QUIET_SHARE: f64 = 0.8;
-
 /// A client, an auth server and a backend around a process that was started for this run.
 pub(super) struct SocketStage {
     runtime: Runtime,
@@ -35,7 +32,7 @@ pub(super) struct SocketStage {
     client_address: SocketAddr,
     auth: Listening,
     backend: Listening,
-    time_scale: f64,
+    haste: u32,
     /// What a quiet time left to be waited for.
     owed: Duration,
     process: Child,
@@ -97,7 +94,7 @@ impl SocketStage {
             client_address: (Ipv4Addr::LOCALHOST, 0).into(),
             auth: Listening::at(auth),
             backend: Listening::at(backend),
-            time_scale: transcript.time_scale(),
+            haste: transcript.haste(),
             owed: Duration::ZERO,
             process,
             _files: files,
@@ -310,9 +307,9 @@ impl Stage for SocketStage {
     }
 
     fn pass(&mut self, span: Duration, quiet: bool) -> Acted {
-        let span = span.mul_f64(self.time_scale);
+        let span = span / self.haste;
         if quiet {
-            let certain = span.mul_f64(QUIET_SHARE);
+            let certain = span * 4 / 5; // the rest is left for clocks that do not agree
             self.owed += span.saturating_sub(certain);
             self.sleep(certain);
         } else {

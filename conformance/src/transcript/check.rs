@@ -90,7 +90,7 @@ fn differences(transcript: &Transcript, library: &Library) -> Vec<String> {
         let block = &differs.block;
         match block_of(&transcript.script, block) {
             None => {
-                complaints.push(format!("there is no mark {block:?} for {} to differ in", differs.runner))
+                complaints.push(format!("there is no mark {block:?} for {} to differ in", differs.runner));
             }
             Some(steps) if steps == differs.instead => {
                 complaints.push(format!("{} does not differ in {block:?}", differs.runner));
