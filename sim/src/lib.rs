@@ -12,6 +12,7 @@
 
 pub mod auth_server;
 pub mod backend;
+pub mod client;
 pub mod dialogue;
 pub mod post_office;
 pub mod talk;

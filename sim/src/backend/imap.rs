@@ -78,11 +78,11 @@ impl Guest<'_> {
     fn login(&mut self, command: &Command) -> Option<Vec<u8>> {
         let [login, password] = command.arguments.as_slice() else { return None };
         self.login = self.office.admit(Protocol::Imap, login, password);
-        Some(match self.login {
+        let reply = match self.login {
             Some(_) => format!("{} OK [CAPABILITY {CAPABILITIES}] Logged in\r\n", command.tag),
             None => format!("{} NO [AUTHENTICATIONFAILED] wrong password\r\n", command.tag),
-        })
-        .map(String::into_bytes)
+        };
+        Some(reply.into_bytes())
     }
 
     fn select(&mut self, login: &str, command: &Command) -> Option<Vec<u8>> {
