@@ -1,3 +1,6 @@
 //! The production side of Gatepost: configuration, sockets, TLS, clock, logs.
 pub mod config;
+pub mod drain;
+pub mod driver;
 pub mod net;
+pub mod observe;
