@@ -7,12 +7,21 @@
 //! ```
 //!
 //! The cast speaks over any `AsyncRead + AsyncWrite`. [`world`] puts it on turmoil's network, where one seed decides
-//! every latency, every cut and every key, and [`verdict`] judges what became of it; [`playground`] puts it on loopback
+//! every latency, every cut and every key, and [`verdict`] judges what became of it; `playground` puts it on loopback
 //! sockets, with the production server between, for people to try.
 
 pub mod auth_server;
 pub mod backend;
+pub mod cast;
+pub mod chance;
+pub mod chop;
 pub mod client;
+pub mod crypto;
 pub mod dialogue;
+pub mod house;
+pub mod net;
 pub mod post_office;
 pub mod talk;
+pub mod trace;
+pub mod verdict;
+pub mod world;
