@@ -20,10 +20,17 @@
 extern crate alloc;
 
 mod action;
+mod auth;
+mod backend;
+mod dialect;
 mod event;
+mod framing;
+mod grammar;
 pub mod limits;
+mod phase;
 mod policy;
 pub mod report;
+mod sasl;
 mod secret;
 mod session;
 mod time;

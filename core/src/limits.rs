@@ -9,9 +9,6 @@ pub const READ_BYTES_MAX: usize = 4096;
 /// octets and RFC 5034 and RFC 4959 for what the mechanisms need; one number for all three protocols.
 pub const SASL_LINE_BYTES_MAX: usize = 12288;
 
-/// A literal of IMAP LOGIN (RFC 7888 section 5 draws the same line for LITERAL-).
-pub const LITERAL_BYTES_MAX: usize = 4096;
-
 /// An IMAP tag. RFC 3501 sets no bound; 128 octets is four times what nginx takes.
 pub const TAG_BYTES_MAX: usize = 128;
 
@@ -33,5 +30,9 @@ pub const AUTH_WAIT_TIMEOUTS_MAX: u32 = 10;
 /// What of a client's or backend's text goes into one log line.
 pub const LOGGED_BYTES_MAX: usize = 1024;
 
-/// Command lines a backend's multi-line SMTP reply may have (RFC 5321 sets no bound).
-pub const REPLY_LINES_MAX: usize = 64;
+/// How many times `proxy_buffer` a backend may say in all during a login; untagged IMAP lines are kept for the client.
+pub const BACKEND_BUFFERS_MAX: usize = 16;
+
+/// The longest AUTH command to an SMTP backend, with its line end; longer responses go on a line of their own
+/// (RFC 5321 section 4.5.3.1.4, RFC 4954 section 4).
+pub const SMTP_AUTH_LINE_BYTES_MAX: usize = 512;

@@ -12,6 +12,7 @@ use core::fmt;
 use crate::event::SystemError;
 use crate::limits::LOGGED_BYTES_MAX;
 use crate::policy::Mechanism;
+use crate::sasl;
 use crate::wire::Address;
 
 /// One line of the log: what happened, and in which circumstances.
@@ -327,13 +328,13 @@ impl fmt::Display for Notice {
             Self::ForeignProtocol(which) => write!(f, "client sent {which}"),
             Self::DataBehindStartTls => f.write_str("client sent data behind STARTTLS"),
             Self::InvalidBase64(mechanism) => {
-                write!(f, "client sent invalid base64 encoding in AUTH {} command", sasl_name(*mechanism))
+                write!(f, "client sent invalid base64 encoding in AUTH {} command", sasl::name(*mechanism))
             }
             Self::InvalidLogin(mechanism) => {
-                write!(f, "client sent invalid login in AUTH {} command", sasl_name(*mechanism))
+                write!(f, "client sent invalid login in AUTH {} command", sasl::name(*mechanism))
             }
             Self::InvalidPassword(mechanism) => {
-                write!(f, "client sent invalid password in AUTH {} command", sasl_name(*mechanism))
+                write!(f, "client sent invalid password in AUTH {} command", sasl::name(*mechanism))
             }
             Self::InvalidDigest => f.write_str("client sent invalid CRAM-MD5 hash in AUTH CRAM-MD5 command"),
             Self::MailRejected(line) => write!(f, "client was rejected: {}", Quoted(line)),
@@ -365,15 +366,6 @@ impl fmt::Display for Notice {
                 write!(f, "SSL_read() failed (SSL: {})", Escaped(reason.as_bytes()))
             }
         }
-    }
-}
-
-const fn sasl_name(mechanism: Mechanism) -> &'static str {
-    match mechanism {
-        Mechanism::Plain => "PLAIN",
-        Mechanism::Login => "LOGIN",
-        Mechanism::CramMd5 => "CRAM-MD5",
-        Mechanism::Apop => "APOP",
     }
 }
 

@@ -54,13 +54,6 @@ impl Secret {
         self.0.extend_from_slice(octets);
     }
 
-    /// Takes the first `octets` out, wiping where they were. All of them if there are fewer.
-    pub(crate) fn split_to(&mut self, octets: usize) -> Self {
-        let front = self.0.iter().take(octets).copied().collect::<Vec<u8>>();
-        self.discard(octets);
-        Self(Zeroizing::new(front))
-    }
-
     /// Drops the first `octets` and wipes where they were. An emptied secret gives its memory back.
     pub(crate) fn discard(&mut self, octets: usize) {
         let len = self.0.len();
@@ -164,7 +157,7 @@ mod tests {
         let mut secret = Secret::from(&b"USER a\r\nPASS b\r\n"[..]);
         secret.discard(8);
         assert_eq!(secret.expose(), b"PASS b\r\n");
-        assert_eq!(secret.split_to(5).expose(), b"PASS ");
+        secret.discard(5);
         secret.extend(b"QUIT\r\n");
         assert_eq!(secret.expose(), b"b\r\nQUIT\r\n");
         secret.discard(99);

@@ -2,10 +2,16 @@
 
 use alloc::sync::Arc;
 use core::fmt;
+use core::mem;
 
 use crate::action::Actions;
+use crate::dialect::Dialect;
+use crate::dialect::imap::Imap;
+use crate::dialect::pop3::Pop3;
+use crate::dialect::smtp::Smtp;
 use crate::event::Event;
-use crate::policy::Policy;
+use crate::phase::{Connection, Context, Phase};
+use crate::policy::{Policy, Protocol};
 use crate::time::{Deadline, Instant};
 use crate::wire::{Peer, Wire};
 
@@ -31,29 +37,69 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// One client's way from its first octet to the relay.
+/// One client's way from its first octet to the relay: what happens goes in, what to do comes out.
+///
+/// The session is over once [`Session::deadline`] is `None`: it has hung up, or asked for the relay. Nothing it is told can
+/// fail: bad input is a transition like any other.
 #[derive(Debug)]
-pub struct Session {}
+pub struct Session {
+    policy: Arc<Policy>,
+    connection: Connection,
+    speaking: Speaking,
+}
+
+#[derive(Debug)]
+enum Speaking {
+    Imap(Phase<Imap>),
+    Pop3(Phase<Pop3>),
+    Smtp(Phase<Smtp>),
+}
 
 impl Session {
-    /// A session that has not begun; its first event is `Opened(Wire::Client, client.peer)`.
+    /// A session that has not begun; its first event is `Opened(Wire::Client, client.peer)`, within `timeout` of `now`.
     #[must_use]
-    pub fn new(_policy: Arc<Policy>, _client: Client, _seed: Seed, _now: Instant) -> Self {
-        Self {}
+    pub fn new(policy: Arc<Policy>, client: Client, seed: Seed, now: Instant) -> Self {
+        let mut connection = Connection::new(client, &seed);
+        let cx = Context { policy: &policy, now, connection: &mut connection };
+        let speaking = match policy.protocol {
+            Protocol::Imap => Speaking::Imap(Phase::first(&cx)),
+            Protocol::Pop3 => Speaking::Pop3(Phase::first(&cx)),
+            Protocol::Smtp => Speaking::Smtp(Phase::first(&cx)),
+        };
+        Self { policy, connection, speaking }
     }
 
     /// Advances the session; appends to `out` what the driver must do, in that order.
-    pub fn handle(&mut self, _now: Instant, _event: Event<'_>, _out: &mut Actions) {}
+    pub fn handle(&mut self, now: Instant, event: Event<'_>, out: &mut Actions) {
+        let mut cx = Context { policy: &self.policy, now, connection: &mut self.connection };
+        match &mut self.speaking {
+            Speaking::Imap(phase) => advance(phase, event, &mut cx, out),
+            Speaking::Pop3(phase) => advance(phase, event, &mut cx, out),
+            Speaking::Smtp(phase) => advance(phase, event, &mut cx, out),
+        }
+    }
 
     /// When to call with `Event::Deadline`, and why; `None` once the session is over.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        None
+        match &self.speaking {
+            Speaking::Imap(phase) => phase.deadline(),
+            Speaking::Pop3(phase) => phase.deadline(),
+            Speaking::Smtp(phase) => phase.deadline(),
+        }
     }
 
-    /// Whether this wire may be read now.
+    /// Whether this wire may be read now. What is read all the same is taken in, but not bounded.
     #[must_use]
-    pub fn wants(&self, _wire: Wire) -> bool {
-        false
+    pub fn wants(&self, wire: Wire) -> bool {
+        match &self.speaking {
+            Speaking::Imap(phase) => phase.wants(wire),
+            Speaking::Pop3(phase) => phase.wants(wire),
+            Speaking::Smtp(phase) => phase.wants(wire),
+        }
     }
+}
+
+fn advance<D: Dialect>(phase: &mut Phase<D>, event: Event<'_>, cx: &mut Context<'_>, out: &mut Actions) {
+    *phase = mem::take(phase).on(event, cx, out);
 }

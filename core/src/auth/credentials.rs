@@ -1,0 +1,85 @@
+//! Who a client says it is. There is no way to have half of it, nor any octet in it that could end a line somewhere else.
+
+use alloc::sync::Arc;
+
+use crate::sasl::salt::Salt;
+use crate::secret::Secret;
+
+/// A login attempt, complete and fit to be sent onward. Never without both parts but for [`Method::None`].
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    pub(crate) method: Method,
+    pub(crate) login: Arc<[u8]>,
+    /// A password or a digest.
+    pub(crate) password: Secret,
+}
+
+/// How the client proved it: `Auth-Method`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// With the password itself, whatever the mechanism.
+    Plain,
+    /// With a digest of this greeting's timestamp.
+    Apop(Salt),
+    /// With a digest of this challenge.
+    CramMd5(Salt),
+    /// Not at all: `smtp_auth none`.
+    None,
+}
+
+/// Why something is no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CredentialFault {
+    #[error("user name empty, or with NUL, CR or LF")]
+    Login,
+    #[error("password empty, or with NUL, CR or LF")]
+    Password,
+}
+
+impl Credentials {
+    /// Refuses what is empty and what holds NUL, CR or LF (decision 10): they would end a line of the auth request or of
+    /// the backend's protocol, and no mailbox is named so.
+    pub(crate) fn new(method: Method, login: &[u8], password: &[u8]) -> Result<Self, CredentialFault> {
+        if login.is_empty() || !is_one_line(login) {
+            return Err(CredentialFault::Login);
+        }
+        if password.is_empty() || !is_one_line(password) {
+            return Err(CredentialFault::Password);
+        }
+        Ok(Self { method, login: login.into(), password: password.into() })
+    }
+
+    /// A client that need not say who it is.
+    pub(crate) fn none() -> Self {
+        Self { method: Method::None, login: Arc::from([]), password: Secret::empty() }
+    }
+}
+
+impl Method {
+    /// The word of `Auth-Method`.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Apop(_) => "apop",
+            Self::CramMd5(_) => "cram-md5",
+            Self::None => "none",
+        }
+    }
+
+    /// The challenge that was answered.
+    pub(crate) const fn salt(&self) -> Option<&Salt> {
+        match self {
+            Self::Apop(salt) | Self::CramMd5(salt) => Some(salt),
+            Self::Plain | Self::None => None,
+        }
+    }
+
+    /// Whether what the client gave is a password that a backend would take.
+    pub(crate) const fn gives_password(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+}
+
+fn is_one_line(octets: &[u8]) -> bool {
+    !octets.iter().any(|octet| matches!(octet, b'\0' | b'\r' | b'\n'))
+}

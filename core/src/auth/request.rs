@@ -1,0 +1,183 @@
+//! The request to the auth server, byte for byte nginx's: order, spelling and HTTP/1.0 are what auth servers were written against
+//! (auth-http.md sections 3 and 4).
+
+use alloc::format;
+
+use crate::auth::credentials::Credentials;
+use crate::event::TlsFacts;
+use crate::policy::{AuthServer, Protocol};
+use crate::secret::Secret;
+use crate::wire::Address;
+
+/// What a request is made of.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) server: &'a AuthServer,
+    pub(crate) protocol: Protocol,
+    pub(crate) credentials: &'a Credentials,
+    /// Counts the client's attempts on this connection, from 1.
+    pub(crate) attempt: u32,
+    pub(crate) client: &'a Address,
+    pub(crate) tls: Option<&'a TlsFacts>,
+    /// Only of SMTP.
+    pub(crate) client_host: Option<&'a str>,
+    /// Only of `smtp_auth none`.
+    pub(crate) envelope: Option<Envelope<'a>>,
+}
+
+/// What an SMTP client said about its mail: whole command lines, as typed (K4).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope<'a> {
+    pub(crate) helo: &'a [u8],
+    pub(crate) mail: &'a [u8],
+    pub(crate) rcpt: &'a [u8],
+}
+
+impl Request<'_> {
+    /// The octets on the wire. They hold the password.
+    pub(crate) fn encode(&self) -> Secret {
+        let mut head = Head(Secret::with_capacity(512));
+        head.line(&[b"GET ", self.server.uri.as_bytes(), b" HTTP/1.0"]);
+        head.field("Host", self.server.host.as_bytes());
+        head.field("Auth-Method", self.credentials.method.name().as_bytes());
+        head.escaped("Auth-User", &self.credentials.login);
+        head.escaped("Auth-Pass", self.credentials.password.expose());
+        if let Some(salt) = self.credentials.method.salt() {
+            head.field("Auth-Salt", salt.as_bytes());
+        }
+        head.field("Auth-Protocol", self.protocol.name().as_bytes());
+        head.field("Auth-Login-Attempt", format!("{}", self.attempt).as_bytes());
+        head.field("Client-IP", format!("{}", self.client.host()).as_bytes());
+        if let Some(host) = self.client_host {
+            head.field("Client-Host", host.as_bytes());
+        }
+        if let Some(envelope) = self.envelope {
+            head.field("Auth-SMTP-Helo", envelope.helo);
+            head.field("Auth-SMTP-From", envelope.mail);
+            head.field("Auth-SMTP-To", envelope.rcpt);
+        }
+        if let Some(tls) = self.tls {
+            head.field("Auth-SSL", b"on");
+            head.field("Auth-SSL-Protocol", tls.protocol.as_bytes());
+            head.field("Auth-SSL-Cipher", tls.cipher.as_bytes());
+        }
+        for (name, value) in &self.server.headers {
+            head.field(name, value.as_bytes());
+        }
+        head.line(&[]);
+        head.0
+    }
+}
+
+/// The one place where a line of the request is made.
+struct Head(Secret);
+
+impl Head {
+    fn line(&mut self, parts: &[&[u8]]) {
+        for part in parts {
+            debug_assert!(
+                !part.iter().any(|octet| matches!(octet, b'\r' | b'\n' | b'\0')),
+                "a line in a line"
+            );
+            self.0.extend(part);
+        }
+        self.0.extend(b"\r\n");
+    }
+
+    fn field(&mut self, name: &str, value: &[u8]) {
+        self.line(&[name.as_bytes(), b": ", value]);
+    }
+
+    /// Each octet up to the space, and `%`, as `%XX` in upper case; all others as they are (K3).
+    fn escaped(&mut self, name: &str, value: &[u8]) {
+        self.0.extend(name.as_bytes());
+        self.0.extend(b": ");
+        for &octet in value {
+            match octet {
+                0..=b' ' | b'%' => self.0.extend(format!("%{octet:02X}").as_bytes()),
+                other => self.0.extend(&[other]),
+            }
+        }
+        self.0.extend(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Target;
+    use crate::auth::credentials::Method;
+    use crate::sasl::salt::Salts;
+    use crate::session::Seed;
+    use crate::time::Instant;
+    use alloc::string::String;
+    use core::net::SocketAddr;
+
+    /// The text of `request`, changed, about `credentials`.
+    fn encoded(credentials: &Credentials, change: impl FnOnce(Request<'_>) -> Secret) -> String {
+        let server = AuthServer {
+            uri: "/auth".into(),
+            headers: alloc::vec![("X-Auth-Key".into(), "k e y".into())],
+            ..AuthServer::new(Target::Address(Address::Unix("/run/auth".into())), "127.0.0.1")
+        };
+        let client = Address::from(SocketAddr::from(([192, 0, 2, 7], 40000)));
+        let request = Request {
+            server: &server,
+            protocol: Protocol::Imap,
+            credentials,
+            attempt: 1,
+            client: &client,
+            tls: None,
+            client_host: None,
+            envelope: None,
+        };
+        String::from_utf8(change(request).expose().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_first_worked_example_of_auth_http() {
+        let credentials = Credentials::new(Method::Plain, b"john doe", b"p%s\xC3\xB6s").unwrap();
+        assert_eq!(
+            encoded(&credentials, |request| request.encode()),
+            "GET /auth HTTP/1.0\r\nHost: 127.0.0.1\r\nAuth-Method: plain\r\nAuth-User: john%20doe\r\n\
+             Auth-Pass: p%25sös\r\nAuth-Protocol: imap\r\nAuth-Login-Attempt: 1\r\nClient-IP: 192.0.2.7\r\n\
+             X-Auth-Key: k e y\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_salt_comes_before_the_protocol_and_tls_behind_the_client() {
+        let salt = Salts::new(&Seed([0; 16])).draw(Instant::from_unix_millis(5000), "mx.test");
+        let told = String::from_utf8(salt.as_bytes().to_vec()).unwrap();
+        let credentials =
+            Credentials::new(Method::CramMd5(salt), b"fred", b"0123456789abcdef0123456789abcdef").unwrap();
+        let tls = TlsFacts { protocol: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" };
+        let text =
+            encoded(&credentials, |request| Request { tls: Some(&tls), attempt: 12, ..request }.encode());
+        let order = alloc::format!(
+            "Auth-Pass: 0123456789abcdef0123456789abcdef\r\nAuth-Salt: {told}\r\nAuth-Protocol: imap\r\n\
+             Auth-Login-Attempt: 12\r\nClient-IP: 192.0.2.7\r\nAuth-SSL: on\r\nAuth-SSL-Protocol: TLSv1.3\r\n\
+             Auth-SSL-Cipher: TLS_AES_256_GCM_SHA384\r\nX-Auth-Key: k e y\r\n\r\n"
+        );
+        assert!(text.ends_with(&order), "{text}");
+    }
+
+    #[test]
+    fn mail_without_a_login_names_nobody_and_tells_the_envelope() {
+        let credentials = Credentials::none();
+        let text = encoded(&credentials, |request| {
+            let envelope = Envelope {
+                helo: b"client.example.org",
+                mail: b"MAIL FROM:<a@example.org> SIZE=1000",
+                rcpt: b"RCPT TO:<b@example.net>",
+            };
+            let (client_host, envelope) = (Some("[UNAVAILABLE]"), Some(envelope));
+            Request { protocol: Protocol::Smtp, client_host, envelope, ..request }.encode()
+        });
+        assert!(text.contains(
+            "Auth-Method: none\r\nAuth-User: \r\nAuth-Pass: \r\nAuth-Protocol: smtp\r\nAuth-Login-Attempt: 1\r\n\
+             Client-IP: 192.0.2.7\r\nClient-Host: [UNAVAILABLE]\r\nAuth-SMTP-Helo: client.example.org\r\n\
+             Auth-SMTP-From: MAIL FROM:<a@example.org> SIZE=1000\r\nAuth-SMTP-To: RCPT TO:<b@example.net>\r\n"
+        ));
+    }
+}

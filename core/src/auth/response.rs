@@ -1,0 +1,397 @@
+//! The auth server's answer: read line by line as it comes, as tolerant as nginx and bounded (auth-http.md section 5), and judged once its
+//! headers are complete (section 7, table R3). Only this file can make a [`Granted`].
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+
+use crate::framing::without_line_end;
+use crate::limits::AUTH_HEAD_BYTES_MAX;
+use crate::report::AuthFault;
+use crate::secret::Secret;
+use crate::wire::Address;
+
+/// What the auth server wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Granted(Granted),
+    Denied(Denied),
+    /// Ask again after this long.
+    Wait(Duration),
+}
+
+/// The token with which a login at a backend begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) backend: Address,
+    /// `Auth-User`: the name for the backend, if it is not the client's.
+    pub(crate) login: Option<Arc<[u8]>>,
+    /// `Auth-Pass`: the password for the backend, if it is not the client's.
+    pub(crate) password: Option<Secret>,
+    _made_here: (),
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denied {
+    /// As the auth server sent it.
+    pub(crate) text: Vec<u8>,
+    /// `Auth-Error-Code`, whatever that holds.
+    pub(crate) code: Option<Vec<u8>>,
+    /// `Auth-Wait`. None, or zero: the session ends with the refusal.
+    pub(crate) wait: Option<Duration>,
+}
+
+/// An answer as it comes in.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    /// The line that has begun.
+    line: Secret,
+    /// How many octets have come in all.
+    octets: usize,
+    lines: usize,
+    fields: Fields,
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    status: Option<u16>,
+    /// The last `Auth-Status` that is neither OK nor WAIT.
+    refusal: Option<Vec<u8>>,
+    ok: bool,
+    again: bool,
+    server: Option<Vec<u8>>,
+    port: Option<Vec<u8>>,
+    user: Option<Secret>,
+    pass: Option<Secret>,
+    wait: Option<u64>,
+    code: Option<Vec<u8>>,
+}
+
+/// An answer, and what is odd about it though it counts.
+pub(crate) type Verdict = (Answer, Option<AuthFault>);
+
+impl Head {
+    /// Takes in octets. `None` as long as the headers are not complete; octets behind them are not looked at.
+    pub(crate) fn receive(&mut self, octets: &[u8]) -> Result<Option<Verdict>, AuthFault> {
+        for piece in octets.split_inclusive(|&octet| octet == b'\n') {
+            self.octets = self.octets.saturating_add(piece.len());
+            if self.octets > AUTH_HEAD_BYTES_MAX {
+                return Err(AuthFault::TooBig);
+            }
+            self.line.extend(piece);
+            if piece.ends_with(b"\n") {
+                let line = core::mem::take(&mut self.line);
+                self.lines += 1;
+                if self.lines == 1 && line.expose().starts_with(b"HTTP/") {
+                    self.fields.status = status(without_line_end(line.expose()))?;
+                } else if without_line_end(line.expose()).is_empty() {
+                    return core::mem::take(&mut self.fields).judge().map(Some);
+                } else {
+                    self.fields.take(without_line_end(line.expose()))?;
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The three digits of a status line, if it has them.
+fn status(line: &[u8]) -> Result<Option<u16>, AuthFault> {
+    if line.contains(&b'\r') {
+        return Err(AuthFault::InvalidResponse);
+    }
+    let word = line.split(|&octet| octet == b' ').filter(|word| !word.is_empty()).nth(1);
+    Ok(word.filter(|word| word.len() == 3).and_then(decimal).and_then(|code| u16::try_from(code).ok()))
+}
+
+impl Fields {
+    /// Takes in one header line.
+    fn take(&mut self, line: &[u8]) -> Result<(), AuthFault> {
+        let colon = line.iter().position(|&octet| octet == b':').unwrap_or(line.len());
+        let (name, value) =
+            (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
+        let mut letters = name.iter();
+        let well_formed = letters.next().is_some_and(u8::is_ascii_alphanumeric)
+            && letters.all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-');
+        if !well_formed || value.contains(&b'\r') {
+            return Err(AuthFault::InvalidHeader);
+        }
+        let value = trim(value);
+        match &name.to_ascii_lowercase()[..] {
+            b"auth-status" if value.eq_ignore_ascii_case(b"OK") => self.ok = true,
+            b"auth-status" if value.eq_ignore_ascii_case(b"WAIT") => self.again = true,
+            b"auth-status" => self.refusal = Some(value.to_vec()),
+            b"auth-server" => self.server = Some(value.to_vec()),
+            b"auth-port" => self.port = Some(value.to_vec()),
+            b"auth-user" => self.user = Some(value.into()),
+            b"auth-pass" => self.pass = Some(value.into()),
+            b"auth-wait" => self.wait = decimal(value).or(self.wait),
+            b"auth-error-code" => self.code = Some(value.to_vec()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The verdict, in nginx's order (auth-http.md section 7) and by the status as table R3 has it.
+    fn judge(mut self) -> Result<Verdict, AuthFault> {
+        let wait = self.wait.map(Duration::from_secs);
+        if let Some(text) = self.refusal.take() {
+            let text = if text.is_empty() { AUTHENTICATION_FAILED.to_vec() } else { text };
+            return Ok((Answer::Denied(Denied { text, code: self.code, wait }), None));
+        }
+        if self.again {
+            return Ok((Answer::Wait(wait.unwrap_or_default()), None));
+        }
+        match self.status {
+            Some(code @ (401 | 403)) => {
+                let odd = self.ok.then_some(AuthFault::OkDespiteStatus(code));
+                let denied = Denied { text: AUTHENTICATION_FAILED.to_vec(), code: self.code, wait };
+                Ok((Answer::Denied(denied), odd))
+            }
+            None | Some(200..=299) => Ok((Answer::Granted(self.granted()?), None)),
+            Some(code) if self.ok && !(500..=599).contains(&code) => {
+                Ok((Answer::Granted(self.granted()?), Some(AuthFault::OddStatus(code))))
+            }
+            Some(code) => Err(AuthFault::Status(code)),
+        }
+    }
+
+    fn granted(self) -> Result<Granted, AuthFault> {
+        let login = match self.user {
+            Some(user) if has_controls(user.expose()) => return Err(AuthFault::InvalidUser),
+            user => user.map(|user| Arc::from(user.expose())),
+        };
+        let password = match self.pass {
+            Some(pass) if has_controls(pass.expose()) => return Err(AuthFault::InvalidPassword),
+            pass => pass,
+        };
+        let backend = address(self.server, self.port)?;
+        Ok(Granted { backend, login, password, _made_here: () })
+    }
+}
+
+/// What a refusal without a text says.
+const AUTHENTICATION_FAILED: &[u8] = b"Authentication failed";
+
+/// `Auth-Server` and `Auth-Port` together: an address and a port, an address with its port, or a UNIX socket (divergences D4).
+fn address(server: Option<Vec<u8>>, port: Option<Vec<u8>>) -> Result<Address, AuthFault> {
+    let server = server.filter(|server| !server.is_empty()).ok_or(AuthFault::NoServer)?;
+    let invalid = |server: Vec<u8>| AuthFault::InvalidServer(server);
+    let Ok(text) = core::str::from_utf8(&server) else { return Err(invalid(server)) };
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+        return match has_controls(path.as_bytes()) {
+            true => Err(invalid(server)),
+            false => Ok(Address::Unix(path.into())),
+        };
+    }
+    let Some(port) = port.filter(|port| !port.is_empty()) else {
+        let alone = text.parse::<IpAddr>().is_ok() || bracketed(text).is_some();
+        return match text.parse::<SocketAddr>() {
+            Ok(both) if both.port() > 0 => Ok(both.into()),
+            _ if alone => Err(AuthFault::NoServer),
+            _ => Err(invalid(server)),
+        };
+    };
+    let Some(ip) = text.parse::<IpAddr>().ok().or_else(|| bracketed(text).map(IpAddr::V6)) else {
+        return Err(invalid(server));
+    };
+    let number = decimal(&port).and_then(|number| u16::try_from(number).ok()).filter(|&number| number > 0);
+    match number {
+        Some(number) => Ok(SocketAddr::new(ip, number).into()),
+        None => Err(AuthFault::InvalidPort(port)),
+    }
+}
+
+fn bracketed(text: &str) -> Option<Ipv6Addr> {
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// Digits and nothing else.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let all = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    core::str::from_utf8(digits).ok().filter(|_| all)?.parse().ok()
+}
+
+/// Without spaces and tabs around it (divergences D8).
+fn trim(value: &[u8]) -> &[u8] {
+    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let from = value.iter().position(|octet| !blank(octet)).unwrap_or(value.len());
+    let to = value.iter().rposition(|octet| !blank(octet)).map_or(from, |last| last + 1);
+    value.get(from..to).unwrap_or_default()
+}
+
+fn has_controls(octets: &[u8]) -> bool {
+    octets.iter().any(u8::is_ascii_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(text: &str) -> Result<Option<Verdict>, AuthFault> {
+        Head::default().receive(text.as_bytes())
+    }
+
+    fn answer(text: &str) -> Answer {
+        judged(text).unwrap().unwrap().0
+    }
+
+    fn denied(text: &str) -> Denied {
+        match answer(text) {
+            Answer::Denied(denied) => denied,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn granted(text: &str) -> Granted {
+        match answer(text) {
+            Answer::Granted(granted) => granted,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const TO: &str = "Auth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n";
+
+    #[test]
+    fn success_names_a_backend() {
+        let granted = granted(
+            "HTTP/1.0 200 OK\r\nServer: x\r\nAuth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\
+             Auth-User: fred\r\nAuth-Pass: hunter2 \r\n\r\n<html>",
+        );
+        assert_eq!(granted.backend, Address::Inet(SocketAddr::from(([198, 51, 100, 2], 143))));
+        assert_eq!(granted.login.as_deref(), Some(&b"fred"[..]));
+        assert_eq!(granted.password.unwrap().expose(), b"hunter2");
+    }
+
+    #[test]
+    fn a_bare_header_block_with_server_and_port_is_a_success() {
+        granted(&alloc::format!("{TO}\n"));
+        granted("auth-status: ok\nAUTH-SERVER:   2001:db8::1\nAuth-Port:\t143\t\n\n");
+    }
+
+    #[test]
+    fn the_forms_of_an_address() {
+        for (server, port, address) in [
+            ("2001:db8::1", "143", "[2001:db8::1]:143"),
+            ("[2001:db8::1]", "143", "[2001:db8::1]:143"),
+            ("198.51.100.2:1143", "", "198.51.100.2:1143"),
+            ("[2001:db8::1]:1143", "", "[2001:db8::1]:1143"),
+            ("unix:/run/imap", "", "unix:/run/imap"),
+        ] {
+            let text = alloc::format!("Auth-Server: {server}\r\nAuth-Port: {port}\r\n\r\n");
+            assert_eq!(alloc::format!("{}", granted(&text).backend), address);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_said_to_be_none() {
+        for (head, fault) in [
+            ("", AuthFault::NoServer),
+            ("Auth-Server: 192.0.2.1\r\n", AuthFault::NoServer),
+            ("Auth-Port: 143\r\n", AuthFault::NoServer),
+            ("Auth-Server: here\r\nAuth-Port: 1\r\n", AuthFault::InvalidServer(b"here".to_vec())),
+            ("Auth-Server: 192.0.2.1\r\nAuth-Port: 0\r\n", AuthFault::InvalidPort(b"0".to_vec())),
+            ("Auth-Server: 192.0.2.1\r\nAuth-Port: 65536\r\n", AuthFault::InvalidPort(b"65536".to_vec())),
+            ("Auth-Server: 192.0.2.1\r\nAuth-Port: 1a\r\n", AuthFault::InvalidPort(b"1a".to_vec())),
+            ("Auth-Server: 192.0.2.1\r\nAuth-Port: +1\r\n", AuthFault::InvalidPort(b"+1".to_vec())),
+        ] {
+            let text = alloc::format!("Auth-Status: OK\r\n{head}\r\n");
+            assert_eq!(judged(&text).unwrap_err(), fault, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_wins_over_everything_and_is_told_in_the_servers_words() {
+        let refusal = denied(&alloc::format!(
+            "Auth-Status: OK\r\nAuth-Status: Locked\r\nAuth-Status: WAIT\r\n{TO}Auth-Wait: 3\r\nAuth-Error-Code: 550 5.7.1\r\n\r\n"
+        ));
+        assert_eq!(refusal.text, b"Locked");
+        assert_eq!(refusal.wait, Some(Duration::from_secs(3)));
+        assert_eq!(refusal.code.as_deref(), Some(&b"550 5.7.1"[..]));
+        assert_eq!(denied("Auth-Status: \r\n\r\n").text, b"Authentication failed");
+        assert_eq!(
+            denied("Auth-Status: no\r\nAuth-Wait: 5\r\nAuth-Wait: x\r\n\r\n").wait,
+            Some(Duration::from_secs(5))
+        );
+    }
+
+    #[test]
+    fn the_status_counts_as_table_r3_has_it() {
+        let with = |status: u16, head: &str| judged(&alloc::format!("HTTP/1.1 {status} x\r\n{head}\r\n"));
+        let ok = alloc::format!("Auth-Status: OK\r\n{TO}");
+        for status in [401, 403] {
+            assert_eq!(
+                denied(&alloc::format!("HTTP/1.1 {status} x\r\n{TO}\r\n")).text,
+                b"Authentication failed"
+            );
+            let (answer, odd) = with(status, &ok).unwrap().unwrap();
+            assert!(matches!(answer, Answer::Denied(_)));
+            assert_eq!(odd, Some(AuthFault::OkDespiteStatus(status)));
+        }
+        for status in [302, 404, 429] {
+            let (answer, odd) = with(status, &ok).unwrap().unwrap();
+            assert!(matches!(answer, Answer::Granted(_)));
+            assert_eq!(odd, Some(AuthFault::OddStatus(status)));
+            assert_eq!(with(status, TO).unwrap_err(), AuthFault::Status(status));
+        }
+        for status in [500, 503] {
+            assert_eq!(with(status, &ok).unwrap_err(), AuthFault::Status(status));
+            let (answer, _) = with(status, "Auth-Status: Sorry\r\n").unwrap().unwrap();
+            assert!(matches!(answer, Answer::Denied(_)));
+        }
+        assert_eq!(
+            answer("HTTP/1.0 404 x\r\nAuth-Status: WAIT\r\nAuth-Wait: 2\r\n\r\n"),
+            Answer::Wait(Duration::from_secs(2))
+        );
+    }
+
+    #[test]
+    fn nothing_that_could_end_a_line_comes_from_the_auth_server() {
+        for head in ["Auth-User: a\tb", "Auth-User: a\0b", "Auth-Pass: a\x7fb", "Auth-Pass: \x01"] {
+            let text = alloc::format!("{head}\r\n{TO}\r\n");
+            assert!(
+                matches!(judged(&text), Err(AuthFault::InvalidUser | AuthFault::InvalidPassword)),
+                "{head}"
+            );
+        }
+    }
+
+    #[test]
+    fn broken_lines_are_refused_as_soon_as_they_are_there() {
+        for text in [
+            "Auth_Status: OK\r\n",
+            "Auth-Status : OK\r\n",
+            " folded\r\n",
+            "A: b\rc\r\n",
+            ": x\r\n",
+            "-a: b\r\n",
+        ] {
+            assert_eq!(judged(text).unwrap_err(), AuthFault::InvalidHeader, "{text:?}");
+        }
+        assert_eq!(judged("HTTP/1.0 200\rOK\r\n").unwrap_err(), AuthFault::InvalidResponse);
+        assert!(judged("Name-without-colon\r\n").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_cut_off() {
+        let mut head = Head::default();
+        let line = [b'a'; 1024];
+        for _ in 0..16 {
+            assert!(head.receive(&line).unwrap().is_none());
+        }
+        assert_eq!(head.receive(b"a").unwrap_err(), AuthFault::TooBig);
+    }
+
+    #[test]
+    fn it_does_not_matter_how_the_answer_is_cut() {
+        let text = alloc::format!("HTTP/1.0 200 OK\r\nAuth-Status: OK\r\n{TO}\r\nbody");
+        let mut head = Head::default();
+        let mut verdict = None;
+        for octet in text.as_bytes() {
+            verdict = verdict.or(head.receive(&[*octet]).unwrap());
+        }
+        assert_eq!(verdict.unwrap(), judged(&text).unwrap().unwrap());
+    }
+}

@@ -1,0 +1,74 @@
+//! Logging in at the backend on the client's behalf (backend.md sections 3 and 4): a dialogue a protocol, each told the backend's lines one by one.
+
+pub(crate) mod imap;
+pub(crate) mod pop3;
+pub(crate) mod smtp;
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::phase::Context;
+use crate::report::{Activity, Notice};
+use crate::secret::{Payload, Secret};
+use crate::wire::Address;
+
+/// As whom to log in.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) login: Arc<[u8]>,
+    /// None if neither the client nor the auth server gave one.
+    pub(crate) password: Option<Secret>,
+    /// Whether there is nobody to log in: mail is passed on without it.
+    pub(crate) unauthenticated: bool,
+    /// Who vouches for it, for the log.
+    pub(crate) auth_server: Address,
+}
+
+/// The login dialogue of one protocol. It begins in silence: the backend speaks first.
+pub(crate) trait Dialogue<D>: Sized + core::fmt::Debug {
+    /// Refused, with the log line that says why, if the account lacks what this backend will ask for.
+    fn begin(account: Account, dialect: &D, cx: &Context<'_>) -> Result<Self, Notice>;
+
+    /// Takes the backend's next line. `reply` is everything it has said since it was last spoken to, and ends with `line`; both
+    /// with their line ends, CRLF or LF.
+    fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &D, cx: &Context<'_>) -> Move;
+
+    /// What of a refused line the log shows: nginx cuts the tag off.
+    fn without_tag<'a>(&self, line: &'a [u8], _dialect: &D) -> &'a [u8] {
+        line
+    }
+}
+
+/// What comes of a backend's line.
+#[derive(Debug)]
+pub(crate) enum Move {
+    /// More of the reply has to come.
+    Await,
+    /// The next thing to say.
+    Say(Activity, Payload),
+    /// The client is in. It hears this; what the backend sent behind `line` comes after it.
+    Welcome(Bytes),
+    /// This goes no further.
+    Refuse,
+}
+
+/// Whether `line` begins with `word` in any case.
+pub(crate) fn begins(line: &[u8], word: &[u8]) -> bool {
+    line.get(..word.len()).is_some_and(|front| front.eq_ignore_ascii_case(word))
+}
+
+/// Like [`begins`], where the word must end there: a space or the line's end follows.
+pub(crate) fn says(line: &[u8], word: &[u8]) -> bool {
+    begins(line, word) && matches!(line.get(word.len()), None | Some(b' ' | b'\r' | b'\n'))
+}
+
+/// One line that holds a secret.
+pub(crate) fn secret_line(parts: &[&[u8]]) -> Payload {
+    let mut octets = Secret::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() + 2);
+    for part in parts {
+        octets.extend(part);
+    }
+    octets.extend(b"\r\n");
+    octets.into()
+}

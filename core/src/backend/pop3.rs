@@ -1,0 +1,54 @@
+//! USER and PASS, whatever the client used (K10).
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Account, Dialogue, Move, begins, secret_line};
+use crate::dialect::line as one_line;
+use crate::dialect::pop3::Pop3;
+use crate::phase::Context;
+use crate::report::{Activity, AuthFault, Notice};
+use crate::secret::Secret;
+
+/// A login at a POP3 server.
+#[derive(Debug)]
+pub(crate) struct Login {
+    state: State,
+    login: Arc<[u8]>,
+    password: Secret,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Greeting,
+    UserSent,
+    PassSent,
+}
+
+impl Dialogue<Pop3> for Login {
+    fn begin(account: Account, _: &Pop3, _: &Context<'_>) -> Result<Self, Notice> {
+        let Account { login, password, auth_server, .. } = account;
+        let password =
+            password.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
+        Ok(Self { state: State::Greeting, login, password })
+    }
+
+    fn on_line(&mut self, reply: &[u8], line: &[u8], _: &Pop3, _: &Context<'_>) -> Move {
+        if !begins(line, b"+OK") {
+            return Move::Refuse;
+        }
+        match self.state {
+            State::Greeting => {
+                self.state = State::UserSent;
+                Move::Say(Activity::SendingUser, one_line(&[b"USER ", &self.login]).into())
+            }
+            State::UserSent => {
+                self.state = State::PassSent;
+                let password = core::mem::take(&mut self.password);
+                Move::Say(Activity::SendingPassword, secret_line(&[b"PASS ", password.expose()]))
+            }
+            State::PassSent => Move::Welcome(Bytes::copy_from_slice(reply)),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The phases of a session, a file each, and the one table that says which event moves which phase.
+//!
+//! A variant holds exactly what is true in it. Transitions take `self`: what is not carried over is gone. While a transition
+//! is under way the session is [`Phase::Closed`], so a mistake half-way fails shut.
+
+mod arrive;
+mod authorize;
+mod context;
+mod converse;
+mod greet;
+mod login;
+mod penalty;
+mod sasl;
+mod upgrade;
+
+pub(crate) use context::{Connection, Context};
+
+use crate::action::Actions;
+use crate::dialect::{Dialect, Farewell};
+use crate::event::{End, Event};
+use crate::framing::Inbox;
+use crate::report::{Activity, Notice};
+use crate::time::Deadline;
+use crate::wire::Wire;
+
+use arrive::Arrive;
+use authorize::Authorize;
+use converse::Converse;
+use greet::Greet;
+use login::Login;
+use penalty::Penalty;
+use sasl::Sasl;
+use upgrade::Upgrade;
+
+#[derive(Debug, Default)]
+pub(crate) enum Phase<D: Dialect> {
+    /// Nothing has happened yet, or TLS comes first.
+    Arrive(Arrive),
+    /// The greeting waits for `smtp_greeting_delay`.
+    Greet(Greet),
+    /// The client's turn.
+    Converse(Converse<D>),
+    /// The client's turn, within a SASL exchange.
+    Sasl(Sasl<D>),
+    /// STARTTLS was accepted and TLS is not up.
+    Upgrade(Upgrade),
+    /// The auth server's turn.
+    Authorize(Authorize<D>),
+    /// Nobody's turn until an `Auth-Wait` is over.
+    Penalty(Penalty<D>),
+    /// The backend's turn.
+    Login(Login<D>),
+    /// Over: hung up, or relaying.
+    #[default]
+    Closed,
+}
+
+/// Where a phase got to with what is in its inbox.
+pub(crate) enum Turn<D: Dialect> {
+    /// Further: there may be more to do at once.
+    Again(Phase<D>),
+    /// As far as it goes for now.
+    Rest(Phase<D>),
+}
+
+impl<D: Dialect> Phase<D> {
+    /// A session to which nothing has happened yet.
+    pub(crate) fn first(cx: &Context<'_>) -> Self {
+        Self::Arrive(Arrive::new(cx))
+    }
+
+    /// What an event leads to. Each event moves the phases named here and no others.
+    pub(crate) fn on(self, event: Event<'_>, cx: &mut Context<'_>, out: &mut Actions) -> Self {
+        use Wire::{Auth, Backend, Client};
+        let next = match (self, event) {
+            (Self::Closed, _) => Self::Closed,
+            (phase, Event::Drain) => phase.drained(cx, out),
+            (phase, Event::Deadline) => phase.timed_out(cx, out),
+
+            (Self::Arrive(phase), Event::Opened(Client, _)) => phase.opened(cx, out),
+            (Self::Arrive(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx, out),
+            (Self::Upgrade(phase), Event::Secured(Client, facts)) => phase.secured(facts, cx),
+
+            (Self::Greet(phase), Event::Received(Client, octets)) => phase.received::<D>(octets, cx, out),
+            (mut phase, Event::Received(Client, octets)) => {
+                if let Some(inbox) = phase.inbox() {
+                    inbox.receive(octets);
+                }
+                phase
+            }
+            (mut phase, Event::Ended(Client, End::Finished)) => match phase.inbox() {
+                Some(inbox) => {
+                    inbox.end();
+                    phase
+                }
+                None => phase.abandoned(cx, out),
+            },
+            (phase, Event::Ended(Client, end)) => phase.broken(end, cx, out),
+
+            (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, out),
+            (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
+            (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
+
+            (Self::Login(phase), Event::Opened(Backend, peer)) => phase.opened(&peer, cx),
+            (Self::Login(phase), Event::Received(Backend, octets)) => phase.received(octets, cx, out),
+            (Self::Login(phase), Event::Ended(Backend, end)) => phase.ended(end, cx, out),
+
+            (same, _late) => same, // word from a wire that has since been closed
+        };
+        next.settle(cx, out)
+    }
+
+    /// Goes on with what the client has already sent, frame by frame, until it is the client's turn or somebody else's.
+    fn settle(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Self {
+        loop {
+            let turn = match self {
+                Self::Converse(phase) => phase.turn(cx, out),
+                Self::Sasl(phase) => phase.turn(cx, out),
+                other => return other,
+            };
+            match turn {
+                Turn::Again(next) => self = next,
+                Turn::Rest(phase) => return phase,
+            }
+        }
+    }
+
+    /// When this phase wants to be woken. Every phase but [`Phase::Closed`] does.
+    pub(crate) const fn deadline(&self) -> Option<Deadline> {
+        match self {
+            Self::Arrive(phase) => Some(phase.deadline()),
+            Self::Greet(phase) => Some(phase.deadline()),
+            Self::Converse(phase) => Some(phase.deadline()),
+            Self::Sasl(phase) => Some(phase.deadline()),
+            Self::Upgrade(phase) => Some(phase.deadline()),
+            Self::Authorize(phase) => Some(phase.deadline()),
+            Self::Penalty(phase) => Some(phase.deadline()),
+            Self::Login(phase) => Some(phase.deadline()),
+            Self::Closed => None,
+        }
+    }
+
+    /// Whether this wire may be read now: the one whose turn it is, and the client's as long as there is room to keep what it
+    /// sends ahead of its turn.
+    pub(crate) fn wants(&self, wire: Wire) -> bool {
+        match (wire, self) {
+            (Wire::Client, Self::Greet(_)) => true,
+            (Wire::Client, Self::Converse(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Sasl(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),
+            (Wire::Auth, Self::Authorize(_)) | (Wire::Backend, Self::Login(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// The phases that keep what the client sends. [`Phase::Upgrade`] has no inbox, so nothing said in clear can be heard later
+    /// (RFC 3501 section 6.2.1; CVE-2011-0411, CVE-2014-3556).
+    const fn inbox(&mut self) -> Option<&mut Inbox> {
+        match self {
+            Self::Converse(phase) => Some(&mut phase.inbox),
+            Self::Sasl(phase) => Some(&mut phase.inbox),
+            Self::Authorize(phase) => Some(&mut phase.inbox),
+            Self::Penalty(phase) => Some(&mut phase.inbox),
+            Self::Login(phase) => Some(&mut phase.inbox),
+            Self::Arrive(_) | Self::Greet(_) | Self::Upgrade(_) | Self::Closed => None,
+        }
+    }
+
+    /// The moment the phase waited for has come: for two of them that is what they waited for, for the others time is up.
+    fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Self {
+        match self {
+            Self::Greet(_) => Greet::over(cx, out),
+            Self::Penalty(phase) => phase.over(cx, out),
+            Self::Authorize(phase) => phase.timed_out(cx, out),
+            Self::Login(phase) => phase.timed_out(cx, out),
+            Self::Arrive(_) | Self::Upgrade(_) => {
+                cx.report(Notice::ClientTimedOut, out);
+                close(out)
+            }
+            Self::Converse(_) | Self::Sasl(_) => {
+                cx.report(Notice::ClientTimedOut, out);
+                part::<D>(Farewell::TimedOut, cx, out)
+            }
+            Self::Closed => Self::Closed,
+        }
+    }
+
+    /// The process is about to end.
+    fn drained(self, cx: &mut Context<'_>, out: &mut Actions) -> Self {
+        cx.report(Notice::ShutDown, out);
+        match &self {
+            Self::Arrive(_) | Self::Upgrade(_) => return close(out),
+            Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Closed => {}
+            Self::Authorize(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
+            Self::Penalty(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
+            Self::Login(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
+        }
+        self.hang_up_elsewhere(out);
+        part::<D>(Farewell::ShuttingDown, cx, out)
+    }
+
+    /// The client left before it said anything that could still be answered.
+    fn abandoned(self, cx: &Context<'_>, out: &mut Actions) -> Self {
+        if matches!(self, Self::Arrive(_) | Self::Upgrade(_)) {
+            cx.report(Notice::HandshakeClosed, out);
+        }
+        close(out)
+    }
+
+    /// The client's connection is gone.
+    fn broken(self, end: End, cx: &Context<'_>, out: &mut Actions) -> Self {
+        let shaking = matches!(self, Self::Arrive(_) | Self::Upgrade(_));
+        cx.report(
+            match end {
+                End::Insecure(reason) if shaking => Notice::HandshakeFailed { reason },
+                End::Insecure(reason) => Notice::TlsFailed { reason },
+                End::Broken(error) => Notice::ClientFailed(error),
+                End::Finished => Notice::ClientClosed,
+            },
+            out,
+        );
+        self.hang_up_elsewhere(out);
+        close(out)
+    }
+
+    /// Lets go of whoever is busy on the client's behalf.
+    fn hang_up_elsewhere(&self, out: &mut Actions) {
+        match self {
+            Self::Authorize(_) => out.close(Wire::Auth),
+            Self::Login(_) => out.close(Wire::Backend),
+            _ => {}
+        }
+    }
+}
+
+/// Hangs up without a word.
+fn close<D: Dialect>(out: &mut Actions) -> Phase<D> {
+    out.close(Wire::Client);
+    Phase::Closed
+}
+
+/// Hangs up with the protocol's farewell (decision 4).
+fn part<D: Dialect>(farewell: Farewell, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+    out.send(Wire::Client, D::farewell(farewell, cx));
+    close(out)
+}
+
+/// A login that failed for reasons of our own: says so, never in words that mean a wrong password, and hangs up (decisions 3 and 4).
+fn trouble<D: Dialect>(dialect: &D, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+    out.send(Wire::Client, dialect.trouble(cx));
+    part::<D>(Farewell::Trouble, cx, out)
+}
+
+/// The greeting, and the client's turn.
+fn greet<D: Dialect>(cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+    cx.doing(Activity::SendingGreeting);
+    out.send(Wire::Client, D::greeting(cx));
+    cx.doing(Activity::Auth);
+    Converse::new(D::default(), Inbox::default(), cx.now.after(cx.policy.timeout)).into()
+}

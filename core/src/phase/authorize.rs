@@ -1,0 +1,209 @@
+//! The auth server's turn: one request, one answer (auth-http.md).
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use super::login::Login;
+use super::penalty::{Penalty, Then};
+use super::{Context, Phase, part, trouble};
+use crate::action::{Actions, Target};
+use crate::auth::credentials::{Credentials, Method};
+use crate::auth::request::Request;
+use crate::auth::response::{Answer, Denied, Granted, Head};
+use crate::backend::Account;
+use crate::dialect::{Dialect, Farewell, presentable};
+use crate::event::End;
+use crate::framing::Inbox;
+use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX};
+use crate::policy::{Policy, Protocol};
+use crate::report::{Activity, AuthFault, Notice};
+use crate::secret::Secret;
+use crate::time::{Deadline, Instant, WaitingFor};
+use crate::wire::{Address, Peer, Wire};
+
+/// A request and the credentials it is about; it may be made more than once, each time the same.
+#[derive(Debug)]
+pub(super) struct Inquiry {
+    credentials: Credentials,
+    request: Secret,
+    /// How long the client has been kept waiting by `WAIT` answers.
+    waited: Duration,
+}
+
+/// Waiting for the auth server.
+#[derive(Debug)]
+pub(crate) struct Authorize<D> {
+    pub(super) dialect: D,
+    pub(super) inbox: Inbox,
+    inquiry: Inquiry,
+    /// The server that was reached, or the first that will be tried.
+    server: Address,
+    answer: Box<Head>,
+    until: Instant,
+}
+
+impl<D: Dialect> Authorize<D> {
+    /// Asks about a new login attempt.
+    pub(super) fn begin(
+        dialect: D,
+        inbox: Inbox,
+        credentials: Credentials,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        let attempt = cx.count_attempt();
+        cx.login_is(&credentials.login);
+        let request = Request {
+            server: &cx.policy.auth,
+            protocol: cx.policy.protocol,
+            credentials: &credentials,
+            attempt,
+            client: cx.client(),
+            tls: cx.tls(),
+            client_host: (cx.policy.protocol == Protocol::Smtp).then(|| cx.client_host()),
+            envelope: dialect.envelope(),
+        };
+        let request = request.encode();
+        Self::ask(dialect, inbox, Inquiry { credentials, request, waited: Duration::ZERO }, cx, out)
+    }
+
+    /// Asks, for the first time or again.
+    pub(super) fn ask(
+        dialect: D,
+        inbox: Inbox,
+        inquiry: Inquiry,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        cx.doing(Activity::HttpAuth);
+        out.open(Wire::Auth, cx.policy.auth.target.clone());
+        let until = cx.now.after(cx.policy.auth.timeout);
+        let server = first_address(&cx.policy.auth.target);
+        Self { dialect, inbox, inquiry, server, answer: Box::default(), until }.into()
+    }
+
+    pub(super) const fn deadline(&self) -> Deadline {
+        Deadline { at: self.until, waiting_for: WaitingFor::Auth }
+    }
+
+    pub(super) fn opened(mut self, peer: Peer, out: &mut Actions) -> Phase<D> {
+        self.server = peer.remote;
+        out.send(Wire::Auth, self.inquiry.request.clone());
+        self.into()
+    }
+
+    pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        match self.answer.receive(octets) {
+            Ok(None) => self.into(),
+            Ok(Some((answer, odd))) => {
+                out.close(Wire::Auth);
+                if let Some(fault) = odd {
+                    self.report(fault, cx, out);
+                }
+                self.decided(answer, cx, out)
+            }
+            Err(fault) => self.failed(fault, cx, out),
+        }
+    }
+
+    pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        match end {
+            End::Finished | End::Insecure(_) => self.failed(AuthFault::Closed, cx, out),
+            End::Broken(error) => {
+                cx.report(Notice::AuthFailed(error), out);
+                out.close(Wire::Auth);
+                trouble(&self.dialect, cx, out)
+            }
+        }
+    }
+
+    pub(super) fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.report(Notice::AuthTimedOut { server: self.server }, out);
+        out.close(Wire::Auth);
+        trouble(&self.dialect, cx, out)
+    }
+
+    fn decided(self, answer: Answer, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        match answer {
+            Answer::Granted(granted) => self.granted(granted, cx, out),
+            Answer::Denied(denied) => self.denied(&denied, cx, out),
+            Answer::Wait(wait) => self.told_to_wait(wait, cx, out),
+        }
+    }
+
+    fn granted(self, granted: Granted, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        let Inquiry { credentials, .. } = self.inquiry;
+        let clients_own = credentials.method.gives_password().then_some(credentials.password);
+        let login = granted.login.unwrap_or(credentials.login);
+        cx.login_is(&login);
+        let account = Account {
+            login,
+            password: granted.password.or(clients_own),
+            unauthenticated: credentials.method == Method::None,
+            auth_server: self.server,
+        };
+        Login::begin(self.dialect, self.inbox, granted.backend, account, cx, out)
+    }
+
+    /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).
+    fn denied(mut self, denied: &Denied, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.report(Notice::LoginFailed { text: denied.text.clone() }, out);
+        let code = denied.code.as_deref().filter(|code| D::takes_error_code(code));
+        if let (Some(sent), None) = (&denied.code, code) {
+            cx.report(Notice::InvalidErrorCode { server: self.server.clone(), code: sent.clone() }, out);
+        }
+        let reply = self.dialect.deny(&presentable(denied), code, cx);
+        self.dialect.attempt_over();
+        cx.forget_login();
+        match denied.wait.filter(|wait| !wait.is_zero()) {
+            Some(wait) => {
+                Penalty::new(self.dialect, self.inbox, cx.now.after(wait), Then::Reply(reply)).into()
+            }
+            None => {
+                out.send(Wire::Client, reply);
+                part::<D>(Farewell::Denied, cx, out)
+            }
+        }
+    }
+
+    /// Asked to ask again: not at once, and not for ever (divergences S8).
+    fn told_to_wait(mut self, wait: Duration, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        let wait = wait.max(Duration::from_secs(AUTH_WAIT_SECONDS_MIN));
+        self.inquiry.waited = self.inquiry.waited.saturating_add(wait);
+        if self.inquiry.waited > waiting_max(cx.policy) {
+            self.report(AuthFault::WaitedTooLong, cx, out);
+            return trouble(&self.dialect, cx, out);
+        }
+        Penalty::new(self.dialect, self.inbox, cx.now.after(wait), Then::AskAgain(self.inquiry)).into()
+    }
+
+    fn failed(self, fault: AuthFault, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        self.report(fault, cx, out);
+        out.close(Wire::Auth);
+        trouble(&self.dialect, cx, out)
+    }
+
+    fn report(&self, fault: AuthFault, cx: &Context<'_>, out: &mut Actions) {
+        cx.report(Notice::AuthAnswer { server: self.server.clone(), fault }, out);
+    }
+}
+
+const fn waiting_max(policy: &Policy) -> Duration {
+    policy.timeout.saturating_mul(AUTH_WAIT_TIMEOUTS_MAX)
+}
+
+/// The address that stands for a target in the log until one was reached.
+fn first_address(target: &Target) -> Address {
+    match target {
+        Target::Address(address) => address.clone(),
+        Target::AnyOf(addresses) => {
+            addresses.first().map_or_else(|| Address::Unix("".into()), |&first| first.into())
+        }
+    }
+}
+
+impl<D: Dialect> From<Authorize<D>> for Phase<D> {
+    fn from(phase: Authorize<D>) -> Self {
+        Self::Authorize(phase)
+    }
+}

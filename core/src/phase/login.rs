@@ -1,0 +1,182 @@
+//! The backend's turn: connecting, and the dialogue that logs the user in there (backend.md).
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::{Context, Phase, part, trouble};
+use crate::action::{Actions, Leftovers, Target};
+use crate::backend::{Account, Dialogue, Move};
+use crate::dialect::{Dialect, Farewell};
+use crate::event::End;
+use crate::framing::Inbox;
+use crate::limits::BACKEND_BUFFERS_MAX;
+use crate::report::{Activity, Notice};
+use crate::time::{Deadline, Instant, WaitingFor};
+use crate::wire::{Address, Peer, Wire};
+
+/// Waiting for the backend.
+#[derive(Debug)]
+pub(crate) struct Login<D: Dialect> {
+    pub(super) dialect: D,
+    pub(super) inbox: Inbox,
+    dialogue: D::Login,
+    heard: Heard,
+    /// One budget for connecting and all of the dialogue (decision 6).
+    until: Instant,
+}
+
+/// What the backend has said since it was last spoken to.
+#[derive(Debug, Default)]
+struct Heard {
+    octets: Vec<u8>,
+    /// Where the line begins that is not complete, or not looked at.
+    line: usize,
+    /// Of the whole dialogue.
+    total: usize,
+}
+
+impl Heard {
+    fn receive(&mut self, octets: &[u8]) {
+        self.total = self.total.saturating_add(octets.len());
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// The end of the line that comes next, if it is complete.
+    fn line_end(&self) -> Option<usize> {
+        let at = self.octets.get(self.line..)?.iter().position(|&octet| octet == b'\n')?;
+        Some(self.line + at + 1)
+    }
+
+    fn is_too_long(&self, buffer_bytes: usize) -> bool {
+        self.octets.len() - self.line >= buffer_bytes
+            || self.total > buffer_bytes.saturating_mul(BACKEND_BUFFERS_MAX)
+    }
+
+    /// Everything up to `end`, and the last line of it.
+    fn reply(&self, end: usize) -> (&[u8], &[u8]) {
+        let reply = self.octets.get(..end).unwrap_or_default();
+        (reply, reply.get(self.line..).unwrap_or_default())
+    }
+
+    /// Forgets everything up to `end`: it was answered.
+    fn answered(&mut self, end: usize) {
+        self.octets.drain(..end.min(self.octets.len()));
+        self.line = 0;
+    }
+}
+
+impl<D: Dialect> Login<D> {
+    /// Connects to the backend. The account is the auth server's word that the client may.
+    pub(super) fn begin(
+        dialect: D,
+        inbox: Inbox,
+        backend: Address,
+        account: Account,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        let dialogue = match D::Login::begin(account, &dialect, cx) {
+            Ok(dialogue) => dialogue,
+            Err(notice) => {
+                cx.report(notice, out);
+                return trouble(&dialect, cx, out);
+            }
+        };
+        cx.doing(Activity::ConnectingToUpstream);
+        cx.upstream_is(&backend);
+        out.open(Wire::Backend, Target::Address(backend));
+        let until = cx.now.after(cx.policy.timeout);
+        Self { dialect, inbox, dialogue, heard: Heard::default(), until }.into()
+    }
+
+    pub(super) const fn deadline(&self) -> Deadline {
+        Deadline { at: self.until, waiting_for: WaitingFor::Backend }
+    }
+
+    pub(super) fn opened(self, peer: &Peer, cx: &mut Context<'_>) -> Phase<D> {
+        cx.upstream_is(&peer.remote);
+        cx.doing(Activity::ReadingUpstream);
+        self.into()
+    }
+
+    pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        self.heard.receive(octets);
+        while let Some(end) = self.heard.line_end() {
+            let (reply, line) = self.heard.reply(end);
+            match self.dialogue.on_line(reply, line, &self.dialect, cx) {
+                Move::Await => self.heard.line = end,
+                Move::Say(activity, words) => {
+                    cx.doing(activity);
+                    out.send(Wire::Backend, words);
+                    self.heard.answered(end);
+                }
+                Move::Welcome(words) => return self.welcomed(words, end, cx, out),
+                Move::Refuse => return self.refused(end, cx, out),
+            }
+        }
+        if self.heard.is_too_long(cx.policy.backend.buffer_bytes) {
+            let reply = self.heard.octets;
+            cx.report(Notice::UpstreamTooLong { reply }, out);
+            return fail(&self.dialect, cx, out);
+        }
+        self.into()
+    }
+
+    pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.report(
+            match end {
+                End::Finished | End::Insecure(_) => Notice::UpstreamClosed,
+                End::Broken(error) => Notice::UpstreamFailed(error),
+            },
+            out,
+        );
+        fail(&self.dialect, cx, out)
+    }
+
+    pub(super) fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.report(Notice::UpstreamTimedOut, out);
+        fail(&self.dialect, cx, out)
+    }
+
+    /// The client is in: from here on octets are octets.
+    fn welcomed(mut self, words: Bytes, end: usize, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.report(Notice::LoggedIn, out);
+        out.send(Wire::Client, words);
+        cx.doing(Activity::Proxying);
+        self.heard.answered(end);
+        out.relay(Leftovers {
+            to_backend: self.inbox.into_leftovers(),
+            to_client: self.heard.octets.into(),
+            context: cx.report_context(),
+        });
+        Phase::Closed
+    }
+
+    /// A reply that does not lead on. The client sees it only where the operator wants it to.
+    fn refused(self, end: usize, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        let passed_on = cx.policy.backend.pass_error_message;
+        let (_, line) = self.heard.reply(end);
+        let said = crate::framing::without_line_end(line);
+        let reply = self.dialogue.without_tag(said, &self.dialect).to_vec();
+        cx.report(Notice::UpstreamRefused { reply, passed_on }, out);
+        if !passed_on {
+            return fail(&self.dialect, cx, out);
+        }
+        out.close(Wire::Backend);
+        out.send(Wire::Client, Bytes::from(self.heard.octets));
+        part::<D>(Farewell::Denied, cx, out)
+    }
+}
+
+/// Our own trouble, as far as the client is concerned.
+fn fail<D: Dialect>(dialect: &D, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+    out.close(Wire::Backend);
+    trouble(dialect, cx, out)
+}
+
+impl<D: Dialect> From<Login<D>> for Phase<D> {
+    fn from(phase: Login<D>) -> Self {
+        Self::Login(phase)
+    }
+}

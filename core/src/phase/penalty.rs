@@ -1,0 +1,59 @@
+//! `Auth-Wait`: silence, and then the reply that was due, or the same question again (K6).
+
+use bytes::Bytes;
+
+use super::authorize::{Authorize, Inquiry};
+use super::converse::Converse;
+use super::{Context, Phase};
+use crate::action::Actions;
+use crate::dialect::Dialect;
+use crate::framing::Inbox;
+use crate::report::Activity;
+use crate::time::{Deadline, Instant, WaitingFor};
+use crate::wire::Wire;
+
+/// Waiting for the time to pass.
+#[derive(Debug)]
+pub(crate) struct Penalty<D> {
+    pub(super) dialect: D,
+    pub(super) inbox: Inbox,
+    until: Instant,
+    then: Then,
+}
+
+/// What comes after the wait.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// The refusal; the client may try again.
+    Reply(Bytes),
+    /// The same request.
+    AskAgain(Inquiry),
+}
+
+impl<D: Dialect> Penalty<D> {
+    pub(super) const fn new(dialect: D, inbox: Inbox, until: Instant, then: Then) -> Self {
+        Self { dialect, inbox, until, then }
+    }
+
+    pub(super) const fn deadline(&self) -> Deadline {
+        Deadline { at: self.until, waiting_for: WaitingFor::Penalty }
+    }
+
+    /// The time has passed. A client whose login was refused gets a new budget for its next (decision 6).
+    pub(super) fn over(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        match self.then {
+            Then::AskAgain(inquiry) => Authorize::ask(self.dialect, self.inbox, inquiry, cx, out),
+            Then::Reply(reply) => {
+                out.send(Wire::Client, reply);
+                cx.doing(Activity::Auth);
+                Converse::new(self.dialect, self.inbox, cx.now.after(cx.policy.timeout)).into()
+            }
+        }
+    }
+}
+
+impl<D: Dialect> From<Penalty<D>> for Phase<D> {
+    fn from(phase: Penalty<D>) -> Self {
+        Self::Penalty(phase)
+    }
+}
