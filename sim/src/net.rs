@@ -82,7 +82,9 @@ where
     loop {
         tokio::select! {
             biased;
-            Some(ended) = tasks.join_next() => unharmed(ended)?,
+            Some(ended) = tasks.join_next() => unharmed(ended).map_err(|error| {
+                io::Error::new(error.kind(), format!("at port {port}: {error}"))
+            })?,
             accepted = listener.accept() => {
                 let (stream, peer) = net.take(accepted?.0)?;
                 tasks.spawn_local(task(stream, peer));
@@ -124,7 +126,7 @@ mod tests {
         let mut sim = turmoil::Builder::new().build();
         sim.host("host", || serve(1, SimNet::new(1), async |_, _| Err(io::Error::other("of a task"))));
         sim.client("client", connect());
-        assert_eq!(sim.run().unwrap_err().to_string(), "of a task");
+        assert_eq!(sim.run().unwrap_err().to_string(), "at port 1: of a task");
     }
 
     #[test]

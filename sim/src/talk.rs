@@ -96,19 +96,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         self.stream.flush().await
     }
 
-    /// Hangs up in an orderly way: says that nothing more will come, then hears the other side out.
+    /// Hangs up in an orderly way: says that nothing more will come, then hears the other side out, unless that is gone
+    /// already.
     ///
     /// # Errors
     ///
-    /// The stream's own. A peer that has closed both ways already is none.
+    /// The stream's own, other than that.
     pub async fn hang_up(mut self) -> io::Result<()> {
         if self.stream.shutdown().await.is_err() {
             return Ok(());
         }
         loop {
             self.unread.clear();
-            if self.stream.read_buf(&mut self.unread).await? == 0 {
-                return Ok(());
+            match self.stream.read_buf(&mut self.unread).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                // A peer that has closed both ways answers our FIN so.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -3,28 +3,39 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
-/// Runs `what` and hands back, with its result, every event at TRACE and above on this thread: each segment of the made-up
-/// network and each step of the driver. There is no time in it but the world's.
-pub fn told<T>(what: impl FnOnce() -> T) -> (Vec<u8>, T) {
+/// Whom to listen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The driver's steps and the sessions' reports.
+    Gatepost,
+    /// Those, and each segment of the made-up network.
+    Everything,
+}
+
+/// Runs `what` and hands back, with its result, every event at TRACE and above on this thread. There is no time in it but
+/// the world's.
+pub fn told<T>(of: Of, what: impl FnOnce() -> T) -> (Vec<u8>, T) {
     let page = Page::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(page.clone())
-        .finish();
+    let heard = match of {
+        Of::Gatepost => {
+            Targets::new().with_targets([("gatepost", LevelFilter::TRACE), (HERE, LevelFilter::TRACE)])
+        }
+        Of::Everything => Targets::new().with_default(LevelFilter::TRACE),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_writer(page.clone());
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(heard));
     let result = tracing::subscriber::with_default(subscriber, what);
     let octets = std::mem::take(&mut *page.0.lock().unwrap_or_else(PoisonError::into_inner));
     (octets, result)
 }
 
-/// The lines of a trace that Gatepost itself wrote, the driver's and the reports; what the network says is left out.
-pub fn of_gatepost(trace: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ours = |line: &&[u8]| line.windows(9).any(|octets| octets == b" gatepost");
-    trace.split(|&octet| octet == b'\n').filter(ours)
-}
+/// This crate's name as tracing has it.
+const HERE: &str = env!("CARGO_CRATE_NAME");
 
 #[derive(Clone, Debug, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
