@@ -1,0 +1,78 @@
+//! A session after its login: the relay, and the line that closes the log.
+
+use std::time::Duration;
+
+use gatepost_core::report::{Activity, Context, Notice, Report};
+use gatepost_core::{End, Wire};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::select;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::drain::Drain;
+use crate::observe::Observer;
+use crate::relay::{Outcome, Start, relay};
+use crate::stream::Stream;
+
+/// How long a relay that is cut may take to say so to its client (`close_notify`).
+const CUT: Duration = Duration::from_secs(1);
+
+/// A session whose relay is to begin.
+pub(super) struct Relaying<S, O> {
+    pub(super) client: Stream<S>,
+    pub(super) backend: Stream<S>,
+    pub(super) start: Start,
+    pub(super) context: Context,
+    pub(super) idle_timeout: Duration,
+    pub(super) observer: O,
+    pub(super) drain: Drain,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
+    /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it.
+    pub(super) async fn run(self) {
+        let Self { mut client, mut backend, start, context, idle_timeout, observer, drain } = self;
+        let outcome = select! {
+            biased;
+            () = drain.asked() => None,
+            outcome = relay(&mut client, &mut backend, start, idle_timeout) => Some(outcome),
+        };
+        drop(backend);
+        let report = |notice, activity| {
+            let context = Context { activity: Some(activity), ..context.clone() };
+            observer.report(&Report { notice, context });
+        };
+        let Some(Outcome { from_client, from_backend, timed_out, failure, client_ended }) = outcome else {
+            report(Notice::ShutDown, Activity::Proxying);
+            // Nothing may be put into the stream (D32); that it ends here may be said.
+            let _ = timeout(CUT, client.shutdown()).await;
+            return;
+        };
+        debug!(from_client, from_backend, "relay ended");
+        if let Some((wire, end)) = failure {
+            let (notice, activity) = failed(wire, end);
+            report(notice, activity);
+        }
+        report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
+        match client_ended {
+            true => drop(client),
+            false => client.hang_up().await,
+        }
+    }
+}
+
+/// The line for a stream that failed, and what the relay was doing with it.
+fn failed(wire: Wire, end: End) -> (Notice, Activity) {
+    let error = match end {
+        End::Broken(error) => error,
+        End::Insecure(reason) => return (Notice::TlsFailed { reason }, Activity::Proxying),
+        End::Finished => return (Notice::ClientClosed, Activity::Proxying),
+    };
+    let writing = error.call == "send()";
+    match (wire, writing) {
+        (Wire::Client, false) => (Notice::ClientFailed(error), Activity::ProxyingReadingClient),
+        (Wire::Client, true) => (Notice::ClientFailed(error), Activity::ProxyingSendingClient),
+        (_, false) => (Notice::UpstreamFailed(error), Activity::ProxyingReadingUpstream),
+        (_, true) => (Notice::UpstreamFailed(error), Activity::ProxyingSendingUpstream),
+    }
+}
