@@ -120,6 +120,8 @@ impl Step {
 pub(crate) enum Refusal {
     /// It is no command.
     Malformed,
+    /// It came before the greeting.
+    TooSoon,
     /// It is longer than any command.
     TooLong,
     /// A line of a SASL exchange is longer than any.

@@ -83,9 +83,9 @@ impl Inbox {
         self.octets.expose()
     }
 
-    /// The first `octets` of what is here.
+    /// The first `octets` of what is here, or all of it if that is less.
     pub(crate) fn front(&self, octets: usize) -> &[u8] {
-        self.octets().get(..octets).unwrap_or_default()
+        self.octets().get(..octets).unwrap_or(self.octets())
     }
 
     /// What stands at the beginning, where a frame is a line of at most `bytes_max` octets with its line end.
@@ -103,9 +103,10 @@ impl Inbox {
     pub(crate) fn command(&mut self, bytes_max: usize) -> Frame {
         loop {
             let Some(end) = self.line_end() else { return self.unless_too_long(bytes_max) };
-            let Some(literal) = announcement(self.front(end)) else {
-                return if end <= bytes_max { Frame::Whole(end) } else { Frame::TooLong(end) };
-            };
+            if end > bytes_max {
+                return Frame::TooLong(end);
+            }
+            let Some(literal) = announcement(self.front(end)) else { return Frame::Whole(end) };
             let fits = literal.octets.and_then(|n| n.checked_add(end)).filter(|&past| past < bytes_max);
             let Some(past) = fits else {
                 return Frame::TooBig { announced: end, synchronising: literal.synchronising };

@@ -25,6 +25,8 @@ mod backend;
 mod dialect;
 mod event;
 mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grammar;
 pub mod limits;
 mod phase;

@@ -12,6 +12,9 @@ pub const SASL_LINE_BYTES_MAX: usize = 12288;
 /// An IMAP tag. RFC 3501 sets no bound; 128 octets is four times what nginx takes.
 pub const TAG_BYTES_MAX: usize = 128;
 
+/// Where in a command its word has ended: behind a tag, with room for more than the one space that belongs there.
+pub const COMMAND_WORD_BYTES_MAX: usize = 2 * TAG_BYTES_MAX;
+
 /// A HELO or EHLO argument (RFC 5321 section 4.5.3.1.2).
 pub const HELO_BYTES_MAX: usize = 255;
 

@@ -190,14 +190,19 @@ impl<D: Dialect> Phase<D> {
     /// The process is about to end.
     fn drained(self, cx: &mut Context<'_>, out: &mut Actions) -> Self {
         cx.report(Notice::ShutDown, out);
-        match &self {
+        match self {
             Self::Arrive(_) | Self::Upgrade(_) => return close(out),
             Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Closed => {}
-            Self::Authorize(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
-            Self::Penalty(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
-            Self::Login(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
+            Self::Penalty(phase) => out.send(Wire::Client, phase.cut_short(cx)),
+            Self::Authorize(phase) => {
+                out.close(Wire::Auth);
+                out.send(Wire::Client, phase.dialect.trouble(cx));
+            }
+            Self::Login(phase) => {
+                out.close(Wire::Backend);
+                out.send(Wire::Client, phase.dialect.trouble(cx));
+            }
         }
-        self.hang_up_elsewhere(out);
         part::<D>(Farewell::ShuttingDown, cx, out)
     }
 
@@ -221,17 +226,12 @@ impl<D: Dialect> Phase<D> {
             },
             out,
         );
-        self.hang_up_elsewhere(out);
-        close(out)
-    }
-
-    /// Lets go of whoever is busy on the client's behalf.
-    fn hang_up_elsewhere(&self, out: &mut Actions) {
         match self {
             Self::Authorize(_) => out.close(Wire::Auth),
             Self::Login(_) => out.close(Wire::Backend),
             _ => {}
         }
+        close(out)
     }
 }
 

@@ -161,6 +161,7 @@ impl Dialect for Smtp {
     fn refuse(&self, refusal: Refusal) -> Bytes {
         let words: &[u8] = match refusal {
             Refusal::Malformed => b"500 5.5.1 Invalid command",
+            Refusal::TooSoon => b"503 5.5.0 Improper use of SMTP command pipelining",
             Refusal::TooLong | Refusal::LiteralTooBig => b"500 5.5.2 Line too long",
             Refusal::SaslTooLong => b"500 5.5.6 Authentication exchange line is too long",
             Refusal::BadArgument => b"501 5.5.4 Invalid argument",

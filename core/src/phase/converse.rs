@@ -9,7 +9,7 @@ use crate::action::Actions;
 use crate::dialect::{Dialect, Farewell, Refusal, Step};
 use crate::framing::{Frame, Inbox};
 use crate::grammar::is_http_request;
-use crate::limits::{SASL_LINE_BYTES_MAX, TAG_BYTES_MAX};
+use crate::limits::{COMMAND_WORD_BYTES_MAX, SASL_LINE_BYTES_MAX, TAG_BYTES_MAX};
 use crate::policy::StartTls;
 use crate::report::{ForeignProtocol, Notice};
 use crate::time::{Deadline, Instant, WaitingFor};
@@ -57,9 +57,11 @@ impl<D: Dialect> Converse<D> {
         }
     }
 
-    /// A command may be as long as its buffer; one that carries a SASL response, as long as those may be (decision 9).
+    /// A command may be as long as its buffer; one that carries a SASL response, as long as those may be (decision 9). The word is
+    /// looked for no further than it may begin in any command, lest the answer depend on how much has come.
     fn command_bytes_max(&self, cx: &Context<'_>) -> usize {
-        match D::verb(self.inbox.octets()).eq_ignore_ascii_case(D::AUTHENTICATE) {
+        let front = self.inbox.front(COMMAND_WORD_BYTES_MAX.min(cx.policy.client_buffer_bytes));
+        match D::verb(front).eq_ignore_ascii_case(D::AUTHENTICATE) {
             true => TAG_BYTES_MAX + D::AUTHENTICATE.len() + SASL_LINE_BYTES_MAX,
             false => cx.policy.client_buffer_bytes,
         }

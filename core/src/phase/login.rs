@@ -32,25 +32,27 @@ struct Heard {
     octets: Vec<u8>,
     /// Where the line begins that is not complete, or not looked at.
     line: usize,
-    /// Of the whole dialogue.
+    /// How many octets of whole lines there were in the whole dialogue.
     total: usize,
 }
 
 impl Heard {
-    fn receive(&mut self, octets: &[u8]) {
-        self.total = self.total.saturating_add(octets.len());
-        self.octets.extend_from_slice(octets);
-    }
-
     /// The end of the line that comes next, if it is complete.
     fn line_end(&self) -> Option<usize> {
         let at = self.octets.get(self.line..)?.iter().position(|&octet| octet == b'\n')?;
         Some(self.line + at + 1)
     }
 
-    fn is_too_long(&self, buffer_bytes: usize) -> bool {
+    /// Counts the line that ends at `end`; tells whether it, or all there were, is too long.
+    fn count(&mut self, end: usize, buffer_bytes: usize) -> bool {
+        let octets = end - self.line;
+        self.total = self.total.saturating_add(octets);
+        octets > buffer_bytes || self.total > buffer_bytes.saturating_mul(BACKEND_BUFFERS_MAX)
+    }
+
+    /// Whether the line that has begun is too long already.
+    fn is_overfull(&self, buffer_bytes: usize) -> bool {
         self.octets.len() - self.line >= buffer_bytes
-            || self.total > buffer_bytes.saturating_mul(BACKEND_BUFFERS_MAX)
     }
 
     /// Everything up to `end`, and the last line of it.
@@ -101,8 +103,12 @@ impl<D: Dialect> Login<D> {
     }
 
     pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        self.heard.receive(octets);
+        let buffer_bytes = cx.policy.backend.buffer_bytes;
+        self.heard.octets.extend_from_slice(octets);
         while let Some(end) = self.heard.line_end() {
+            if self.heard.count(end, buffer_bytes) {
+                return self.too_long(cx, out);
+            }
             let (reply, line) = self.heard.reply(end);
             match self.dialogue.on_line(reply, line, &self.dialect, cx) {
                 Move::Await => self.heard.line = end,
@@ -115,12 +121,15 @@ impl<D: Dialect> Login<D> {
                 Move::Refuse => return self.refused(end, cx, out),
             }
         }
-        if self.heard.is_too_long(cx.policy.backend.buffer_bytes) {
-            let reply = self.heard.octets;
-            cx.report(Notice::UpstreamTooLong { reply }, out);
-            return fail(&self.dialect, cx, out);
+        match self.heard.is_overfull(buffer_bytes) {
+            true => self.too_long(cx, out),
+            false => self.into(),
         }
-        self.into()
+    }
+
+    fn too_long(self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.report(Notice::UpstreamTooLong { reply: self.heard.octets }, out);
+        fail(&self.dialect, cx, out)
     }
 
     pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {

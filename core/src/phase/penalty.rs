@@ -15,7 +15,7 @@ use crate::wire::Wire;
 /// Waiting for the time to pass.
 #[derive(Debug)]
 pub(crate) struct Penalty<D> {
-    pub(super) dialect: D,
+    dialect: D,
     pub(super) inbox: Inbox,
     until: Instant,
     then: Then,
@@ -37,6 +37,14 @@ impl<D: Dialect> Penalty<D> {
 
     pub(super) const fn deadline(&self) -> Deadline {
         Deadline { at: self.until, waiting_for: WaitingFor::Penalty }
+    }
+
+    /// The wait is cut short: what is due is said now, and where nothing is decided, that it will not be.
+    pub(super) fn cut_short(self, cx: &Context<'_>) -> Bytes {
+        match self.then {
+            Then::Reply(reply) => reply,
+            Then::AskAgain(_) => self.dialect.trouble(cx),
+        }
     }
 
     /// The time has passed. A client whose login was refused gets a new budget for its next (decision 6).

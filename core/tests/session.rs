@@ -1,0 +1,17 @@
+//! Whole sessions, told event by event. One program for all of them, so that it links once.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+#[path = "session/secrets.rs"]
+mod secrets;
+#[path = "session/split.rs"]
+mod split;
+#[path = "session/stage.rs"]
+mod stage;
+#[path = "session/transitions.rs"]
+mod transitions;
