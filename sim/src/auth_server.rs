@@ -12,6 +12,7 @@ use gatepost_core::{Protocol, Secret};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::dialogue::Ear;
+use crate::digest;
 use crate::talk::Talk;
 
 /// The most headers a request may have.
@@ -121,6 +122,7 @@ impl AuthServer {
     fn answer(&self, mut request: Request) -> String {
         let granted = self.granted(&request);
         request.granted = granted.is_some();
+        let password_said = request.header("Auth-Method") == Some("plain");
         self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         let mut answer = String::from("HTTP/1.0 200 OK\r\n");
         let mut header = |name: &str, value: &str| answer.push_str(&format!("{name}: {value}\r\n"));
@@ -130,7 +132,12 @@ impl AuthServer {
                 header("Auth-Server", &backend.ip().to_string());
                 header("Auth-Port", &backend.port().to_string());
                 user.backend_login.iter().for_each(|login| header("Auth-User", login));
-                user.backend_password.iter().for_each(|password| header("Auth-Pass", password));
+                match &user.backend_password {
+                    Some(password) => header("Auth-Pass", password),
+                    // A digest does not open a backend.
+                    None if !password_said => header("Auth-Pass", &user.password),
+                    None => {}
+                }
             }
             None => {
                 header("Auth-Status", &self.0.refusal.text);
@@ -146,8 +153,21 @@ impl AuthServer {
         let user = self.0.users.get(std::str::from_utf8(&request.login).ok()?)?;
         let protocol = request.header("Auth-Protocol")?;
         let (_, backend) = self.0.backends.iter().find(|(known, _)| known.name() == protocol)?;
-        let plain = request.header("Auth-Method")? == "plain";
-        (plain && user.password.as_bytes() == request.password.expose()).then_some((user, *backend))
+        user.is_proven(request).then_some((user, *backend))
+    }
+}
+
+impl User {
+    /// Whether the request shows that the client knows the password, in the manner of its `Auth-Method`.
+    fn is_proven(&self, request: &Request) -> bool {
+        let password = self.password.as_bytes();
+        let given = request.password.expose();
+        match (request.header("Auth-Method"), request.header("Auth-Salt")) {
+            (Some("plain"), None) => given == password,
+            (Some("cram-md5"), Some(salt)) => given == digest::cram_md5(password, salt.as_bytes()).as_bytes(),
+            (Some("apop"), Some(salt)) => given == digest::apop(password, salt.as_bytes()).as_bytes(),
+            _ => false,
+        }
     }
 }
 
@@ -302,6 +322,21 @@ mod tests {
         assert_eq!(requests[0].login, b"john doe");
         assert_eq!(requests[0].header("Client-IP"), Some("192.0.2.7"));
         assert!(!format!("{requests:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_digest_counts_as_the_password_which_the_backend_is_given_instead() {
+        for (method, digest) in [
+            ("apop", digest::apop(b"hunter2", b"<1.2@mail.example.com>")),
+            ("cram-md5", digest::cram_md5(b"hunter2", b"<1.2@mail.example.com>")),
+        ] {
+            let pass = format!("{digest}\r\nAuth-Salt: <1.2@mail.example.com>");
+            let question = request("jane", "imap").replace("plain", method).replace("hunter2", &pass);
+            let answer = asked(&server(), &question).await;
+            assert!(answer.ends_with("Auth-Pass: hunter2\r\n\r\n"), "{answer}");
+            let answer = asked(&server(), &question.replace("<1.2", "<1.3")).await;
+            assert!(answer.contains("Auth-Status: Invalid"), "{answer}");
+        }
     }
 
     #[tokio::test]

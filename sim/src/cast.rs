@@ -99,6 +99,18 @@ impl Visitor {
         self.passwords.last().is_some_and(|last| last == PASSWORD)
     }
 
+    /// `Auth-Method` of its logins.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self.errand {
+            Errand::Pop3(pop3::How::Apop) => "apop",
+            Errand::Imap(imap::How::Sasl(Sasl::CramMd5))
+            | Errand::Pop3(pop3::How::Sasl(Sasl::CramMd5))
+            | Errand::Smtp(Sasl::CramMd5, _) => "cram-md5",
+            _ => "plain",
+        }
+    }
+
     /// How many of its logins will be refused.
     #[must_use]
     pub fn refusals(&self) -> usize {
@@ -160,7 +172,7 @@ fn visitor(
 ) -> Visitor {
     let index = usize::try_from(chance.below(residents.len() as u64)).unwrap_or(0);
     let login = residents.get(index).map(|resident| resident.backend_login.clone());
-    let sasl = chance.one_of(&[Sasl::PlainAtOnce, Sasl::Plain, Sasl::Login], Sasl::Plain);
+    let sasl = chance.one_of(&[Sasl::PlainAtOnce, Sasl::Plain, Sasl::Login, Sasl::CramMd5], Sasl::Plain);
     let errand = match protocol {
         Protocol::Imap => {
             let ways =
@@ -168,7 +180,8 @@ fn visitor(
             Errand::Imap(chance.one_of(&ways, imap::How::Quoted))
         }
         Protocol::Pop3 => {
-            Errand::Pop3(chance.one_of(&[pop3::How::UserPass, pop3::How::Sasl(sasl)], pop3::How::UserPass))
+            let ways = [pop3::How::UserPass, pop3::How::Apop, pop3::How::Sasl(sasl)];
+            Errand::Pop3(chance.one_of(&ways, pop3::How::UserPass))
         }
         Protocol::Smtp => {
             let recipients = 1 + chance.below(3);
@@ -222,13 +235,16 @@ mod tests {
     fn over_some_seeds_everything_is_played() {
         let visitors: Vec<Visitor> = (0..40).flat_map(|seed| Cast::of(seed).visitors).collect();
         let played = |test: &dyn Fn(&Visitor) -> bool| assert!(visitors.iter().any(test));
-        for sasl in [Sasl::PlainAtOnce, Sasl::Plain, Sasl::Login] {
+        for sasl in [Sasl::PlainAtOnce, Sasl::Plain, Sasl::Login, Sasl::CramMd5] {
             played(&|visitor| visitor.errand == Errand::Imap(imap::How::Sasl(sasl)));
             played(&|visitor| visitor.errand == Errand::Pop3(pop3::How::Sasl(sasl)));
             played(&|visitor| matches!(visitor.errand, Errand::Smtp(used, _) if used == sasl));
         }
         for how in [imap::How::Quoted, imap::How::Literals, imap::How::NonSynchronising] {
             played(&|visitor| visitor.errand == Errand::Imap(how) && visitor.pipelined);
+        }
+        for how in [pop3::How::UserPass, pop3::How::Apop] {
+            played(&|visitor| visitor.errand == Errand::Pop3(how) && visitor.pipelined);
         }
         played(&|visitor| visitor.refusals() == 1 && visitor.is_admitted());
         played(&|visitor| visitor.refusals() == 1 && !visitor.is_admitted());

@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 
 pub use self::link::Link;
 use crate::dialogue::Ear;
+use crate::digest;
 use crate::talk::Talk;
 
 /// Who comes, and how.
@@ -67,19 +68,36 @@ pub enum Sasl {
     Plain,
     /// LOGIN, name and password when asked for.
     Login,
+    /// CRAM-MD5 (RFC 2195): the name, and a digest of challenge and password.
+    CramMd5,
+}
+
+/// One thing to say on the way in.
+enum Step {
+    Say(String),
+    /// Answer the challenge with name and digest.
+    Digest {
+        login: String,
+        password: String,
+    },
 }
 
 impl Sasl {
     /// What to say, each but the last answered by a challenge.
-    fn steps(self, command: &str, login: &str, password: &str) -> Vec<String> {
+    fn steps(self, command: &str, login: &str, password: &str) -> Vec<Step> {
         let plain = STANDARD.encode(format!("\0{login}\0{password}"));
+        let say = |text: &str| Step::Say(format!("{text}\r\n"));
         match self {
-            Self::PlainAtOnce => vec![format!("{command} PLAIN {plain}\r\n")],
-            Self::Plain => vec![format!("{command} PLAIN\r\n"), format!("{plain}\r\n")],
+            Self::PlainAtOnce => vec![say(&format!("{command} PLAIN {plain}"))],
+            Self::Plain => vec![say(&format!("{command} PLAIN")), say(&plain)],
             Self::Login => vec![
-                format!("{command} LOGIN\r\n"),
-                format!("{}\r\n", STANDARD.encode(login)),
-                format!("{}\r\n", STANDARD.encode(password)),
+                say(&format!("{command} LOGIN")),
+                say(&STANDARD.encode(login)),
+                say(&STANDARD.encode(password)),
+            ],
+            Self::CramMd5 => vec![
+                say(&format!("{command} CRAM-MD5")),
+                Step::Digest { login: login.to_owned(), password: password.to_owned() },
             ],
         }
     }
@@ -210,25 +228,39 @@ fn handshake(error: io::Error) -> VisitError {
     VisitError::Stream { doing: "making TLS", error }
 }
 
-/// Says all of `steps`, each but the last answered by a line that `invites` the next; `behind` goes with the last one.
+/// Says all of `steps`, each but the last answered by a line that begins with `invitation`; `behind` goes with the last
+/// one.
 async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     call: &mut Call<S>,
-    mut steps: Vec<String>,
-    invites: fn(&str) -> bool,
+    steps: Vec<Step>,
+    invitation: &str,
     behind: Option<&str>,
 ) -> Result<(), VisitError> {
     call.doing = "logging in";
-    if let Some(last) = steps.last_mut() {
-        last.push_str(behind.unwrap_or_default());
-    }
-    for (at, step) in steps.iter().enumerate() {
+    let last = steps.len().saturating_sub(1);
+    for (at, step) in steps.into_iter().enumerate() {
+        let mut challenge = String::new();
         if at > 0 {
             let line = call.line().await?;
-            if !invites(&line) {
-                return Err(call.unexpected(&line));
+            match line.strip_prefix(invitation) {
+                Some(rest) => challenge.push_str(rest),
+                None => return Err(call.unexpected(&line)),
             }
         }
-        call.say(step).await?;
+        let mut text = match step {
+            Step::Say(text) => text,
+            Step::Digest { login, password } => {
+                let Ok(decoded) = STANDARD.decode(challenge.trim_start()) else {
+                    return Err(call.unexpected(&challenge));
+                };
+                let digest = digest::cram_md5(password.as_bytes(), &decoded);
+                STANDARD.encode(format!("{login} {digest}")) + "\r\n"
+            }
+        };
+        if at == last {
+            text.push_str(behind.unwrap_or_default());
+        }
+        call.say(text).await?;
     }
     Ok(())
 }

@@ -149,10 +149,15 @@ impl Observer for Witness {
 }
 
 fn policy(protocol: Protocol, auth_server: SocketAddr) -> Policy {
+    let mechanisms =
+        Mechanisms::none().with(Mechanism::Plain).with(Mechanism::Login).with(Mechanism::CramMd5);
     let auth = AuthServer::new(Target::Address(auth_server.into()), "auth");
     Policy {
         starttls: StartTls::On,
-        mechanisms: Mechanisms::none().with(Mechanism::Plain).with(Mechanism::Login),
+        mechanisms: match protocol {
+            Protocol::Pop3 => mechanisms.with(Mechanism::Apop),
+            Protocol::Imap | Protocol::Smtp => mechanisms,
+        },
         ..Policy::new(protocol, "gatepost", auth)
     }
 }

@@ -18,6 +18,7 @@ pub mod chop;
 pub mod client;
 pub mod crypto;
 pub mod dialogue;
+pub mod digest;
 pub mod house;
 pub mod net;
 pub mod post_office;

@@ -104,7 +104,8 @@ fn auth_server_was_asked_truly(
     let tls = (visitor.door != Door::Clear).then_some("on");
     for ((attempt, request), password) in (1..).zip(asked).zip(&visitor.passwords) {
         let true_to_it = request.login == resident.login.as_bytes()
-            && request.password.expose() == password.as_bytes()
+            && request.header("Auth-Method") == Some(visitor.method())
+            && (visitor.method() != "plain" || request.password.expose() == password.as_bytes())
             && request.header("Auth-Login-Attempt") == Some(&format!("{attempt}"))
             && request.header("Auth-Protocol") == Some(visitor.errand.protocol().name())
             && request.header("Auth-SSL") == tls;

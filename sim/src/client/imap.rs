@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Call, Caller, Sasl, Security, Seen, VisitError, log_in};
+use super::{Call, Caller, Sasl, Security, Seen, Step, VisitError, log_in};
 use crate::dialogue::Ear;
 
 /// How to give name and password.
@@ -19,17 +19,18 @@ pub enum How {
 }
 
 impl How {
-    fn steps(self, tag: &str, login: &str, password: &str) -> Vec<String> {
+    fn steps(self, tag: &str, login: &str, password: &str) -> Vec<Step> {
         let (m, n) = (login.len(), password.len());
+        let say = |text: String| Step::Say(text + "\r\n");
         match self {
-            Self::Quoted => vec![format!("{tag} LOGIN {} {}\r\n", quoted(login), quoted(password))],
+            Self::Quoted => vec![say(format!("{tag} LOGIN {} {}", quoted(login), quoted(password)))],
             Self::Literals => vec![
-                format!("{tag} LOGIN {{{m}}}\r\n"),
-                format!("{login} {{{n}}}\r\n"),
-                format!("{password}\r\n"),
+                say(format!("{tag} LOGIN {{{m}}}")),
+                say(format!("{login} {{{n}}}")),
+                say(password.to_owned()),
             ],
             Self::NonSynchronising => {
-                vec![format!("{tag} LOGIN {{{m}+}}\r\n{login} {{{n}+}}\r\n{password}\r\n")]
+                vec![say(format!("{tag} LOGIN {{{m}+}}\r\n{login} {{{n}+}}\r\n{password}"))]
             }
             Self::Sasl(sasl) => sasl.steps(&format!("{tag} AUTHENTICATE"), login, password),
         }
@@ -67,7 +68,7 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
         let tag = format!("a{tag}");
         let steps = how.steps(&tag, &caller.login, password);
         let behind = caller.pipelined.then_some(SELECT);
-        log_in(&mut call, steps, |line| line.starts_with('+'), behind).await?;
+        log_in(&mut call, steps, "+", behind).await?;
         let (_, reply) = tagged(&mut call, &tag).await?;
         if reply.starts_with("OK") {
             seen.admitted = Some(reply);

@@ -3,22 +3,31 @@
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Call, Caller, Sasl, Security, Seen, VisitError, log_in};
+use super::{Call, Caller, Sasl, Security, Seen, Step, VisitError, log_in};
 use crate::dialogue::Ear;
+use crate::digest;
 
 /// How to give name and password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// USER, then PASS.
     UserPass,
+    /// APOP, with the timestamp of the greeting.
+    Apop,
     /// AUTH (RFC 5034).
     Sasl(Sasl),
 }
 
 impl How {
-    fn steps(self, login: &str, password: &str) -> Vec<String> {
+    fn steps(self, greeting: &str, login: &str, password: &str) -> Vec<Step> {
+        let say = |text: String| Step::Say(text + "\r\n");
         match self {
-            Self::UserPass => vec![format!("USER {login}\r\n"), format!("PASS {password}\r\n")],
+            Self::UserPass => vec![say(format!("USER {login}")), say(format!("PASS {password}"))],
+            Self::Apop => {
+                let timestamp = greeting.find('<').and_then(|at| greeting.get(at..)).unwrap_or_default();
+                let digest = digest::apop(password.as_bytes(), timestamp.as_bytes());
+                vec![say(format!("APOP {login} {digest}"))]
+            }
             Self::Sasl(sasl) => sasl.steps("AUTH", login, password),
         }
     }
@@ -46,8 +55,8 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     }
     for password in &caller.passwords {
         let behind = caller.pipelined.then_some(STAT);
-        let steps = how.steps(&caller.login, password);
-        log_in(&mut call, steps, |line| line.starts_with('+'), behind).await?;
+        let steps = how.steps(&seen.greeting, &caller.login, password);
+        log_in(&mut call, steps, "+", behind).await?;
         let reply = call.line().await?;
         if reply.starts_with("+OK") {
             seen.admitted = Some(reply);

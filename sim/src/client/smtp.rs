@@ -38,7 +38,7 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     for password in &caller.passwords {
         let steps = how.steps("AUTH", &caller.login, password);
         let behind = caller.pipelined.then_some(mail.as_str());
-        log_in(&mut call, steps, |line| line.starts_with("334"), behind).await?;
+        log_in(&mut call, steps, "334", behind).await?;
         let reply = reply(&mut call).await?;
         match reply.as_bytes() {
             [b'2', ..] => {
