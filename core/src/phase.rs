@@ -141,12 +141,11 @@ impl<D: Dialect> Phase<D> {
     }
 
     /// Whether this wire may be read now: the one whose turn it is, and the client's as long as there is room to keep what it
-    /// sends ahead of its turn.
+    /// sends ahead of its turn. In its turn it may always be read, as what it sends is used up to the last frame, and a frame
+    /// that grows beyond its bound is refused: were reading to stop before, it would wait for the end of a line unread.
     pub(crate) fn wants(&self, wire: Wire) -> bool {
         match (wire, self) {
-            (Wire::Client, Self::Greet(_)) => true,
-            (Wire::Client, Self::Converse(phase)) => !phase.inbox.is_full(),
-            (Wire::Client, Self::Sasl(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Greet(_) | Self::Converse(_) | Self::Sasl(_)) => true,
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),

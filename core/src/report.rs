@@ -202,7 +202,7 @@ pub enum Notice {
     CommandTooLong {
         /// Its first word, as far as that is one.
         word: Vec<u8>,
-        /// How many octets had come when it was refused.
+        /// How many octets of it count: no more than its bound, so that the line is the same however they came.
         octets: usize,
     },
     /// `max_errors`.

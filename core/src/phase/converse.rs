@@ -53,7 +53,7 @@ impl<D: Dialect> Converse<D> {
             }
             Frame::Announced(octets) => self.announced(octets, cx, out),
             Frame::TooBig { announced, synchronising } => self.too_big(announced, synchronising, cx, out),
-            Frame::TooLong(octets) => self.too_long(octets, cx, out),
+            Frame::TooLong(octets) => self.too_long(octets, bytes_max, cx, out),
         }
     }
 
@@ -159,9 +159,9 @@ impl<D: Dialect> Converse<D> {
         Turn::Rest(part::<D>(Farewell::LiteralTooBig, cx, out))
     }
 
-    fn too_long(mut self, octets: usize, cx: &mut Context<'_>, out: &mut Actions) -> Turn<D> {
+    fn too_long(mut self, octets: usize, bytes_max: usize, cx: &mut Context<'_>, out: &mut Actions) -> Turn<D> {
         self.dialect.identify(self.inbox.front(octets));
-        self.report_too_long(octets, cx, out);
+        self.report_too_long(octets.min(bytes_max), cx, out);
         self.inbox.drop_line(octets);
         if D::LITERALS {
             out.send(Wire::Client, self.dialect.refuse(Refusal::TooLong));

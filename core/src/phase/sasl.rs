@@ -60,7 +60,8 @@ impl<D: Dialect> Sasl<D> {
 
     /// Takes one line from the inbox as the client's next message.
     pub(super) fn turn(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Turn<D> {
-        match self.inbox.line(SASL_LINE_BYTES_MAX + 2) {
+        let bytes_max = SASL_LINE_BYTES_MAX + 2;
+        match self.inbox.line(bytes_max) {
             Frame::Partial if self.inbox.has_ended() => Turn::Rest(close(out)),
             Frame::Partial => Turn::Rest(self.into()),
             Frame::Whole(octets) => {
@@ -72,7 +73,8 @@ impl<D: Dialect> Sasl<D> {
                 }
             }
             Frame::TooLong(octets) | Frame::Announced(octets) | Frame::TooBig { announced: octets, .. } => {
-                cx.report(Notice::CommandTooLong { word: D::AUTHENTICATE.to_vec(), octets }, out);
+                let word = D::AUTHENTICATE.to_vec();
+                cx.report(Notice::CommandTooLong { word, octets: octets.min(bytes_max) }, out);
                 self.inbox.drop_line(octets);
                 self.fail(Refusal::SaslTooLong, out)
             }
