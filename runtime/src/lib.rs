@@ -8,6 +8,7 @@ pub mod observe;
 mod pipe;
 mod relay;
 mod scratch;
+pub mod server;
 mod stream;
 mod system_error;
 pub mod tls;

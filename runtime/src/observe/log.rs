@@ -263,9 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_ends_nothing() {
-        let target = LogTarget { sink: LogSink::File("/dev/full".into()), level: Level::Info };
-        let log = LogFiles::new(noon, TimeZone::UTC).log(&[target]).expect("a log");
-        log.line(Level::Info, None, "lost");
+    fn a_full_disk_silences_only_itself() {
+        let file = Scratch::new("second.log");
+        let full = LogTarget { sink: LogSink::File("/dev/full".into()), level: Level::Info };
+        let targets = [full, file.target(Level::Info)];
+        let log = LogFiles::new(noon, TimeZone::UTC).log(&targets).expect("a log");
+        log.line(Level::Info, None, "told");
+        assert_eq!(file.text().lines().count(), 1);
     }
 }
