@@ -45,8 +45,6 @@ pub(crate) struct Outcome {
     pub(crate) timed_out: bool,
     /// The stream that failed first, if one did while it was still of use.
     pub(crate) failure: Option<(Wire, End)>,
-    /// The client has said its last word.
-    pub(crate) client_ended: bool,
 }
 
 /// Relays until both sides have said their last word and all of it is delivered.
@@ -87,7 +85,6 @@ where
         from_backend: relay.to_client.octets,
         timed_out,
         failure: relay.failure,
-        client_ended: relay.to_backend.source_ended,
     }
 }
 
