@@ -54,6 +54,8 @@ pub struct Visitor {
     pub passwords: Vec<String>,
     /// Whether it says its first command behind the login in one breath with it.
     pub pipelined: bool,
+    /// Whether it half-closes behind its last command.
+    pub half_closes: bool,
     /// How long into the world it connects.
     pub delay: Duration,
 }
@@ -200,6 +202,7 @@ fn visitor(
         errand,
         // A client that reckons with a refusal waits for the reply.
         pipelined: passwords == [PASSWORD] && chance.once_in(3),
+        half_closes: chance.once_in(3),
         passwords,
         delay: Duration::from_millis(chance.below(200)),
     }

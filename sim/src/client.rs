@@ -31,6 +31,8 @@ pub struct Caller {
     pub security: Security,
     /// Whether to say the first command behind the login in one breath with it.
     pub pipelined: bool,
+    /// Whether to half-close behind the last command, before its answer has come.
+    pub half_closes: bool,
 }
 
 /// When TLS begins.
@@ -150,6 +152,7 @@ pub enum VisitError {
 struct Call<S> {
     talk: Talk<Link<S>>,
     doing: &'static str,
+    half_closes: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Call<S> {
@@ -157,9 +160,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<S> {
     async fn begin(stream: S, caller: &Caller, ear: Ear) -> Result<Self, VisitError> {
         let link = match &caller.security {
             Security::Clear | Security::StartTls(_) => Link::Clear(stream),
-            Security::Implicit(tls) => Link::secured(stream, tls).await.map_err(handshake)?,
+            Security::Implicit(tls) => secured(stream, tls, &ear).await?,
         };
-        Ok(Self { talk: Talk::calling(link, ear), doing: "reading the greeting" })
+        let half_closes = caller.half_closes;
+        Ok(Self { talk: Talk::calling(link, ear), doing: "reading the greeting", half_closes })
     }
 
     /// Makes TLS behind an accepted STARTTLS. Anything said between that and the handshake is an error.
@@ -174,8 +178,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<S> {
                 got: "STARTTLS within TLS".to_owned(),
             });
         };
-        let link = Link::secured(stream, tls).await.map_err(handshake)?;
-        Ok(Self { talk: Talk::calling(link, ear), doing: "going on under TLS" })
+        let link = secured(stream, tls, &ear).await?;
+        Ok(Self { talk: Talk::calling(link, ear), doing: "going on under TLS", ..self })
     }
 
     async fn say(&mut self, octets: impl AsRef<[u8]>) -> Result<(), VisitError> {
@@ -207,6 +211,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<S> {
         self.doing = "leaving";
         // The other side may have left first, as a proxy does behind a refusal; what it said is there to be read.
         let _ = self.talk.say(word).await;
+        if self.half_closes {
+            self.talk.half_close().await.map_err(|error| self.stream(error))?;
+        }
         let mut farewell = Vec::new();
         while let Some(line) = self.talk.line().await.map_err(|error| self.stream(error))? {
             farewell.push(String::from_utf8_lossy(&line).into_owned());
@@ -224,8 +231,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Call<S> {
     }
 }
 
-fn handshake(error: io::Error) -> VisitError {
-    VisitError::Stream { doing: "making TLS", error }
+async fn secured<S>(stream: S, tls: &Tls, ear: &Ear) -> Result<Link<S>, VisitError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    ear.hear(true, b"[TLS handshake]");
+    Link::secured(stream, tls).await.map_err(|error| VisitError::Stream { doing: "making TLS", error })
 }
 
 /// Says all of `steps`, each but the last answered by a line that begins with `invitation`; `behind` goes with the last

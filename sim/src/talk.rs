@@ -96,6 +96,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         self.stream.flush().await
     }
 
+    /// Says that nothing more will come, and still listens.
+    ///
+    /// # Errors
+    ///
+    /// The stream's own.
+    pub async fn half_close(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
     /// Hangs up in an orderly way: says that nothing more will come, then hears the other side out, unless that is gone
     /// already.
     ///

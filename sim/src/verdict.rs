@@ -1,6 +1,7 @@
 //! What must be true at the end of a world.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use gatepost_core::Protocol;
 use gatepost_core::report::{Level, Notice};
@@ -8,7 +9,11 @@ use gatepost_core::report::{Level, Notice};
 use crate::cast::{Door, Errand, Resident, Visitor};
 use crate::client::Seen;
 use crate::post_office::Visit;
-use crate::world::Story;
+use crate::world::{Fared, Story};
+
+/// How long a visit may take, `Auth-Wait`s included: a few seconds, and less than anything in the driver that ends a
+/// session because nobody else does.
+const TAKES_MAX: Duration = Duration::from_secs(20);
 
 /// Every complaint there is about `story`; none if all is well.
 #[must_use]
@@ -22,8 +27,11 @@ pub fn judge(story: &Story) -> Vec<String> {
         let Some(resident) = story.cast.resident(visitor) else { continue };
         match story.visits.get(&number) {
             None => complain("never came back".to_owned()),
-            Some((_, Err(error))) => complain(error.clone()),
-            Some((from, Ok(seen))) => {
+            Some(Fared { seen: Err(error), .. }) => complain(error.clone()),
+            Some(Fared { from, took, seen: Ok(seen) }) => {
+                if *took > TAKES_MAX {
+                    complain(format!("took {took:?}"));
+                }
                 client_saw_what_it_should(visitor, resident, seen, story, &mut complain);
                 auth_server_was_asked_truly(visitor, resident, *from, story, &mut complain);
                 operator_heard_what_happened(visitor, *from, story, &mut complain);

@@ -42,8 +42,8 @@ const ENTRANCES: [(&str, Entrance); 3] = [
 pub struct Story {
     /// Who was in it.
     pub cast: Cast,
-    /// What each visitor saw or stumbled over, with the address it came from; by its place in the cast.
-    pub visits: BTreeMap<usize, (IpAddr, Result<Seen, String>)>,
+    /// How each visitor fared, by its place in the cast.
+    pub visits: BTreeMap<usize, Fared>,
     /// Every report of every session, by the session's number.
     pub reports: BTreeMap<u64, Vec<Report>>,
     /// How many sessions were still there when the world had been quiet for a while.
@@ -56,13 +56,32 @@ pub struct Story {
     pub office: PostOffice,
 }
 
+/// How a visitor fared.
+#[derive(Debug)]
+pub struct Fared {
+    /// The address it came from.
+    pub from: IpAddr,
+    /// How long it took from connecting to the end.
+    pub took: Duration,
+    /// What it saw, or stumbled over.
+    pub seen: Result<Seen, String>,
+}
+
 /// Lets the world of `seed` happen.
 ///
 /// # Errors
 ///
 /// A party panicked, a server of the cast failed, or the world did not come to its end.
 pub fn run(seed: u64) -> turmoil::Result<Story> {
-    let cast = Cast::of(seed);
+    play(seed, Cast::of(seed))
+}
+
+/// The same with people of one's own choosing.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn play(seed: u64, cast: Cast) -> turmoil::Result<Story> {
     let chance = Chance::of(seed, "world", 0);
     let latency_max = chance.one_of(&[2, 20, 80], 20);
     let mut sim = turmoil::Builder::new()
@@ -126,11 +145,14 @@ pub fn run(seed: u64) -> turmoil::Result<Story> {
     for (number, visitor) in cast.visitors.iter().enumerate() {
         let name = format!("client{number}");
         let from = sim.lookup(name.as_str());
+        let delay = visitor.delay;
         let visiting = visit(seed, number, caller(seed, number, visitor, &cast)?, visitor.clone());
         let visits = visits.clone();
         sim.client(name, async move {
+            tokio::time::sleep(delay).await;
+            let begun = turmoil::elapsed();
             let seen = visiting.await;
-            visits.borrow_mut().insert(number, (from, seen));
+            visits.borrow_mut().insert(number, Fared { from, took: turmoil::elapsed() - begun, seen });
             Ok(())
         });
     }
@@ -163,12 +185,12 @@ fn caller(seed: u64, number: usize, visitor: &Visitor, cast: &Cast) -> turmoil::
             Door::Implicit => Security::Implicit(tls),
         },
         pipelined: visitor.pipelined,
+        half_closes: visitor.half_closes,
     })
 }
 
 /// One client's part in the world.
 async fn visit(seed: u64, number: usize, caller: Caller, visitor: Visitor) -> Result<Seen, String> {
-    tokio::time::sleep(visitor.delay).await;
     let protocol = visitor.errand.protocol();
     let entrance = ENTRANCES.iter().map(|(_, entrance)| entrance).find(|known| known.protocol == protocol);
     let port = match visitor.door {

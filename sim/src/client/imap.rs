@@ -166,9 +166,10 @@ mod tests {
                 passwords: vec!["hunter1".into(), "hunter2".into()],
                 security: Security::Clear,
                 pipelined: false,
+                half_closes: false,
             };
             let caller = match pipelined {
-                true => Caller { passwords: vec!["hunter2".into()], pipelined, ..caller },
+                true => Caller { passwords: vec!["hunter2".into()], pipelined, half_closes: true, ..caller },
                 false => caller,
             };
             let (near, far) = tokio::io::duplex(64);

@@ -134,6 +134,7 @@ mod tests {
                 passwords: vec!["hunter2".into()],
                 security: Security::Clear,
                 pipelined,
+                half_closes: pipelined,
             };
             let (near, far) = tokio::io::duplex(64);
             let serving = tokio::spawn({

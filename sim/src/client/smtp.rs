@@ -126,6 +126,7 @@ mod tests {
                 passwords: vec!["hunter2".into()],
                 security: Security::Clear,
                 pipelined,
+                half_closes: pipelined,
             };
             let letter = Letter {
                 login: Some("john@example.com".into()),
