@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The cast speaks over any `AsyncRead + AsyncWrite`. [`world`] puts it on turmoil's network, where one seed decides
-//! every latency, every cut and every key, and [`verdict`] judges what became of it; `playground` puts it on loopback
+//! every latency, every cut and every key, and [`verdict`] judges what became of it; [`playground`] puts it on loopback
 //! sockets, with the production server between, for people to try.
 
 pub mod auth_server;
@@ -21,6 +21,7 @@ pub mod dialogue;
 pub mod digest;
 pub mod house;
 pub mod net;
+pub mod playground;
 pub mod post_office;
 pub mod talk;
 pub mod trace;
