@@ -159,7 +159,13 @@ impl<D: Dialect> Converse<D> {
         Turn::Rest(part::<D>(Farewell::LiteralTooBig, cx, out))
     }
 
-    fn too_long(mut self, octets: usize, bytes_max: usize, cx: &mut Context<'_>, out: &mut Actions) -> Turn<D> {
+    fn too_long(
+        mut self,
+        octets: usize,
+        bytes_max: usize,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Turn<D> {
         self.dialect.identify(self.inbox.front(octets));
         self.report_too_long(octets.min(bytes_max), cx, out);
         self.inbox.drop_line(octets);

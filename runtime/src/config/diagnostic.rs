@@ -6,14 +6,15 @@
 //!      |     ^^^^^^^ did you mean `protocol`?
 //! ```
 
+mod complaint;
+
 use std::fmt;
 use std::path::PathBuf;
 
-use super::source::{Line, Sources, Span};
-use super::tree::{Directive, Mark};
-
-/// How many complaints are kept of one configuration. Whoever has more has a file of another kind.
-pub(super) const COMPLAINTS_MAX: usize = 100;
+#[cfg(test)]
+pub(super) use self::complaint::COMPLAINTS_MAX;
+pub(super) use self::complaint::{Complaint, Complaints};
+use super::source::Line;
 
 /// How many characters of a line are shown.
 const EXCERPT_CHARS_MAX: usize = 110;
@@ -95,12 +96,18 @@ impl fmt::Display for Excerpt {
     }
 }
 
+/// How many octets before and behind the point in question may make up an excerpt.
+const LOOKED_AT: usize = 4 * EXCERPT_CHARS_MAX;
+
 impl Excerpt {
     fn new(line: &Line<'_>, label: &str) -> Self {
         let mut text = String::new();
-        let before = line.text.get(..line.start).unwrap_or_default();
-        let within = line.text.get(line.start..line.end).unwrap_or_default();
-        let behind = line.text.get(line.end..).unwrap_or_default();
+        // Of a line of megabytes only what can be shown is looked at; a character has up to four octets.
+        let (first, last) = (line.start.saturating_sub(LOOKED_AT), line.start.saturating_add(LOOKED_AT));
+        let (last, end) = (last.min(line.text.len()), line.end.min(last));
+        let before = line.text.get(first..line.start).unwrap_or_default();
+        let within = line.text.get(line.start..end).unwrap_or_default();
+        let behind = line.text.get(end..last).unwrap_or_default();
         let indent = shown(&mut text, before);
         let marks = shown(&mut text, within);
         shown(&mut text, behind);
@@ -154,125 +161,6 @@ impl fmt::Display for Printable<'_> {
             c if is_unseen(c) => write!(f, "\\u{{{:X}}}", u32::from(c)),
             c => fmt::Write::write_char(f, c),
         })
-    }
-}
-
-/// A [`Diagnostic`] in the making: knows places as spans, which need the sources to be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Complaint {
-    severity: Severity,
-    message: Box<str>,
-    mark: Option<Mark>,
-    under: Option<Span>,
-    label: Box<str>,
-    hint: Box<str>,
-    first: Option<Span>,
-}
-
-impl Complaint {
-    /// About the configuration as a whole.
-    pub(super) fn general(message: impl Into<Box<str>>) -> Self {
-        Self {
-            severity: Severity::Emerg,
-            message: message.into(),
-            mark: None,
-            under: None,
-            label: "".into(),
-            hint: "".into(),
-            first: None,
-        }
-    }
-
-    /// Noticed at `mark`, which is underlined until something better is.
-    pub(super) fn at(mark: Mark, message: impl Into<Box<str>>) -> Self {
-        Self { mark: Some(mark), under: Some(mark.line), ..Self::general(message) }
-    }
-
-    /// About a directive; its name is underlined.
-    pub(super) fn of(directive: &Directive, message: impl Into<Box<str>>) -> Self {
-        Self::at(directive.end, message).under(directive.name.span)
-    }
-
-    /// Makes it a warning.
-    pub(super) fn warning(self) -> Self {
-        Self { severity: Severity::Warn, ..self }
-    }
-
-    /// Underlines this.
-    pub(super) fn under(self, span: Span) -> Self {
-        Self { under: Some(span), ..self }
-    }
-
-    /// Puts this beside the underline.
-    pub(super) fn label(self, label: impl Into<Box<str>>) -> Self {
-        Self { label: label.into(), ..self }
-    }
-
-    /// Says what to do.
-    pub(super) fn hint(self, hint: impl Into<Box<str>>) -> Self {
-        Self { hint: hint.into(), ..self }
-    }
-
-    /// Points to what was there first.
-    pub(super) fn first(self, span: Span) -> Self {
-        Self { first: Some(span), ..self }
-    }
-
-    fn told(self, sources: &Sources) -> Diagnostic {
-        let line = |span| sources.line(span);
-        let place =
-            self.mark.and_then(|mark| line(mark.line)).map(|line| (line.path.to_owned(), line.number));
-        let excerpt = self.under.and_then(line).map(|line| Excerpt::new(&line, &self.label));
-        let first = self.first.and_then(line);
-        let hint = first
-            .map(|first| format!("the first is in {}:{}", first.path.display(), first.number))
-            .or_else(|| Some(self.hint.into_string()).filter(|hint| !hint.is_empty()));
-        Diagnostic { severity: self.severity, message: self.message.into_string(), place, excerpt, hint }
-    }
-}
-
-/// Everything there is to say about a configuration.
-#[derive(Debug, Default)]
-pub(super) struct Complaints {
-    list: Vec<Complaint>,
-    refused: bool,
-}
-
-impl Complaints {
-    /// Adds one, or forgets it if there are [`COMPLAINTS_MAX`].
-    pub(super) fn push(&mut self, complaint: Complaint) {
-        self.refused |= complaint.severity == Severity::Emerg;
-        if !self.is_full() {
-            self.list.push(complaint);
-        }
-    }
-
-    /// Adds what went wrong, if something did.
-    pub(super) fn note<T>(&mut self, result: Result<T, Complaint>) -> Option<T> {
-        result.map_err(|complaint| self.push(complaint)).ok()
-    }
-
-    /// Whether looking on for more is of no use.
-    pub(super) fn is_full(&self) -> bool {
-        self.list.len() >= COMPLAINTS_MAX
-    }
-
-    /// Whether the configuration cannot be run.
-    pub(super) const fn refuse(&self) -> bool {
-        self.refused
-    }
-
-    /// Everything, in the order in which nginx would have come upon it.
-    pub(super) fn told(mut self, sources: &Sources) -> Vec<Diagnostic> {
-        let full = self.is_full();
-        self.list.sort_by_key(|complaint| complaint.mark.map_or(u32::MAX, |mark| mark.step));
-        let mut told: Vec<_> = self.list.into_iter().map(|complaint| complaint.told(sources)).collect();
-        if full {
-            let severity = if self.refused { Severity::Emerg } else { Severity::Warn };
-            let message = format!("more than {COMPLAINTS_MAX} complaints, the rest is not shown");
-            told.push(Diagnostic { severity, message, place: None, excerpt: None, hint: None });
-        }
-        told
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::source::{SourceId, Span};
 
-/// What one word may measure, in octets as written and without quotes: nginx reads through a buffer of 4096 octets
-/// and wants to see the octet behind the word too.
+/// What one word may measure, in octets as written, the closing quote included and the opening one not: nginx reads
+/// through a buffer of 4096 octets and wants to see the octet behind the word too.
 pub(super) const WORD_BYTES_MAX: usize = 4095;
 
 /// One word: a directive's name or an argument.
@@ -151,10 +151,10 @@ impl Lexer {
             self.at += 1;
         }
         self.at = self.at.min(self.text.len());
-        if self.at - start > WORD_BYTES_MAX && self.at < self.text.len() {
-            return Err(LexError::TooLong(self.source.span(start, start + 10)));
+        match self.is_too_long(start) {
+            true => Err(LexError::TooLong(self.source.span(start, start + 10))),
+            false => Ok(self.word(start, start, self.at)),
         }
-        Ok(self.word(start, start, self.at))
     }
 
     fn quoted(&mut self, quote: u8) -> Result<Token, LexError> {
@@ -167,7 +167,7 @@ impl Lexer {
                     let end = self.text.len();
                     self.at = end;
                     let opened_at = self.source.span(opened, start);
-                    return Err(match end - start > WORD_BYTES_MAX {
+                    return Err(match self.is_too_long(start) {
                         true => LexError::TooLongInQuote(quote, opened_at),
                         false => LexError::Unterminated(opened_at, self.source.span(end, end)),
                     });
@@ -183,11 +183,18 @@ impl Lexer {
             return Err(LexError::TooLongInQuote(quote, self.source.span(opened, start)));
         }
         match self.peek() {
+            _ if self.is_too_long(start) => Err(LexError::TooLong(self.source.span(start, start + 10))),
             Some(octet) if !is_blank(octet) && !matches!(octet, b';' | b'{' | b')') => {
                 Err(LexError::BehindQuote(octet, self.source.span(self.at, self.at + 1)))
             }
             _ => Ok(self.word(opened, start, end)),
         }
+    }
+
+    /// Whether what lies between `start` and here fills nginx's buffer, so that it does not see what follows.
+    fn is_too_long(&self, start: usize) -> bool {
+        let room = if self.at < self.text.len() { WORD_BYTES_MAX } else { WORD_BYTES_MAX + 1 };
+        self.at - start > room
     }
 
     /// The word whose octets are `start..end`; it and its quotes begin at `from` and end where the lexer stands.
@@ -312,10 +319,13 @@ mod tests {
     fn a_word_of_4095_octets_is_the_longest() {
         let fits = "x".repeat(WORD_BYTES_MAX);
         assert_eq!(lexed(&format!("{fits};")), format!("<{fits}> ;"));
-        assert_eq!(lexed(&format!("'{fits}';")), format!("<{fits}> ;"));
+        assert_eq!(lexed(&format!("'{}';", &fits[1..])), format!("<{}> ;", &fits[1..]));
         assert_eq!(lexed(&format!("{fits}x;")), "too long");
+        assert_eq!(lexed(&format!("{fits}xx")), "too long");
+        assert_eq!(lexed(&format!("'{fits}';")), "too long");
         assert_eq!(lexed(&format!("'{fits}x';")), "no end of '");
-        assert_eq!(lexed(&format!("\"{fits}x")), "no end of \"");
+        assert_eq!(lexed(&format!("\"{fits}x")), "unterminated");
+        assert_eq!(lexed(&format!("\"{fits}xx")), "no end of \"");
         let comment = "x".repeat(2 * WORD_BYTES_MAX);
         assert_eq!(lexed(&format!("#{comment}\na;")), "<a> ;");
     }

@@ -215,15 +215,15 @@ impl Main<'_> {
     ) -> Result<(), Complaint> {
         let listen = listen::listen(directive, self.ground.surroundings)?;
         let at = value::argument(directive, 0)?.span;
+        if addresses.len() + listen.listeners.len() > LISTENERS_MAX {
+            let message = format!("more than {LISTENERS_MAX} addresses to listen on");
+            return Err(Complaint::of(directive, message).under(at));
+        }
         for listener in &listen.listeners {
             if let Some(first) = addresses.insert(listener.address, at) {
                 let message = format!("duplicate \"{}\" address and port pair", listener.text);
                 return Err(Complaint::of(directive, message).under(at).first(first));
             }
-        }
-        if addresses.len() > LISTENERS_MAX {
-            let message = format!("more than {LISTENERS_MAX} addresses to listen on");
-            return Err(Complaint::of(directive, message).under(at));
         }
         block.listens.push(listen);
         Ok(())
@@ -239,7 +239,7 @@ impl Main<'_> {
         let servers = match &mail {
             Some(mail) => server::servers(&mail.scope, &mail.seen, &mail.blocks, &logs, &ground, complaints),
             None => {
-                if seen.has("mail") {
+                if seen.has("mail") || complaints.refuse() {
                     return None;
                 }
                 let message = "no \"mail\" section in configuration, there is nothing to do";

@@ -98,8 +98,9 @@ impl Sources {
         let source = self.files.get(usize::from(span.source.0))?;
         let number = source.line_starts.partition_point(|&start| start <= span.start);
         let start = *source.line_starts.get(number.checked_sub(1)?)? as usize;
-        let rest = source.text.get(start..)?;
-        let text = rest.split(|&octet| octet == b'\n').next()?;
+        let next = source.line_starts.get(number).map_or(source.text.len(), |&next| next as usize);
+        let text = source.text.get(start..next)?;
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let within = |offset: u32| (offset as usize).saturating_sub(start).min(text.len());
         let (start, end) = (within(span.start), within(span.end));

@@ -6,7 +6,9 @@ mod reference;
 
 use std::path::Path;
 
-use super::{Diagnostic, Loaded, Memory, Options, load};
+use proptest::prelude::*;
+
+use super::{Diagnostic, Loaded, Memory, Options, Severity, load};
 
 /// A machine that knows the names of the tests.
 fn machine() -> Memory {
@@ -46,4 +48,73 @@ fn first_lines(told: &[Diagnostic]) -> Vec<String> {
 
 fn all_lines(told: &[Diagnostic]) -> String {
     told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Text made of what configurations are made of, in any order.
+fn text() -> impl Strategy<Value = String> {
+    let pieces = [
+        "mail {",
+        "server {",
+        "events {",
+        "http {",
+        "}",
+        ";",
+        "\n",
+        "listen ",
+        "143",
+        "[::1]:993 ",
+        "ssl",
+        "ssl ",
+        "localhost:1-3 ",
+        "unix:/a ",
+        "protocol ",
+        "imap",
+        "auth_http ",
+        "localhost:9000/auth",
+        "starttls ",
+        "on",
+        "only",
+        "ssl_certificate ",
+        "ssl_certificate_key ",
+        "/nonexistent",
+        "timeout ",
+        "1m30s",
+        "imap_capabilities ",
+        "\"A B\" ",
+        "smtp_auth ",
+        "plain ",
+        "none",
+        "error_log ",
+        "stderr ",
+        "info",
+        "worker_processes ",
+        "auto",
+        "include ",
+        "nginx.conf",
+        "*",
+        "proxy_buffer ",
+        "8k",
+        "auth_http_header ",
+        "X-Key ",
+        "'",
+        "\\",
+        "resolver ",
+        "é",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_either_fit_or_refused_with_a_reason(text in text()) {
+        match load_text(&text) {
+            Ok(Loaded { warnings, .. }) => {
+                prop_assert!(warnings.iter().all(|each| each.severity == Severity::Warn));
+            }
+            Err(told) => {
+                prop_assert!(told.iter().any(|each| each.severity == Severity::Emerg));
+                prop_assert!(!all_lines(&told).is_empty());
+            }
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! Tokens to directives and blocks, over all included files: config.md 1.2 and 1.3. Knows no mail.
 
+mod faults;
 mod include;
 
 use std::path::{Path, PathBuf};
 
+use self::faults::{brace_too_many, open_at_end, too_deep, unfinished_at_end, unfinished_before_brace};
 use super::diagnostic::{Complaint, Complaints};
-use super::lex::{LexError, Lexer, Token, Word};
+use super::lex::{Lexer, Token, Word};
 use super::source::{Sources, Span};
 use super::surroundings::Surroundings;
 
@@ -219,6 +221,11 @@ impl Reader<'_> {
             return (None, self.skip(lexer, open));
         };
         let name = directive.shown();
+        if name == "include" {
+            let message = r#"directive "include" is not terminated by ";""#;
+            self.complaints.push(Complaint::of(&directive, message));
+            return (None, self.skip(lexer, open));
+        }
         if depth == 0 && self.rules.skipped.contains(&name.as_str()) {
             let message = format!("the {name:?} block is ignored");
             self.complaints.push(Complaint::of(&directive, message).warning());
@@ -255,64 +262,12 @@ impl Reader<'_> {
         self.step += 1;
         Mark { line, step: self.step }
     }
-
-    fn lex_complaint(&mut self, error: LexError) -> Complaint {
-        match error {
-            LexError::BehindQuote(octet, at) => {
-                let message = format!("unexpected \"{}\"", String::from_utf8_lossy(&[octet]));
-                Complaint::at(self.mark(at), message)
-                    .label("a space or `;` is missing behind the closing quote")
-            }
-            LexError::TooLong(at) => {
-                let start = self.sources.line(at).map(|line| line.text.get(line.start..line.end));
-                let start = String::from_utf8_lossy(start.flatten().unwrap_or_default()).into_owned();
-                Complaint::at(self.mark(at), format!("too long parameter \"{start}...\" started"))
-            }
-            LexError::TooLongInQuote(quote, at) => {
-                let quote = char::from(quote);
-                let message =
-                    format!("too long parameter, probably missing terminating \"{quote}\" character");
-                Complaint::at(self.mark(at), message)
-            }
-            LexError::Unterminated(quote, end) => {
-                Complaint::at(self.mark(end), r#"unexpected end of file, expecting ";" or "}""#)
-                    .under(quote)
-                    .label("this quote is never closed")
-            }
-        }
-    }
 }
 
 fn directive(words: &mut Vec<Word>, end: Mark) -> Option<Directive> {
     let mut words = std::mem::take(words).into_iter();
     let name = words.next()?;
     Some(Directive { name, args: words.collect(), end, block: None })
-}
-
-fn unfinished_before_brace(directive: &Directive, brace: Mark) -> Complaint {
-    let words = directive.name.span.to(directive.args_span());
-    Complaint::at(brace, r#"unexpected "}""#).under(words).label("`;` is missing behind this")
-}
-
-fn brace_too_many(brace: Mark) -> Complaint {
-    Complaint::at(brace, r#"unexpected "}""#).label("no block is open here")
-}
-
-fn unfinished_at_end(directive: &Directive, end: Mark) -> Complaint {
-    let words = directive.name.span.to(directive.args_span());
-    Complaint::at(end, r#"unexpected end of file, expecting ";" or "}""#)
-        .under(words)
-        .label("`;` is missing behind this")
-}
-
-fn open_at_end(open: Span, end: Mark) -> Complaint {
-    Complaint::at(end, r#"unexpected end of file, expecting "}""#)
-        .under(open)
-        .label("this block is never closed")
-}
-
-fn too_deep(at: Mark) -> Complaint {
-    Complaint::at(at, format!("more than {NESTING_MAX} blocks and included files within each other"))
 }
 
 #[cfg(test)]

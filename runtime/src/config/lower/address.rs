@@ -61,6 +61,9 @@ pub(super) fn split(text: &str) -> Result<(Host<'_>, Option<&str>), Fault> {
             "" => None,
             _ => Some(rest.strip_prefix(':').ok_or(Fault::InvalidHost)?),
         };
+        if inner.is_empty() {
+            return Err(Fault::NoHost);
+        }
         let ip: Ipv6Addr = inner.parse().map_err(|_| Fault::InvalidIpv6)?;
         return Ok((Host::Ip(ip.into()), port));
     }
@@ -107,6 +110,7 @@ mod tests {
             ("[::1]", Ok((ip("::1"), None))),
             ("localhost:", Ok((Host::Name("localhost"), Some("")))),
             ("2001:db8::1", Ok((Host::Name("2001"), Some("db8::1")))),
+            ("[]:143", Err(Fault::NoHost)),
             ("[::1", Err(Fault::InvalidHost)),
             ("[::1]143", Err(Fault::InvalidHost)),
             ("[localhost]:143", Err(Fault::InvalidIpv6)),

@@ -42,8 +42,7 @@ fn parse(text: &str, surroundings: &dyn Surroundings) -> Result<AuthServer, Faul
     let port = port_text.map_or(Ok(DEFAULT_PORT), port)?;
     let target = match host {
         Host::Any("") => return Err(Fault::NoHost),
-        // nginx takes `*` for every address, which can be connected to as this machine.
-        Host::Any(_) => Target::Address(SocketAddr::from(([0, 0, 0, 0], port)).into()),
+        Host::Any(_) => return Err(Fault::HostNotFound),
         Host::Ip(ip) => Target::Address(SocketAddr::new(ip, port).into()),
         Host::Name(name) => any_of(name, port, surroundings)?,
     };
@@ -118,6 +117,8 @@ mod tests {
             ("https://auth.test/x", Fault::InvalidPort),
             ("auth.test:0/x", Fault::InvalidPort),
             ("nowhere.test/x", Fault::HostNotFound),
+            ("*:9000", Fault::HostNotFound),
+            ("[]:9000", Fault::NoHost),
             ("[::1:9000/x", Fault::InvalidHost),
             ("unix:", Fault::NoPath),
             ("unix::/x", Fault::NoPath),

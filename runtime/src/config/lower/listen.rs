@@ -100,7 +100,7 @@ fn complaint(directive: &Directive, word: &Word, fault: Fault) -> Complaint {
 }
 
 fn parse(text: &str, surroundings: &dyn Surroundings) -> Result<(Vec<IpAddr>, RangeInclusive<u16>), Fault> {
-    if text.starts_with(|first: char| first.is_ascii_digit()) && is_ports(text) {
+    if is_ports(text) {
         return Ok((vec![Ipv4Addr::UNSPECIFIED.into()], ports(text)?));
     }
     if text.contains(['/', '?']) {
@@ -131,8 +131,7 @@ fn parse(text: &str, surroundings: &dyn Surroundings) -> Result<(Vec<IpAddr>, Ra
 
 /// Whether this is a port or a range of ports rather than a host.
 fn is_ports(text: &str) -> bool {
-    let first = text.split_once('-').map_or(text, |(first, _)| first);
-    digits(first.as_bytes()).is_some()
+    text.splitn(2, '-').all(|port| digits(port.as_bytes()).is_some())
 }
 
 fn ports(text: &str) -> Result<RangeInclusive<u16>, Fault> {
@@ -186,6 +185,8 @@ mod tests {
             ("2001:db8::1", Fault::InvalidPort),
             ("10.0.0.1:5000-4000", Fault::InvalidPortRange),
             ("10.0.0.1:5000-", Fault::InvalidPort),
+            ("5000-4000", Fault::InvalidPortRange),
+            ("5000-imap", Fault::HostNotFound),
             (":143", Fault::NoHost),
             ("", Fault::NoHost),
             ("[::1", Fault::InvalidHost),

@@ -49,13 +49,14 @@ pub(super) fn error_log(directive: &Directive, prefix: &Path) -> Result<LogTarge
         let named = named.or_else(|| DEBUG_PARTS.contains(&text.as_str()).then_some(Level::Debug));
         let refused =
             |what| Err(Complaint::of(directive, format!("{what} log level \"{text}\"")).under(word.span));
+        let is_part = text != Level::Debug.name();
         match (named, level) {
             (None, _) => return refused("invalid"),
             // Several parts may be debugged.
-            (Some(Level::Debug), Some(Level::Debug)) if text != "debug" => {}
+            (Some(Level::Debug), Some((Level::Debug, true))) if is_part => {}
             (Some(_), Some(_)) => return refused("duplicate"),
-            (Some(_), None) => level = named,
+            (Some(named), None) => level = Some((named, is_part)),
         }
     }
-    Ok(LogTarget { sink, level: level.unwrap_or(Level::Error) })
+    Ok(LogTarget { sink, level: level.map_or(Level::Error, |(level, _)| level) })
 }

@@ -87,7 +87,12 @@ pub(super) fn check(directive: &Directive, value: Value) -> Result<(), Complaint
     match value {
         Value::Any => Ok(()),
         Value::Number => number(directive).map(drop),
-        Value::Size => size(directive).map(drop),
+        Value::Offset => {
+            let word = argument(directive, 0)?;
+            let number = word.text.strip_suffix(b"g").or(word.text.strip_suffix(b"G"));
+            let valid = number.map_or_else(|| parse_size(&word.text), digits).is_some();
+            if valid { Ok(()) } else { Err(invalid(directive, word)) }
+        }
         Value::Time => time(directive).map(drop),
         Value::EventMethod => {
             let word = argument(directive, 0)?;

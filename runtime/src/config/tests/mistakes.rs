@@ -124,6 +124,14 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
 }
 
 #[test]
+fn a_flood_of_warnings_hides_no_mistake() {
+    let told = load_text(&format!("{}foo;", "env X;\n".repeat(1000))).unwrap_err();
+    assert_eq!(told.len(), 102);
+    assert!(told[100].to_string().starts_with("[emerg] unknown directive \"foo\""), "{}", told[100]);
+    assert_eq!(told[101].to_string(), "[warn] more than 100 warnings, the rest is not shown");
+}
+
+#[test]
 fn a_flood_of_mistakes_is_cut() {
     let told = load_text(&"x;\n".repeat(100_000)).unwrap_err();
     assert_eq!(told.len(), super::super::diagnostic::COMPLAINTS_MAX + 1);
