@@ -22,9 +22,8 @@ pub enum Of {
 pub fn told<T>(of: Of, what: impl FnOnce() -> T) -> (Vec<u8>, T) {
     let page = Page::default();
     let heard = match of {
-        Of::Gatepost => {
-            Targets::new().with_targets([("gatepost", LevelFilter::TRACE), (HERE, LevelFilter::TRACE)])
-        }
+        // Every target that begins so: the driver's, and that of this crate's reports.
+        Of::Gatepost => Targets::new().with_target("gatepost", LevelFilter::TRACE),
         Of::Everything => Targets::new().with_default(LevelFilter::TRACE),
     };
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_writer(page.clone());
@@ -33,9 +32,6 @@ pub fn told<T>(of: Of, what: impl FnOnce() -> T) -> (Vec<u8>, T) {
     let octets = std::mem::take(&mut *page.0.lock().unwrap_or_else(PoisonError::into_inner));
     (octets, result)
 }
-
-/// This crate's name as tracing has it.
-const HERE: &str = env!("CARGO_CRATE_NAME");
 
 #[derive(Clone, Debug, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
