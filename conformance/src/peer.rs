@@ -3,12 +3,17 @@
 //! Nothing here relies on a service that somebody else started. Every child runs in its own process group on
 //! ports of the loopback interface, and is gone when its [`Child`] is dropped, also by a panic.
 
+mod auth_server;
+mod certificate;
 mod child;
 mod client;
 pub mod dovecot;
+mod gatepost;
 mod maildir;
 pub mod postfix;
+mod proxy;
 mod scratch;
+mod talk;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -18,11 +23,16 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use auth_server::{Answer, AuthServer, Request};
+pub use certificate::Certificate;
 pub use child::Child;
 pub use client::{Outcome, curl, run, run_with_input};
 pub use dovecot::Dovecot;
+pub use gatepost::gatepost_binary;
 pub use postfix::Postfix;
+pub use proxy::{Proxy, Which};
 pub use scratch::{Scratch, scratch_directory};
+pub use talk::{Ends, Talk};
 
 /// How long a peer may take to do what it does in a moment on an idle machine. Tests share two cores with builds.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,7 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -34,7 +36,7 @@ impl Outcome {
 ///
 /// If it cannot be started, or has to be killed because it does not end in time.
 pub fn run(program: &str, arguments: &[&str]) -> io::Result<Outcome> {
-    run_with_input(program, arguments, b"")
+    run_with_input(program, arguments, "", b"")
 }
 
 /// Runs curl, verbosely, and without what its user may have configured.
@@ -49,12 +51,18 @@ pub fn curl(arguments: &[&str]) -> io::Result<Outcome> {
     )
 }
 
-/// Runs `program` with `input` to read.
+/// Runs `program` with `input` to read, which comes a moment after `cue` has appeared on its standard output; at once if
+/// that is empty.
 ///
 /// # Errors
 ///
 /// As [`run`].
-pub fn run_with_input(program: &str, arguments: &[&str], input: &[u8]) -> io::Result<Outcome> {
+pub fn run_with_input(
+    program: &str,
+    arguments: &[&str],
+    cue: &'static str,
+    input: &[u8],
+) -> io::Result<Outcome> {
     let path = require(program).map_err(io::Error::other)?;
     let mut process = Command::new(path)
         .args(arguments)
@@ -64,10 +72,18 @@ pub fn run_with_input(program: &str, arguments: &[&str], input: &[u8]) -> io::Re
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
-    let (stdout, stderr) = (reading(stdout), reading(stderr));
-    let input = input.to_vec();
-    thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
+    let stdin = process.stdin.take();
+    let (stdout, stderr) = (Reading::begin(process.stdout.take()), Reading::begin(process.stderr.take()));
+    let (input, heard) = (input.to_vec(), Arc::clone(&stdout.octets));
+    thread::spawn(move || {
+        let Some(mut stdin) = stdin else { return };
+        if !cue.is_empty() {
+            eventually(PATIENCE, || String::from_utf8_lossy(&lock(&heard)).contains(cue));
+            thread::sleep(Duration::from_millis(100));
+        }
+        // A program that does not read to the end shows by its outcome whether it should have.
+        let _ = stdin.write_all(&input);
+    });
     let mut status = None;
     eventually(PATIENCE, || {
         status = process.try_wait().ok().flatten();
@@ -81,8 +97,8 @@ pub fn run_with_input(program: &str, arguments: &[&str], input: &[u8]) -> io::Re
     }
     let outcome = Outcome {
         code: status.and_then(|status| status.code()),
-        stdout: stdout.join().unwrap_or_default(),
-        stderr: stderr.join().unwrap_or_default(),
+        stdout: stdout.finish(),
+        stderr: stderr.finish(),
     };
     match status {
         Some(_) => Ok(outcome),
@@ -93,11 +109,33 @@ pub fn run_with_input(program: &str, arguments: &[&str], input: &[u8]) -> io::Re
     }
 }
 
-fn reading(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut all = Vec::new();
-        // What came before an error is what there is to show.
-        let _ = stream.map(|mut stream| stream.read_to_end(&mut all));
-        all
-    })
+/// A stream that a thread reads to its end.
+struct Reading {
+    octets: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Reading {
+    fn begin(stream: Option<impl Read + Send + 'static>) -> Self {
+        let octets = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&octets);
+        let thread = thread::spawn(move || {
+            let Some(mut stream) = stream else { return };
+            let mut buffer = [0; 4096];
+            // What came before an error is what there is to show.
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                lock(&kept).extend(buffer.iter().take(count));
+            }
+        });
+        Self { octets, thread }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        let _ = self.thread.join();
+        std::mem::take(&mut *lock(&self.octets))
+    }
+}
+
+fn lock(octets: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    octets.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -93,6 +93,7 @@ impl Dovecot {
 }
 
 /// Chroots are off, as they need root and prove nothing here. Mailboxes take any user id, as `nobody`'s is high.
+/// Failed logins cost no time: tests make them on purpose.
 fn configuration(scratch: &Scratch, imap: u16, pop3: u16, uid: u32, gid: u32) -> String {
     let directory = scratch.path().display();
     format!(
@@ -105,6 +106,7 @@ listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
 auth_mechanisms = plain login
+auth_failure_delay = 0 secs
 first_valid_uid = 1
 last_valid_uid = 0
 first_valid_gid = 1
@@ -138,6 +140,9 @@ service pop3-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
