@@ -71,7 +71,7 @@ async fn log_in<N: Net, O: Observer>(
     arrival: Arrival<N::Stream>,
     observer: O,
     drain: Drain,
-) -> Option<Relaying<N::Stream, O>> {
+) -> Option<Box<Relaying<N::Stream, O>>> {
     let Arrival { stream, client, policy, tls, seed, number: _ } = arrival;
     let idle_timeout = policy.backend.idle_timeout;
     let opened = Heard::Opened(client.peer.clone());
@@ -123,3 +123,6 @@ async fn log_in<N: Net, O: Observer>(
         };
     }
 }
+
+#[cfg(test)]
+mod tests;

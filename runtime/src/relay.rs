@@ -45,73 +45,62 @@ pub(crate) struct Outcome {
     pub(crate) timed_out: bool,
     /// The stream that failed first, if one did while it was still of use.
     pub(crate) failure: Option<(Wire, End)>,
-    /// The client has said its last word.
-    pub(crate) client_ended: bool,
 }
 
-/// Relays until both sides have said their last word and all of it is delivered.
-///
-/// A side that ends is half-closed on the other, which may go on for as long as it is not silent for [`LINGER`]
-/// (divergences D34, RELAY-004). Before that, silence may last `idle` (`proxy_timeout`), and octets in either direction
-/// end it (D30). Both streams are left for the caller to close.
-pub(crate) async fn relay<C, B>(client: &mut C, backend: &mut B, start: Start, idle: Duration) -> Outcome
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut relay = Both {
-        to_client: Direction::new(Wire::Backend, Wire::Client, start.to_client, start.backend_ended),
-        to_backend: Direction::new(Wire::Client, Wire::Backend, start.to_backend, start.client_ended),
-        failure: None,
-    };
-    let idle = idle.min(IDLE_MAX);
-    let mut progress = Instant::now();
-    let mut alarm = pin!(sleep_until(progress + idle));
-    let timed_out = poll_fn(|cx| {
-        if relay.poll_pump(cx, client, backend).is_ready() {
-            return Poll::Ready(false);
-        }
-        if relay.has_moved() {
-            progress = Instant::now();
-        }
-        // After one side's end, running out of time is the ordinary end of the other.
-        let (allowed, timed_out) = match relay.is_half_done() {
-            true => (LINGER.min(idle), false),
-            false => (idle, true),
-        };
-        poll_silence(&mut alarm, progress + allowed, cx).map(|()| timed_out)
-    })
-    .await;
-    Outcome {
-        from_client: relay.to_backend.octets,
-        from_backend: relay.to_client.octets,
-        timed_out,
-        failure: relay.failure,
-        client_ended: relay.to_backend.source_ended,
-    }
-}
-
-/// Ready at `due`. The alarm is moved only when it must be: progress alone, which is frequent, leaves it where it is.
-fn poll_silence(alarm: &mut Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    if due < alarm.deadline() {
-        alarm.as_mut().reset(due);
-    }
-    loop {
-        ready!(alarm.as_mut().poll(cx));
-        if alarm.deadline() >= due {
-            return Poll::Ready(());
-        }
-        alarm.as_mut().reset(due);
-    }
-}
-
-struct Both {
+/// The relay of one session.
+#[derive(Debug)]
+pub(crate) struct Relay {
     to_client: Direction,
     to_backend: Direction,
     failure: Option<(Wire, End)>,
 }
 
-impl Both {
+impl Relay {
+    /// A relay that begins with what is left over.
+    pub(crate) fn new(start: Start) -> Self {
+        Self {
+            to_client: Direction::new(Wire::Backend, Wire::Client, start.to_client, start.backend_ended),
+            to_backend: Direction::new(Wire::Client, Wire::Backend, start.to_backend, start.client_ended),
+            failure: None,
+        }
+    }
+
+    /// Relays until both sides have said their last word and all of it is delivered.
+    ///
+    /// A side that ends is half-closed on the other, which may go on for as long as it is not silent for [`LINGER`]
+    /// (divergences D34, RELAY-004). Before that, silence may last `idle` (`proxy_timeout`), and octets in either
+    /// direction end it (D30). Both streams are left for the caller to close.
+    pub(crate) async fn run<C, B>(&mut self, client: &mut C, backend: &mut B, idle: Duration) -> Outcome
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+        B: AsyncRead + AsyncWrite + Unpin,
+    {
+        let idle = idle.min(IDLE_MAX);
+        let mut progress = Instant::now();
+        let mut alarm = pin!(sleep_until(progress + idle));
+        let timed_out = poll_fn(|cx| {
+            if self.poll_pump(cx, client, backend).is_ready() {
+                return Poll::Ready(false);
+            }
+            if self.has_moved() {
+                progress = Instant::now();
+            }
+            // After one side's end, running out of time is the ordinary end of the other.
+            let (allowed, timed_out) = match self.is_half_done() {
+                true => (LINGER.min(idle), false),
+                false => (idle, true),
+            };
+            poll_silence(&mut alarm, progress + allowed, cx).map(|()| timed_out)
+        })
+        .await;
+        Outcome {
+            from_client: self.to_backend.octets,
+            from_backend: self.to_client.octets,
+            timed_out,
+            failure: self.failure.take(),
+        }
+    }
+
     /// Moves what can be moved now; ready when both directions are done.
     fn poll_pump<C, B>(&mut self, cx: &mut Context<'_>, client: &mut C, backend: &mut B) -> Poll<()>
     where
@@ -148,7 +137,22 @@ impl Both {
     }
 }
 
+/// Ready at `due`. The alarm is moved only when it must be: progress alone, which is frequent, leaves it where it is.
+fn poll_silence(alarm: &mut Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    if due < alarm.deadline() {
+        alarm.as_mut().reset(due);
+    }
+    loop {
+        ready!(alarm.as_mut().poll(cx));
+        if alarm.deadline() >= due {
+            return Poll::Ready(());
+        }
+        alarm.as_mut().reset(due);
+    }
+}
+
 /// What one side says to the other.
+#[derive(Debug)]
 struct Direction {
     source: Wire,
     sink: Wire,

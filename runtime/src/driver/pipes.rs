@@ -11,7 +11,7 @@ use crate::drain::Drain;
 use crate::net::Net;
 use crate::observe::Observer;
 use crate::pipe::{Heard, Pipe};
-use crate::relay::Start;
+use crate::relay::{Relay, Start};
 use crate::system_error::connect_error;
 
 /// What ended the loop's wait.
@@ -100,14 +100,22 @@ impl<N: Net> Pipes<N> {
         idle_timeout: Duration,
         observer: O,
         drain: Drain,
-    ) -> Option<Relaying<N::Stream, O>> {
+    ) -> Option<Box<Relaying<N::Stream, O>>> {
         let (client, mut to_client, client_ended) = self.client.into_parts()?;
         let (backend, mut to_backend, backend_ended) = self.backend.into_parts()?;
         to_client.push(Payload::Public(leftovers.to_client));
         to_backend.push(Payload::Secret(leftovers.to_backend));
         let start = Start { to_backend, to_client, client_ended, backend_ended };
         let context = leftovers.context;
-        Some(Relaying { client, backend, start, context, idle_timeout, observer, drain })
+        Some(Box::new(Relaying {
+            client,
+            backend,
+            relay: Relay::new(start),
+            context,
+            idle_timeout,
+            observer,
+            drain,
+        }))
     }
 }
 

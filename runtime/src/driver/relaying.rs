@@ -11,7 +11,7 @@ use tracing::debug;
 
 use crate::drain::Drain;
 use crate::observe::Observer;
-use crate::relay::{Outcome, Start, relay};
+use crate::relay::{Outcome, Relay};
 use crate::stream::Stream;
 
 /// How long a relay that is cut may take to say so to its client (`close_notify`).
@@ -21,7 +21,7 @@ const CUT: Duration = Duration::from_secs(1);
 pub(super) struct Relaying<S, O> {
     pub(super) client: Stream<S>,
     pub(super) backend: Stream<S>,
-    pub(super) start: Start,
+    pub(super) relay: Relay,
     pub(super) context: Context,
     pub(super) idle_timeout: Duration,
     pub(super) observer: O,
@@ -30,19 +30,24 @@ pub(super) struct Relaying<S, O> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
     /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it.
-    pub(super) async fn run(self) {
-        let Self { mut client, mut backend, start, context, idle_timeout, observer, drain } = self;
+    pub(super) async fn run(mut self: Box<Self>) {
         let outcome = select! {
             biased;
-            () = drain.asked() => None,
-            outcome = relay(&mut client, &mut backend, start, idle_timeout) => Some(outcome),
+            () = self.drain.asked() => None,
+            outcome = self.relay.run(&mut self.client, &mut self.backend, self.idle_timeout) => Some(outcome),
         };
+        // Boxed: it is soon over, and until then a relay need not have room for it.
+        Box::pin(self.end(outcome)).await;
+    }
+
+    async fn end(self: Box<Self>, outcome: Option<Outcome>) {
+        let Self { mut client, backend, context, observer, .. } = *self;
         drop(backend);
         let report = |notice, activity| {
             let context = Context { activity: Some(activity), ..context.clone() };
             observer.report(&Report { notice, context });
         };
-        let Some(Outcome { from_client, from_backend, timed_out, failure, client_ended }) = outcome else {
+        let Some(Outcome { from_client, from_backend, timed_out, failure }) = outcome else {
             report(Notice::ShutDown, Activity::Proxying);
             // Nothing may be put into the stream (D32); that it ends here may be said.
             let _ = timeout(CUT, client.shutdown()).await;
@@ -54,10 +59,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
             report(notice, activity);
         }
         report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
-        match client_ended {
-            true => drop(client),
-            false => client.hang_up().await,
-        }
+        // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
+        client.hang_up().await;
     }
 }
 
