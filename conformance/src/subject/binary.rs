@@ -1,12 +1,13 @@
 //! The `gatepost` program as a subject.
 
-use std::env;
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::sockets::SocketStage;
 use super::{Stage, Subject};
 use crate::divergence::Version;
+use crate::peer::gatepost_binary;
 use crate::transcript::{Runner, Transcript};
 
 /// A built `gatepost`.
@@ -21,26 +22,8 @@ impl Binary {
     /// # Errors
     ///
     /// Why there is none.
-    pub fn build() -> Result<Self, String> {
-        if let Some(program) = env::var_os("GATEPOST_BIN") {
-            return Ok(Self { program: program.into() });
-        }
-        // target/debug/deps/binary-0123456789abcdef
-        let test = env::current_exe().map_err(|error| error.to_string())?;
-        let profile = test.ancestors().nth(2).ok_or("the test is nowhere")?;
-        let target = profile.parent().ok_or("the test has no target directory")?;
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "-p", "gatepost", "--bin", "gatepost"]);
-        build.current_dir(env!("CARGO_MANIFEST_DIR")).arg("--target-dir").arg(target);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.status().map_err(|error| format!("cargo does not run: {error}"))?;
-        match built.success() {
-            true => Ok(Self { program: profile.join("gatepost") }),
-            false => Err(format!("gatepost does not build: {built}")),
-        }
+    pub fn build() -> io::Result<Self> {
+        Ok(Self { program: gatepost_binary()? })
     }
 }
 
