@@ -107,12 +107,19 @@ fn obey(arguments: &Arguments, me: &str, machine: &dyn Surroundings, say: &mut d
             tell(&warnings, me, Severity::Warn, say);
             Asked::Serve(Box::new(config))
         }
-        (Ok(Loaded { warnings, .. }), true) => {
+        (Ok(Loaded { config, warnings }), true) => {
             let least = if arguments.quiet { Severity::Emerg } else { Severity::Warn };
             tell(&warnings, me, least, say);
+            let path = path.display();
             if !arguments.quiet {
-                let path = path.display();
                 say(&format!("{me}: the configuration file {path} syntax is ok\n"));
+            }
+            if let Err(error) = machine.try_out(&config) {
+                say(&format!("{me}: [emerg] {error}\n"));
+                say(&format!("{me}: configuration file {path} test failed\n"));
+                return Asked::Done(ExitCode::FAILURE);
+            }
+            if !arguments.quiet {
                 say(&format!("{me}: configuration file {path} test is successful\n"));
             }
             Asked::Done(ExitCode::SUCCESS)

@@ -45,8 +45,6 @@ pub(crate) struct Outcome {
     pub(crate) timed_out: bool,
     /// The stream that failed first, if one did while it was still of use.
     pub(crate) failure: Option<(Wire, End)>,
-    /// The client has said its last word.
-    pub(crate) client_ended: bool,
 }
 
 /// The relay of one session.
@@ -100,7 +98,6 @@ impl Relay {
             from_backend: self.to_client.octets,
             timed_out,
             failure: self.failure.take(),
-            client_ended: self.to_backend.source_ended,
         }
     }
 

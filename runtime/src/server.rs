@@ -69,6 +69,21 @@ pub fn run(config: &Config) -> Result<(), Error> {
     ended
 }
 
+/// Opens the logs of `config` and tries its listeners, and lets go of them again: what `-t` does beyond reading.
+///
+/// # Errors
+///
+/// The first of them that cannot be opened; a port that somebody holds does not count.
+pub fn try_out(config: &Config) -> Result<(), Error> {
+    let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
+    files.log(&config.logs).map_err(Error::Log)?;
+    for server in &config.servers {
+        files.log(&server.logs).map_err(Error::Log)?;
+        server.listeners.iter().try_for_each(listen::try_out)?;
+    }
+    Ok(())
+}
+
 /// Open listeners and logs, and what is to be served there. Nothing is accepted yet.
 #[derive(Debug)]
 pub struct Server {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use gatepost_core::SystemError;
 
+use super::Config;
+use crate::server;
 use crate::system_error::system_error;
 use crate::tls;
 
@@ -63,6 +65,15 @@ pub trait Surroundings {
     fn tls(&self, settings: &tls::Settings) -> Result<Arc<rustls::ServerConfig>, tls::Error> {
         tls::server_config(settings)
     }
+
+    /// Whether what `config` wants to open can be opened (`-t`).
+    ///
+    /// # Errors
+    ///
+    /// What cannot, and why.
+    fn try_out(&self, config: &Config) -> Result<(), server::Error> {
+        server::try_out(config)
+    }
 }
 
 /// As glob(3), `*` passes over names with a leading dot and does not cross a slash.
@@ -108,6 +119,10 @@ impl Memory {
 }
 
 impl Surroundings for Memory {
+    fn try_out(&self, _: &Config) -> Result<(), server::Error> {
+        Ok(())
+    }
+
     fn read(&self, path: &Path, bytes_max: usize) -> Result<Vec<u8>, SystemError> {
         match self.files.get(path) {
             Some(text) => Ok(text.iter().copied().take(bytes_max).collect()),

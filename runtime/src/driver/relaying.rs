@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
             let context = Context { activity: Some(activity), ..context.clone() };
             observer.report(&Report { notice, context });
         };
-        let Some(Outcome { from_client, from_backend, timed_out, failure, client_ended }) = outcome else {
+        let Some(Outcome { from_client, from_backend, timed_out, failure }) = outcome else {
             report(Notice::ShutDown, Activity::Proxying);
             // Nothing may be put into the stream (D32); that it ends here may be said.
             let _ = timeout(CUT, client.shutdown()).await;
@@ -59,10 +59,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
             report(notice, activity);
         }
         report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
-        match client_ended {
-            true => drop(client),
-            false => client.hang_up().await,
-        }
+        // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
+        client.hang_up().await;
     }
 }
 

@@ -89,7 +89,6 @@ proptest! {
             assert_eq!(outcome, Outcome {
                 from_client: from_client as u64,
                 from_backend: from_backend as u64,
-                client_ended: true,
                 ..Outcome::default()
             });
         });

@@ -59,6 +59,14 @@ impl Bound {
     }
 }
 
+/// Whether `listener` could be opened. A port that is held is no fault here: a running predecessor most likely has it.
+pub(super) fn try_out(listener: &Listener) -> Result<(), BindError> {
+    match bind(listener, listener.address, false) {
+        Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Ok(()),
+        outcome => outcome.map(drop),
+    }
+}
+
 fn bind_patiently(listener: &Listener) -> Result<Socket, BindError> {
     let mut tries = 1;
     loop {
