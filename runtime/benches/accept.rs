@@ -41,7 +41,7 @@ struct Tally {
 }
 
 fn main() -> Outcome<()> {
-    println!("{:<44} {:>12} {:>12}", "", "one socket", "one each");
+    println!("{:<62} {:>12} {:>12}", "", "one socket", "one each");
     for threads in [2, 8] {
         for work in [Duration::ZERO, Duration::from_micros(100)] {
             let cells = both(|sharing| {
@@ -63,17 +63,17 @@ fn main() -> Outcome<()> {
             ];
             for (what, [shared, own]) in what.iter().zip(cells) {
                 let label = format!("{threads} threads, {} us of work: {what}", work.as_micros());
-                println!("{label:<44} {shared:>12} {own:>12}");
+                println!("{label:<62} {shared:>12} {own:>12}");
             }
         }
     }
     for clients in [4, 16, 100, 1000] {
         let [shared, own] = [Sharing::OneSocket, Sharing::OneEach].map(|sharing| held(sharing, 2, clients));
         let label = format!("2 threads, {clients} held open: largest share");
-        println!("{label:<44} {:>12} {:>12}", shared?, own?);
+        println!("{label:<62} {:>12} {:>12}", shared?, own?);
     }
     let [shared, own] = [Sharing::OneSocket, Sharing::OneEach].map(handed_over);
-    println!("{:<44} {:>12} {:>12}", "of 200 queued, lost as 2 threads become 1", shared?, own?);
+    println!("{:<62} {:>12} {:>12}", "of 200 queued, lost as 2 threads become 1", shared?, own?);
     Ok(())
 }
 

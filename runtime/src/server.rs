@@ -2,9 +2,9 @@
 //!
 //! Each thread has its own runtime, its own sockets and its own sessions; nothing is handed from one to another. Of every
 //! port each thread has a socket of its own, in a `SO_REUSEPORT` group. `benches/accept.rs` says why: on one shared
-//! socket every connection wakes every idle thread (with 8 threads 0.2 fruitless wake-ups and three times the
-//! scheduling a connection), and the thread that is quickest keeps most of what is held open (of 1000 sessions on two
-//! threads 14 % above a fair share, against 1 %). The price: connections that wait in a socket's queue are lost if that
+//! socket every connection wakes every idle thread (with 8 threads, 2.5 times the scheduling for each connection and a
+//! tenth more CPU), and the thread that is quickest keeps more than its share of what stays open (of 100 sessions on two
+//! threads 1.6 times a fair share, against 1.08). The price: connections that wait in a socket's queue are lost if that
 //! socket is closed, so a later generation takes over all of them, and a thread may serve several.
 
 use std::collections::BTreeMap;

@@ -100,3 +100,48 @@ impl Visit for Text {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LogSink, LogTarget};
+    use crate::observe::LogFiles;
+    use jiff::tz::TimeZone;
+    use std::path::Path;
+    use std::time::UNIX_EPOCH;
+    use tracing::{debug, debug_span, trace};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    fn say() {
+        let session = debug_span!("session", id = 7u64, listener = %"0.0.0.0:143");
+        session.in_scope(|| trace!(action = ?"Close", "done"));
+        debug!("of no session");
+        debug!(target: "elsewhere", "of another crate");
+    }
+
+    #[test]
+    fn traces_reach_the_log_of_their_listener() {
+        let folder = std::env::temp_dir().join(format!("gatepost-trace-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let mut files = LogFiles::new(|| UNIX_EPOCH, TimeZone::UTC);
+        let mut log = |path: &Path, level| {
+            let target = LogTarget { sink: LogSink::File(path.into()), level };
+            files.log(&[target]).expect("a log")
+        };
+        let (server, main) = (folder.join("server.log"), folder.join("main.log"));
+        let by_listener = BTreeMap::from([("0.0.0.0:143".to_owned(), log(&server, Level::Debug))]);
+        let lines = DebugLines::new(by_listener, log(&main, Level::Info));
+        assert!(lines.is_wanted());
+        let subscriber = tracing_subscriber::registry().with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::callsite::rebuild_interest_cache();
+            say();
+        });
+        let process = std::process::id();
+        let written = std::fs::read_to_string(&server).expect("a log");
+        let rest = std::fs::read_to_string(&main).expect("a log");
+        let _ = std::fs::remove_dir_all(&folder);
+        assert_eq!(written, format!("1970/01/01 00:00:00 [debug] {process}#0: *7 done, action: \"Close\"\n"));
+        assert_eq!(rest, "", "only logs that say debug are told");
+    }
+}
