@@ -1,5 +1,6 @@
 //! Octets from a client, or from the auth server, while everybody else plays along.
 
+use gatepost_core::fuzzing;
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{End, Event, Peer, Protocol, StartTls, TlsFacts, WaitingFor, Wire};
 
@@ -42,6 +43,7 @@ pub fn smtp(octets: &[u8]) {
 ///
 /// If something that must hold does not.
 pub fn auth_answer(octets: &[u8]) {
+    fuzzing::auth_answer(octets, octets.first().copied().unwrap_or_default().into());
     for (protocol, login) in [
         (Protocol::Imap, &b"a LOGIN fred hunter2\r\nb NOOP\r\n"[..]),
         (Protocol::Pop3, b"USER fred\r\nPASS hunter2\r\nNOOP\r\n"),
@@ -55,6 +57,9 @@ pub fn auth_answer(octets: &[u8]) {
 }
 
 fn client_says(protocol: Protocol, octets: &[u8]) {
+    for bytes_max in [64, 4096] {
+        fuzzing::commands(protocol, octets, bytes_max);
+    }
     let setting = Setting { protocol, starttls: StartTls::Off, unauthenticated: false };
     let told = |cut| Dialogue::new(setting, octets, cut, None).play();
     let whole = told(Cut::Whole);
