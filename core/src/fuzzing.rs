@@ -11,6 +11,10 @@ use crate::grammar;
 use crate::policy::Protocol;
 
 /// Cuts `octets` into frames of at most `bytes_max` octets and reads each as a command of `protocol`.
+///
+/// # Panics
+///
+/// If frames are not what they are said to be.
 pub fn commands(protocol: Protocol, octets: &[u8], bytes_max: usize) {
     match protocol {
         Protocol::Imap => frames::<Imap>(octets, bytes_max, |frame| {
@@ -59,6 +63,10 @@ fn frames<D: Dialect>(octets: &[u8], bytes_max: usize, mut parse: impl FnMut(&[u
 }
 
 /// Reads `octets` as an auth server's answer, whole and cut in two at `cut`: both must come to the same.
+///
+/// # Panics
+///
+/// If they do not.
 pub fn auth_answer(octets: &[u8], cut: usize) {
     let whole = Head::default().receive(octets);
     let (front, back) = octets.split_at(cut.min(octets.len()));

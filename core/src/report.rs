@@ -532,7 +532,8 @@ impl AuthFault {
     }
 }
 
-/// A peer's octets made fit for one line: controls, DEL, `"` and `\` as `\xHH`, the rest as it is, and cut at
+/// A peer's octets made fit for one line: controls, those of eight bits included (a terminal obeys U+009B), `"`, `\` and what is no UTF-8
+/// as `\xHH`, the rest as it is, and cut at
 /// [`LOGGED_BYTES_MAX`] (divergences S4).
 struct Escaped<'a>(&'a [u8]);
 
@@ -542,7 +543,8 @@ impl fmt::Display for Escaped<'_> {
         for chunk in shown.utf8_chunks() {
             for c in chunk.valid().chars() {
                 match c {
-                    '\0'..='\x1f' | '"' | '\\' | '\x7f' => write!(f, "\\x{:02X}", u32::from(c))?,
+                    '"' | '\\' => write!(f, "\\x{:02X}", u32::from(c))?,
+                    control if control.is_control() => write!(f, "\\x{:02X}", u32::from(control))?,
                     other => fmt::Write::write_char(f, other)?,
                 }
             }

@@ -1,1 +1,37 @@
-//! fuzz
+//! Fuzz targets as plain functions: each takes octets, plays them to a whole [`Session`](gatepost_core::Session) and
+//! panics if something that must hold does not.
+//!
+//! ```text
+//! imap, pop3, smtp   the octets are what a client says     --+
+//! auth_answer        the octets are what auth_http says    --+--> World: the session, its three wires, and an
+//! session            the octets are a list of events       --+    auth server and a backend that play along
+//! ```
+//!
+//! What is checked, whatever the octets: a living session has a deadline and ends when its deadlines pass; actions make
+//! sense (no word on a wire that is not open); replies are whole lines, and few for little; requests and log lines stay
+//! within their grammar; no secret shows in a trace; and however the octets are cut, the story is the same.
+
+mod dialogue;
+mod events;
+mod files;
+mod wires;
+mod world;
+
+pub use dialogue::{auth_answer, imap, pop3, smtp};
+pub use events::session;
+pub use files::replay_arguments;
+
+/// Makes a fuzz target's program of the function of that name: under libFuzzer's flags a fuzzer, else one that replays
+/// the files it is given.
+#[macro_export]
+macro_rules! target {
+    ($function:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|octets: &[u8]| $crate::$function(octets));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::io::Result<()> {
+            $crate::replay_arguments($crate::$function)
+        }
+    };
+}

@@ -1,12 +1,72 @@
 //! The configuration: from the text of an `nginx.conf` to what the process runs on.
+//!
+//! ```text
+//! source -> lex -> tree -> lower (by the table in schema) -> Config
+//! files     words  blocks  types                             or a Diagnostic for everything that is wrong
+//! ```
+
+mod diagnostic;
+mod lex;
+mod lower;
+mod schema;
+mod source;
+mod surroundings;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatepost_core::Policy;
 use gatepost_core::report::Level;
+
+pub use self::diagnostic::{Diagnostic, Excerpt, Severity};
+pub use self::surroundings::{Memory, Surroundings, System};
+use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+
+/// Blocks that belong to other modules of nginx; the same file often serves them.
+const OTHER_MODULES: &[&str] = &["http", "stream"];
+
+/// How to read a configuration.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The folder that the main file and the logs are taken from, if they are named by relative paths (`-p`).
+    pub prefix: &'a Path,
+    /// The machine that is asked for files, addresses and certificates.
+    pub surroundings: &'a dyn Surroundings,
+}
+
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it comes to.
+    pub config: Config,
+    /// What there is to say about it nevertheless, in nginx's order.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads the configuration at `path` and whatever it names: included files, host names, certificates.
+///
+/// # Errors
+///
+/// Everything that is wrong, warnings included, in the order in which nginx would have come upon it.
+pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic>> {
+    let Options { prefix, surroundings } = *options;
+    let path = prefix.join(path);
+    let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
+    let rules = Rules { surroundings, skipped: OTHER_MODULES };
+    let tree = tree::read(&path, rules, &mut sources, &mut complaints);
+    let ground = Ground { surroundings, prefix, folder: path.parent().unwrap_or(prefix) };
+    let config = lower::lower(&tree, ground, &mut complaints);
+    let told = complaints.told(&sources);
+    match config {
+        Some(config) => Ok(Loaded { config, warnings: told }),
+        None => Err(told),
+    }
+}
 
 /// Everything a process needs to know, every name resolved and every file read.
 #[derive(Debug)]
@@ -41,6 +101,8 @@ pub struct Listener {
     pub text: Arc<str>,
     /// `ssl`: TLS from the first octet.
     pub tls_first: bool,
+    /// `proxy_protocol`: a PROXY header comes before everything else.
+    pub proxy_protocol: bool,
     /// `backlog=`; nginx's default is 511.
     pub backlog: i32,
     /// `ipv6only=`; on unless said otherwise. Without meaning for IPv4.

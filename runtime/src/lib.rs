@@ -1,3 +1,15 @@
 //! The production side of Gatepost: configuration, sockets, TLS, clock, logs.
+pub mod cli;
 pub mod config;
+pub mod drain;
+pub mod driver;
 pub mod net;
+pub mod observe;
+mod pipe;
+mod relay;
+mod scratch;
+pub mod server;
+mod stream;
+mod system_error;
+pub mod tls;
+mod unsent;

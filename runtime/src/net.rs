@@ -6,6 +6,10 @@ use std::io;
 use gatepost_core::{Address, Instant, Peer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod kernel;
+
+pub use kernel::{Kernel, Socket, wall_clock};
+
 /// What the driver needs of the world beneath it. Production and simulation differ by this type parameter.
 pub trait Net: Clone + 'static {
     /// A connected byte stream.

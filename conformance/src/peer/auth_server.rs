@@ -1,0 +1,153 @@
+//! An `auth_http` server in a thread, answering as its test says.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::PATIENCE;
+
+/// The most octets of a request that are read. nginx's largest, with a client certificate, is far below.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// One request, as it came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request(String);
+
+impl Request {
+    /// The value of the header `name`, spelt exactly so; none if it was not sent.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.split("\r\n").skip(1).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// All of it, up to and including the empty line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a request is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The user is known and belongs to this backend.
+    Granted(SocketAddr),
+    /// The text that the client is to see; the session ends.
+    Refused(&'static str),
+    /// Nothing: the connection stays open until the other side or the server ends.
+    Silence,
+}
+
+/// A running auth server. It stops when this is dropped.
+#[derive(Debug)]
+pub struct AuthServer {
+    /// Where it is.
+    pub address: SocketAddr,
+    heard: Arc<Mutex<Vec<Request>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AuthServer {
+    /// Starts one that asks `decide` about each request.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn start(decide: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (record, stopping) = (Arc::clone(&heard), Arc::clone(&stop));
+        let decide = Arc::new(decide);
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if stopping.load(Ordering::Acquire) {
+                    return;
+                }
+                let (record, decide) = (Arc::clone(&record), Arc::clone(&decide));
+                // A thread each, so that one that is kept waiting holds up nobody.
+                thread::spawn(move || serve(stream, &record, &*decide));
+            }
+        });
+        Ok(Self { address, heard, stop, thread: Some(thread) })
+    }
+
+    /// The requests so far, in the order in which they were complete.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Request> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A proxy that hangs up early is its own affair, so errors end the exchange and nothing else.
+fn serve(mut stream: TcpStream, record: &Mutex<Vec<Request>>, decide: &dyn Fn(&Request) -> Answer) {
+    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let mut octets = Vec::new();
+    let mut buffer = [0; 4096];
+    while !octets.ends_with(b"\r\n\r\n") && octets.len() < REQUEST_BYTES_MAX {
+        match stream.read(&mut buffer) {
+            Ok(count @ 1..) => octets.extend(buffer.iter().take(count)),
+            _ => return,
+        }
+    }
+    let request = Request(String::from_utf8_lossy(&octets).into_owned());
+    let answer = decide(&request);
+    record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let _ = match answer {
+        Answer::Granted(backend) => write!(
+            stream,
+            "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: {}\r\nAuth-Port: {}\r\n\r\n",
+            backend.ip(),
+            backend.port()
+        ),
+        Answer::Refused(text) => write!(stream, "HTTP/1.0 200 OK\r\nAuth-Status: {text}\r\n\r\n"),
+        // Ends when the proxy hangs up, or by the time limit above.
+        Answer::Silence => stream.read(&mut buffer).map(drop),
+    };
+}
+
+impl Drop for AuthServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        // Wakes the thread from its accept.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_kept_and_answered() {
+        let backend = (Ipv4Addr::LOCALHOST, 143).into();
+        let server = AuthServer::start(move |request| match request.header("Auth-User") {
+            Some("fred") => Answer::Granted(backend),
+            _ => Answer::Refused("Who?"),
+        })
+        .unwrap();
+        let ask = |user: &str| {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            write!(stream, "GET / HTTP/1.0\r\nHost: auth\r\nAuth-User: {user}\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        assert!(ask("fred").ends_with("Auth-Server: 127.0.0.1\r\nAuth-Port: 143\r\n\r\n"));
+        assert!(ask("barney").contains("Auth-Status: Who?\r\n"));
+        assert_eq!(server.heard().len(), 2);
+    }
+}

@@ -1,0 +1,94 @@
+//! The policy that a transcript's directives ask for.
+
+use std::time::Duration;
+
+use gatepost_core::{Address, AuthServer, Mechanism, Mechanisms, Policy, StartTls, Target};
+
+use super::stage::AUTH_SERVER;
+use crate::subject::configuration::{AUTH_URI, SERVER_NAME, millis, words};
+use crate::transcript::{Config, Protocol, Tls};
+
+/// The policy of one `server {}`.
+pub(super) fn of(config: &Config) -> Result<Policy, String> {
+    let protocol = match config.protocol {
+        Protocol::Imap => gatepost_core::Protocol::Imap,
+        Protocol::Pop3 => gatepost_core::Protocol::Pop3,
+        Protocol::Smtp => gatepost_core::Protocol::Smtp,
+    };
+    let auth = AuthServer {
+        uri: AUTH_URI.into(),
+        ..AuthServer::new(Target::Address(Address::Inet(AUTH_SERVER)), &AUTH_SERVER.ip().to_string())
+    };
+    let mut policy = Policy::new(protocol, SERVER_NAME, auth);
+    policy.starttls = match config.tls {
+        Tls::Off | Tls::Implicit => StartTls::Off,
+        Tls::StartTls => StartTls::On,
+        Tls::Only => StartTls::Only,
+    };
+    for directive in &config.directives {
+        apply(directive, &mut policy).map_err(|error| format!("{directive:?}: {error}"))?;
+    }
+    Ok(policy)
+}
+
+fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
+    let words = words(directive)?;
+    let (name, arguments) = words.split_first().ok_or("there is no directive")?;
+    let one = || match arguments {
+        [only] => Ok(only.as_str()),
+        _ => Err("one argument, please"),
+    };
+    let flag = || match one()? {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off, please"),
+    };
+    let number = || one()?.parse::<u32>().map_err(|error| error.to_string());
+    let time = || millis(one()?).map(Duration::from_millis);
+    match name.as_str() {
+        "timeout" => policy.timeout = time()?,
+        "auth_http_timeout" => policy.auth.timeout = time()?,
+        "smtp_greeting_delay" => policy.greeting_delay = time()?,
+        "max_errors" => policy.errors_max = number()?,
+        "max_commands" => policy.commands_max = number()?,
+        "imap_capabilities" | "pop3_capabilities" | "smtp_capabilities" => {
+            policy.capabilities = arguments.iter().map(|word| word.as_str().into()).collect();
+        }
+        "imap_auth" | "pop3_auth" | "smtp_auth" => {
+            policy.mechanisms = Mechanisms::none();
+            for word in arguments {
+                match mechanism(word)? {
+                    Some(mechanism) => policy.mechanisms = policy.mechanisms.with(mechanism),
+                    None => policy.unauthenticated = true,
+                }
+            }
+        }
+        "imap_client_buffer" | "smtp_client_buffer" => {
+            policy.client_buffer_bytes = usize::try_from(number()?).map_err(|error| error.to_string())?;
+        }
+        "auth_http_header" => match arguments {
+            [name, value] => policy.auth.headers.push((name.as_str().into(), value.as_str().into())),
+            _ => return Err("two arguments, please".to_owned()),
+        },
+        "proxy_buffer" => {
+            policy.backend.buffer_bytes = usize::try_from(number()?).map_err(|error| error.to_string())?;
+        }
+        "proxy_timeout" => policy.backend.idle_timeout = time()?,
+        "proxy_pass_error_message" => policy.backend.pass_error_message = flag()?,
+        "xclient" => policy.backend.xclient = flag()?,
+        "proxy_smtp_auth" => policy.backend.smtp_auth = flag()?,
+        _ => return Err("the core has no such thing".to_owned()),
+    }
+    Ok(())
+}
+
+fn mechanism(word: &str) -> Result<Option<Mechanism>, String> {
+    Ok(match word {
+        "plain" => Some(Mechanism::Plain),
+        "login" => Some(Mechanism::Login),
+        "cram-md5" => Some(Mechanism::CramMd5),
+        "apop" => Some(Mechanism::Apop),
+        "none" => None,
+        _ => return Err(format!("the core knows no {word:?}")),
+    })
+}

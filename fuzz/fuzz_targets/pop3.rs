@@ -1,0 +1,3 @@
+//! Fuzzes [`gatepost_fuzz::pop3`].
+#![cfg_attr(fuzzing, no_main)]
+gatepost_fuzz::target!(pop3);

@@ -1,0 +1,92 @@
+//! A list of events, in any order that a driver could bring them.
+
+use std::sync::Arc;
+
+use gatepost_core::{End, Event, Peer, Protocol, StartTls, SystemError, TlsFacts, Wire};
+
+use crate::wires::Line;
+use crate::world::{Setting, World, address};
+
+/// Octets as a list of events for one session. The first chooses the setting; then each event is an octet that says what
+/// happens on which wire, and for those that carry octets, one for their number and so many. What cannot happen on a
+/// wire in its present state does not.
+///
+/// # Panics
+///
+/// If something that must hold does not.
+pub fn session(octets: &[u8]) {
+    let Some((&choice, mut rest)) = octets.split_first() else { return };
+    let mut world = World::new(Setting {
+        protocol: match choice % 3 {
+            0 => Protocol::Imap,
+            1 => Protocol::Pop3,
+            _ => Protocol::Smtp,
+        },
+        starttls: match choice / 3 % 3 {
+            0 => StartTls::Off,
+            1 => StartTls::On,
+            _ => StartTls::Only,
+        },
+        unauthenticated: choice / 9 % 2 == 1,
+    });
+    while let (Some((&what, behind)), true) = (rest.split_first(), world.lives()) {
+        rest = behind;
+        let wire = match what % 4 {
+            0 | 1 => Wire::Client,
+            2 => Wire::Auth,
+            _ => Wire::Backend,
+        };
+        match what / 4 % 8 {
+            0..=3 => {
+                let (&count, behind) = rest.split_first().unwrap_or((&0, &[]));
+                let (said, behind) = behind.split_at(behind.len().min(count.into()));
+                rest = behind;
+                if world.hears(wire) && !said.is_empty() {
+                    world.tell(Event::Received(wire, said));
+                }
+            }
+            4 => answer(&mut world, wire, true),
+            5 => answer(&mut world, wire, false),
+            6 if what >= 128 => world.tell(Event::Drain),
+            6 => world.wait(),
+            _ if world.wires.line(wire).may_speak() => world.tell(Event::Ended(wire, end(what))),
+            _ => {}
+        }
+    }
+    // Whatever state it was left in, nothing but time is needed to end it.
+    for _ in 0..1000 {
+        world.wait();
+    }
+    assert!(!world.lives(), "a session that time does not end: {:?}", world.session.deadline());
+}
+
+/// Answers what the session has asked for on `wire`, if it has.
+fn answer(world: &mut World, wire: Wire, well: bool) {
+    match (world.wires.line(wire), well) {
+        (Line::Dialing, true) => {
+            world.wires.set(wire, Line::Open);
+            let peer = Peer { remote: address(3, 143).into(), local: address(1, 50_001).into() };
+            world.tell(Event::Opened(wire, peer));
+        }
+        (Line::Dialing, false) => world.tell(Event::Ended(wire, broken(111, "Connection refused"))),
+        (Line::Securing, true) => {
+            world.wires.set(wire, Line::Open);
+            let facts = TlsFacts::new("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256");
+            world.tell(Event::Secured(wire, facts));
+        }
+        (Line::Securing, false) => world.tell(Event::Ended(wire, End::Insecure(Arc::from("bad record")))),
+        _ => {}
+    }
+}
+
+fn end(what: u8) -> End {
+    match what / 32 % 3 {
+        0 => End::Finished,
+        1 => broken(104, "Connection reset by peer"),
+        _ => End::Insecure(Arc::from("decryption failed")),
+    }
+}
+
+fn broken(code: i32, text: &str) -> End {
+    End::Broken(SystemError { call: "recv()", code, text: text.to_owned() })
+}

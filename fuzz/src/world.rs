@@ -1,0 +1,220 @@
+//! A session with everything around it that a driver would have, made up and always the same.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use gatepost_core::{
+    Action, Actions, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, Peer, Policy, Protocol, Seed,
+    Session, StartTls, Target, Wire,
+};
+
+use crate::wires::{Line, Wires};
+
+/// The password that only the auth server and the backend may see.
+pub(crate) const BACKEND_PASSWORD: &str = "slate-and-chisel";
+
+/// Octets sent to the client for each one that came from anywhere, at most: a capability list for the shortest command
+/// that asks for one, or an error for an empty line. Greeting, farewell and what answers the login come on top.
+const REPLY_OCTETS_PER_OCTET_MAX: usize = 64;
+const REPLY_OCTETS_BESIDES_MAX: usize = 16 * 1024;
+
+/// How a session under test is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) protocol: Protocol,
+    pub(crate) starttls: StartTls,
+    /// Whether `smtp_auth` has the word `none`.
+    pub(crate) unauthenticated: bool,
+}
+
+/// A session and its surroundings.
+pub(crate) struct World {
+    pub(crate) session: Session,
+    pub(crate) now: Instant,
+    pub(crate) wires: Wires,
+    pub(crate) story: Story,
+    out: Actions,
+    heard_octets: usize,
+    /// What the backend said, which may go on to the client as it is.
+    backend_said: Vec<u8>,
+}
+
+/// What came out of a session: everything that somebody outside can tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Story {
+    pub(crate) to_client: Vec<u8>,
+    /// An auth request each, the last one perhaps not complete.
+    pub(crate) to_auth: Vec<Vec<u8>>,
+    pub(crate) to_backend: Vec<u8>,
+    pub(crate) backends: Vec<Target>,
+    pub(crate) reports: Vec<String>,
+    /// What the relay begins with, to the backend and to the client.
+    pub(crate) relay: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) hung_up: bool,
+}
+
+impl World {
+    /// A session whose client has just connected.
+    pub(crate) fn new(setting: Setting) -> Self {
+        let now = Instant::from_unix_millis(1_800_000_000_000);
+        let peer = Peer { remote: address(7, 50_000).into(), local: address(1, 143).into() };
+        let client = Client { peer: peer.clone(), listener: Arc::from("127.0.0.1:143"), proxy_protocol: false, tls_first: false };
+        let mut world = Self {
+            session: Session::new(Arc::new(policy(setting)), client, Seed([7; 16]), now),
+            now,
+            wires: Wires::default(),
+            story: Story::default(),
+            out: Actions::new(),
+            heard_octets: 0,
+            backend_said: Vec::new(),
+        };
+        world.wires.set(Wire::Client, Line::Open);
+        world.tell(Event::Opened(Wire::Client, peer));
+        world
+    }
+
+    /// Whether the session still has something to do.
+    pub(crate) fn lives(&self) -> bool {
+        self.session.deadline().is_some()
+    }
+
+    /// Whether octets from `wire` would be read now.
+    pub(crate) fn hears(&self, wire: Wire) -> bool {
+        self.lives() && self.wires.line(wire).may_speak() && self.session.wants(wire)
+    }
+
+    /// Lets the moment of the session's deadline come.
+    pub(crate) fn wait(&mut self) {
+        if let Some(deadline) = self.session.deadline() {
+            self.now = self.now.max(deadline.at);
+            self.tell(Event::Deadline);
+        }
+    }
+
+    /// Tells the session something and does what it asks, checking that it may.
+    pub(crate) fn tell(&mut self, event: Event<'_>) {
+        if let Event::Received(wire, octets) = event {
+            self.heard_octets += octets.len();
+            if wire == Wire::Backend {
+                self.backend_said.extend(octets);
+            }
+        }
+        if let Event::Ended(wire, _) = &event {
+            self.wires.set(*wire, if *wire == Wire::Client { Line::Ended } else { Line::Down });
+        }
+        self.session.handle(self.now, event, &mut self.out);
+        let mut out = std::mem::take(&mut self.out);
+        for action in out.drain() {
+            let shown = format!("{action:?}");
+            assert!(!shown.contains(BACKEND_PASSWORD), "a trace shows a secret: {shown}");
+            assert!(self.story.relay.is_none(), "an action behind the relay: {shown}");
+            self.perform(action);
+        }
+        self.out = out;
+        if self.story.relay.is_some() {
+            assert!(!self.lives(), "the relay has begun and the session still waits for something");
+        }
+        let bound = self.heard_octets * REPLY_OCTETS_PER_OCTET_MAX + REPLY_OCTETS_BESIDES_MAX;
+        let said = self.story.to_client.len();
+        assert!(said <= bound, "{said} octets of replies to {} octets", self.heard_octets);
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Open(wire, target) => {
+                assert_eq!(self.wires.line(wire), Line::Down, "{wire:?} is opened twice");
+                assert_ne!(wire, Wire::Client, "the client is not dialed");
+                self.wires.set(wire, Line::Dialing);
+                match wire {
+                    Wire::Auth => self.story.to_auth.push(Vec::new()),
+                    _ => self.story.backends.push(target),
+                }
+            }
+            Action::Send(wire, payload) => {
+                let line = self.wires.line(wire);
+                assert!(line.takes_octets(), "octets for {wire:?}, which is {line:?}");
+                self.send(wire, payload.expose());
+            }
+            Action::Secure(wire, _) => {
+                assert_eq!(self.wires.line(wire), Line::Open, "a handshake on {wire:?}");
+                self.wires.set(wire, Line::Securing);
+            }
+            Action::Close(wire) => {
+                self.wires.set(wire, Line::Down);
+                self.story.hung_up |= wire == Wire::Client;
+            }
+            Action::Relay(leftovers) => {
+                assert!(self.wires.line(Wire::Client).takes_octets(), "a relay without a client");
+                assert_eq!(self.wires.line(Wire::Backend), Line::Open, "a relay without a backend");
+                let to_backend = leftovers.to_backend.expose().to_vec();
+                self.story.relay = Some((to_backend, leftovers.to_client.to_vec()));
+            }
+            Action::Report(report) => {
+                let line = report.to_string();
+                let controls = line.bytes().any(|octet| octet.is_ascii_control());
+                assert!(!controls, "a log line with control characters: {line:?}");
+                assert!(!line.contains(BACKEND_PASSWORD), "a log line with a password: {line:?}");
+                self.story.reports.push(line);
+            }
+        }
+    }
+
+    fn send(&mut self, wire: Wire, octets: &[u8]) {
+        match wire {
+            Wire::Client => {
+                let bare = octets.windows(2).any(|pair| matches!(pair, [a, b'\n'] if *a != b'\r'));
+                let own = octets.ends_with(b"\r\n") && !bare;
+                let passed_on = self.backend_said.windows(octets.len()).any(|said| said == octets);
+                assert!(
+                    own || passed_on,
+                    "a reply that is neither whole lines nor the backend's: {octets:?}"
+                );
+                self.story.to_client.extend(octets);
+            }
+            Wire::Auth => {
+                if let Some(request) = self.story.to_auth.last_mut() {
+                    request.extend(octets);
+                    check_request(request);
+                }
+            }
+            Wire::Backend => self.story.to_backend.extend(octets),
+        }
+    }
+}
+
+/// An auth request ends where it should and each of its lines is one header, whatever the client said.
+fn check_request(request: &[u8]) {
+    let Some(head) = request.strip_suffix(b"\r\n\r\n") else { return };
+    let mut lines = head.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    assert_eq!(lines.next(), Some(&b"GET /auth HTTP/1.0"[..]));
+    for line in lines {
+        let name = line.split(|&octet| octet == b':').next().unwrap_or_default();
+        let proper =
+            !name.is_empty() && name.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-');
+        assert!(proper, "a header without a name: {line:?}");
+        assert!(!line.contains(&b'\r') && !line.contains(&0), "a control octet in a header: {line:?}");
+    }
+}
+
+fn policy(setting: Setting) -> Policy {
+    let target = Target::Address(address(2, 9000).into());
+    let mut auth = AuthServer::new(target, "127.0.0.2");
+    auth.uri = "/auth".into();
+    let mut policy = Policy::new(setting.protocol, "mx.test", auth);
+    policy.starttls = setting.starttls;
+    policy.unauthenticated = setting.unauthenticated;
+    policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]
+        .into_iter()
+        .filter(|&mechanism| mechanism != Mechanism::Apop || setting.protocol == Protocol::Pop3)
+        .fold(Mechanisms::none(), Mechanisms::with);
+    // Small, so that their edges are within a fuzzer's reach.
+    policy.client_buffer_bytes = 256;
+    policy.commands_max = 50;
+    policy.timeout = std::time::Duration::from_secs(5);
+    policy
+}
+
+/// An address of 127.0.0.0/8.
+pub(crate) fn address(last: u8, port: u16) -> SocketAddr {
+    (Ipv4Addr::new(127, 0, 0, last), port).into()
+}

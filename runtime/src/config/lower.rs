@@ -1,0 +1,278 @@
+//! The tree to what the process runs on: every directive that the table of `schema.rs` admits is given its meaning.
+
+mod address;
+mod auth_http;
+mod certificates;
+mod listen;
+mod log;
+mod scope;
+mod server;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use gatepost_core::Protocol;
+
+use self::scope::Scope;
+use super::diagnostic::{Complaint, Complaints};
+use super::schema::{Again, Context, Fate, Keyword, admit, known};
+use super::source::Span;
+use super::surroundings::Surroundings;
+use super::tree::{self, Directive, Mark, Tree};
+use super::{Config, LogTarget};
+
+/// nginx, too, starts no more workers than this.
+const WORKERS_MAX: usize = 1024;
+
+/// How many addresses one configuration may listen on: as many as there are ports. Each takes a descriptor.
+const LISTENERS_MAX: usize = 65_536;
+
+/// Where relative things are taken from.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    /// The machine.
+    pub(super) surroundings: &'a dyn Surroundings,
+    /// The folder that logs are taken from (`-p`).
+    pub(super) prefix: &'a Path,
+    /// The main file's folder, that certificates are taken from.
+    pub(super) folder: &'a Path,
+}
+
+/// Which directives a block has, understood or not: where the first of each name is, and how many there are.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<&'static str, (Span, usize)>);
+
+impl Seen {
+    fn has(&self, name: &str) -> bool {
+        self.count(name) > 0
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.0.get(name).map_or(0, |(_, count)| *count)
+    }
+
+    /// Counts one more; tells where the first was, if there is one.
+    fn add(&mut self, name: &'static str, at: Span) -> Option<Span> {
+        let (first, count) = self.0.entry(name).or_insert((at, 0));
+        *count += 1;
+        (*count > 1).then_some(*first)
+    }
+}
+
+/// Gives `tree` its meaning. `None` if that is impossible; the reasons are among the `complaints`.
+pub(super) fn lower(tree: &Tree, ground: Ground<'_>, complaints: &mut Complaints) -> Option<Config> {
+    let mut main =
+        Main { ground, complaints, worker_processes: NonZeroUsize::MIN, logs: Vec::new(), mail: None };
+    let mut seen = Seen::default();
+    for directive in &tree.directives {
+        if let Some(keyword) = admitted(directive, Context::Main, &mut seen, main.complaints) {
+            let taken = main.take(keyword, directive);
+            main.complaints.note(taken);
+        }
+    }
+    main.finish(tree.whole, &seen)
+}
+
+/// What the table says about a directive, unless that settles it.
+fn admitted(
+    directive: &Directive,
+    context: Context,
+    seen: &mut Seen,
+    complaints: &mut Complaints,
+) -> Option<Keyword> {
+    if complaints.is_full() {
+        return None;
+    }
+    // A directive that is there and wrong is not missing.
+    let first = known(directive).and_then(|name| seen.add(name, directive.name.span));
+    let row = complaints.note(admit(directive, context))?;
+    if let (Again::Refused, Some(first)) = (row.again, first) {
+        let message = format!("\"{}\" directive is duplicate", row.name);
+        complaints.push(Complaint::of(directive, message).first(first));
+        return None;
+    }
+    if row.is_flag() {
+        complaints.note(value::flag(directive))?;
+    }
+    let argument = directive.args.first().map(|word| word.text.to_ascii_lowercase()).unwrap_or_default();
+    match row.fate {
+        Fate::Honoured(keyword) => return Some(keyword),
+        Fate::Accepted(kind) => {
+            complaints.note(value::check(directive, kind));
+        }
+        Fate::Ineffective(kind, unless, what) => {
+            let checked = complaints.note(value::check(directive, kind)).is_some();
+            if checked && (unless.is_empty() || argument != unless.as_bytes()) {
+                let message = format!("the \"{}\" directive has no effect yet: {what}", row.name);
+                complaints.push(Complaint::of(directive, message).warning());
+            }
+        }
+        Fate::NotYet(harmless) => {
+            if harmless.is_empty() || argument != harmless.as_bytes() {
+                let message = format!("\"{}\" directive is not supported yet", row.name);
+                complaints.push(Complaint::of(directive, message));
+            }
+        }
+    }
+    None
+}
+
+/// What stands outermost.
+struct Main<'a> {
+    ground: Ground<'a>,
+    complaints: &'a mut Complaints,
+    worker_processes: NonZeroUsize,
+    logs: Vec<LogTarget>,
+    mail: Option<Mail>,
+}
+
+/// A `mail {}` as read.
+#[derive(Default)]
+struct Mail {
+    scope: Scope,
+    seen: Seen,
+    blocks: Vec<server::Block>,
+    addresses: BTreeMap<SocketAddr, Span>,
+}
+
+impl Main<'_> {
+    fn take(&mut self, keyword: Keyword, directive: &Directive) -> Result<(), Complaint> {
+        match keyword {
+            Keyword::WorkerProcesses => self.worker_processes = worker_processes(directive, &self.ground)?,
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, self.ground.prefix)?),
+            Keyword::Events => self.events(directive),
+            Keyword::Mail => self.mail(directive),
+            // The table admits no other here.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn events(&mut self, directive: &Directive) {
+        let mut seen = Seen::default();
+        for directive in inside(directive) {
+            admitted(directive, Context::Events, &mut seen, self.complaints);
+        }
+    }
+
+    fn mail(&mut self, directive: &Directive) {
+        let mut mail = Mail::default();
+        let Some(block) = &directive.block else { return };
+        for directive in &block.directives {
+            let Some(keyword) = admitted(directive, Context::Mail, &mut mail.seen, self.complaints) else {
+                continue;
+            };
+            match keyword {
+                Keyword::Server => self.server(directive, &mut mail),
+                keyword => {
+                    let taken = mail.scope.take(keyword, directive, &self.ground, self.complaints);
+                    self.complaints.note(taken);
+                }
+            }
+        }
+        for server in &mut mail.blocks {
+            server.mark.step = block.end.step;
+        }
+        self.mail = Some(mail);
+    }
+
+    fn server(&mut self, directive: &Directive, mail: &mut Mail) {
+        let Some(tree::Block { directives, end }) = &directive.block else { return };
+        let mut block = server::Block {
+            scope: Scope::default(),
+            protocol: None,
+            listens: Vec::new(),
+            seen: Seen::default(),
+            name: directive.name.span,
+            mark: Mark { line: directive.end.line, step: end.step },
+        };
+        for directive in directives {
+            let Some(keyword) = admitted(directive, Context::Server, &mut block.seen, self.complaints) else {
+                continue;
+            };
+            let taken = match keyword {
+                Keyword::Protocol => protocol(directive).map(|protocol| block.protocol = Some(protocol)),
+                Keyword::Listen => self.listen(directive, &mut block, &mut mail.addresses),
+                keyword => block.scope.take(keyword, directive, &self.ground, self.complaints),
+            };
+            self.complaints.note(taken);
+        }
+        if !block.seen.has("listen") {
+            let complaint = Complaint::at(block.mark, r#"no "listen" is defined for server"#);
+            self.complaints.push(complaint.under(block.name));
+        }
+        mail.blocks.push(block);
+    }
+
+    fn listen(
+        &mut self,
+        directive: &Directive,
+        block: &mut server::Block,
+        addresses: &mut BTreeMap<SocketAddr, Span>,
+    ) -> Result<(), Complaint> {
+        let listen = listen::listen(directive, self.ground.surroundings)?;
+        let at = value::argument(directive, 0)?.span;
+        if addresses.len() + listen.listeners.len() > LISTENERS_MAX {
+            let message = format!("more than {LISTENERS_MAX} addresses to listen on");
+            return Err(Complaint::of(directive, message).under(at));
+        }
+        for listener in &listen.listeners {
+            if let Some(first) = addresses.insert(listener.address, at) {
+                let message = format!("duplicate \"{}\" address and port pair", listener.text);
+                return Err(Complaint::of(directive, message).under(at).first(first));
+            }
+        }
+        block.listens.push(listen);
+        Ok(())
+    }
+
+    fn finish(self, whole: bool, seen: &Seen) -> Option<Config> {
+        let Self { ground, complaints, worker_processes, logs, mail } = self;
+        let logs = server::main_logs(logs);
+        // Nothing can be said to be missing in what was not read to its end.
+        if !whole {
+            return None;
+        }
+        let servers = match &mail {
+            Some(mail) => server::servers(&mail.scope, &mail.seen, &mail.blocks, &logs, &ground, complaints),
+            None => {
+                if seen.has("mail") || complaints.refuse() {
+                    return None;
+                }
+                let message = "no \"mail\" section in configuration, there is nothing to do";
+                complaints.push(Complaint::general(message).warning());
+                Vec::new()
+            }
+        };
+        (!complaints.refuse()).then_some(Config { worker_processes, logs, servers })
+    }
+}
+
+fn inside(directive: &Directive) -> &[Directive] {
+    directive.block.as_ref().map_or(&[], |block| &block.directives)
+}
+
+fn worker_processes(directive: &Directive, ground: &Ground<'_>) -> Result<NonZeroUsize, Complaint> {
+    let word = value::argument(directive, 0)?;
+    if &*word.text == b"auto" {
+        return Ok(ground.surroundings.cores());
+    }
+    let number = value::digits(&word.text).and_then(|number| usize::try_from(number).ok());
+    let number = number.filter(|&number| number <= WORKERS_MAX).and_then(NonZeroUsize::new);
+    number.ok_or_else(|| {
+        value::invalid(directive, word).label(format!("a number from 1 to {WORKERS_MAX}, or `auto`"))
+    })
+}
+
+/// The name of a protocol, in lower case.
+fn protocol(directive: &Directive) -> Result<Protocol, Complaint> {
+    let word = value::argument(directive, 0)?;
+    let all = [Protocol::Imap, Protocol::Pop3, Protocol::Smtp];
+    all.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text).ok_or_else(|| {
+        let message = format!("unknown protocol \"{}\"", word.shown());
+        Complaint::of(directive, message).under(word.span).label("`imap`, `pop3` or `smtp`")
+    })
+}

@@ -1,0 +1,129 @@
+//! Which certificates a server shows: config.md 4 and 8.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gatepost_core::{Protocol, StartTls};
+
+use super::Ground;
+use super::scope::{Named, Said, Scope};
+use super::server::{Block, effective};
+use crate::config::diagnostic::{Complaint, Complaints};
+use crate::config::tree::Mark;
+use crate::tls::{Settings, Versions};
+
+/// What makes a server speak TLS, and where that was said.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// Nothing.
+    No,
+    /// `listen … ssl`
+    Listen(Said),
+    /// `ssl on`
+    Ssl(Said),
+    /// `starttls on` or `starttls only`
+    Starttls(Said),
+}
+
+impl Wanted {
+    /// The directive as nginx's messages name it, and where it stands.
+    pub(super) const fn named(self) -> Option<(&'static str, Said)> {
+        match self {
+            Self::No => None,
+            Self::Listen(said) => Some(("\"listen ... ssl\"", said)),
+            Self::Ssl(said) => Some(("\"ssl\"", said)),
+            Self::Starttls(said) => Some(("\"starttls\"", said)),
+        }
+    }
+}
+
+/// Whether a server speaks TLS.
+pub(super) fn wanted(block: &Block, mail: &Scope) -> Wanted {
+    if let Some(said) = block.listens.iter().filter_map(|listen| listen.ssl).next_back() {
+        return Wanted::Listen(said);
+    }
+    if let Some((true, said)) = effective(block.scope.ssl, mail.ssl) {
+        return Wanted::Ssl(said);
+    }
+    match effective(block.scope.starttls, mail.starttls) {
+        Some((StartTls::On | StartTls::Only, said)) => Wanted::Starttls(said),
+        _ => Wanted::No,
+    }
+}
+
+/// Reads the certificates of a server that wants TLS.
+///
+/// # Errors
+///
+/// There is none, a key is missing, or they are not what they should be.
+pub(super) fn load(
+    block: &Block,
+    mail: &Scope,
+    blocks: &[Block],
+    protocol: Protocol,
+    (directive, said): (&str, Said),
+    ground: &Ground<'_>,
+    complaints: &mut Complaints,
+) -> Result<Arc<rustls::ServerConfig>, Complaint> {
+    // All of it is noticed when the whole of `mail {}` has been read.
+    let noticed = |said: Said, message: String| {
+        Complaint::at(Mark { line: said.end.line, step: block.mark.step }, message).under(said.words)
+    };
+    let own =
+        |own: &[Named], inherited: &[Named]| if own.is_empty() { inherited.to_vec() } else { own.to_vec() };
+    let certificates = own(&block.scope.certificates, &mail.certificates);
+    let keys = own(&block.scope.keys, &mail.keys);
+    let pairs = match (certificates.last(), keys.is_empty()) {
+        (None, _) => {
+            let message = format!("no \"ssl_certificate\" is defined for the {directive} directive");
+            let (certificate, key) = only_pair(mail, blocks).ok_or_else(|| noticed(said, message.clone()))?;
+            let message = format!("{message}, using \"{}\"", certificate.display());
+            complaints.push(noticed(said, message).warning());
+            vec![(certificate, key)]
+        }
+        (Some(_), true) => {
+            let message = format!("no \"ssl_certificate_key\" is defined for the {directive} directive");
+            return Err(noticed(said, message));
+        }
+        (Some(last), false) if keys.len() < certificates.len() => {
+            let message = format!(
+                "no \"ssl_certificate_key\" is defined for certificate \"{}\" and the {directive} directive",
+                last.shown
+            );
+            return Err(noticed(said, message).under(last.said.words));
+        }
+        _ => certificates.iter().zip(&keys).map(|(certificate, key)| pair(certificate, key)).collect(),
+    };
+    let (versions, versions_said) =
+        effective(block.scope.versions, mail.versions).unwrap_or((Versions::default(), said));
+    if !versions.tls12 && !versions.tls13 {
+        let message = r#""ssl_protocols" leaves no protocol that is supported"#.to_owned();
+        return Err(noticed(versions_said, message).hint("add `TLSv1.2 TLSv1.3`"));
+    }
+    let settings = Settings { protocol, certificates: pairs, versions };
+    ground.surroundings.tls(&settings).map_err(|error| {
+        let message = error.to_string();
+        let culprit = certificates.iter().chain(&keys).find(|file| message.contains(&quoted(file)));
+        noticed(culprit.map_or(said, |file| file.said), message)
+    })
+}
+
+fn quoted(file: &Named) -> String {
+    format!("{:?}", file.path)
+}
+
+fn pair(certificate: &Named, key: &Named) -> (PathBuf, PathBuf) {
+    (certificate.path.clone(), key.path.clone())
+}
+
+/// The certificate and key of the whole configuration, if there is but one pair (divergences R9).
+fn only_pair(mail: &Scope, blocks: &[Block]) -> Option<(PathBuf, PathBuf)> {
+    let scopes = std::iter::once(mail).chain(blocks.iter().map(|block| &block.scope));
+    let pairs = scopes.flat_map(|scope| scope.certificates.iter().zip(&scope.keys));
+    let mut pairs: BTreeSet<_> = pairs.map(|(certificate, key)| pair(certificate, key)).collect();
+    match pairs.len() {
+        1 => pairs.pop_first(),
+        _ => None,
+    }
+}

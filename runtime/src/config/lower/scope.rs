@@ -1,0 +1,265 @@
+//! What may be said in `mail {}` and in `server {}`, and which of the two counts: config.md 3 and 5.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gatepost_core::{AuthServer, Mechanism, Mechanisms, Protocol, StartTls};
+
+use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
+use super::{Ground, auth_http, log};
+use crate::config::LogTarget;
+use crate::config::diagnostic::{Complaint, Complaints};
+use crate::config::lex::Word;
+use crate::config::schema::Keyword;
+use crate::config::source::Span;
+use crate::config::tree::{Directive, Mark};
+use crate::tls::Versions;
+
+/// What one block says itself. What it does not say is `None` or empty.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub(super) server_name: Option<Box<str>>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) errors_max: Option<u32>,
+    pub(super) commands_max: Option<u32>,
+    pub(super) greeting_delay: Option<Duration>,
+    pub(super) client_buffer_bytes: BTreeMap<Protocol, usize>,
+    pub(super) capabilities: BTreeMap<Protocol, Vec<Box<str>>>,
+    pub(super) methods: BTreeMap<Protocol, Methods>,
+    pub(super) auth_http: Option<AuthServer>,
+    pub(super) auth_http_timeout: Option<Duration>,
+    pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
+    pub(super) proxy_buffer_bytes: Option<usize>,
+    pub(super) proxy_timeout: Option<Duration>,
+    pub(super) pass_error_message: Option<bool>,
+    pub(super) xclient: Option<bool>,
+    pub(super) smtp_auth: Option<bool>,
+    pub(super) starttls: Option<(StartTls, Said)>,
+    pub(super) ssl: Option<(bool, Said)>,
+    pub(super) certificates: Vec<Named>,
+    pub(super) keys: Vec<Named>,
+    pub(super) versions: Option<(Versions, Said)>,
+    pub(super) logs: Vec<LogTarget>,
+}
+
+/// How a client may log in, if it must.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Methods {
+    /// The mechanisms.
+    pub(super) mechanisms: Mechanisms,
+    /// Whether mail is taken without a login.
+    pub(super) none: bool,
+}
+
+/// Where something was said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    /// The end of the directive, whose line nginx names.
+    pub(super) end: Mark,
+    /// The words that matter.
+    pub(super) words: Span,
+}
+
+impl Said {
+    /// By this directive.
+    pub(super) fn of(directive: &Directive) -> Self {
+        Self { end: directive.end, words: directive.name.span.to(directive.args_span()) }
+    }
+}
+
+/// A file, as it was named.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What was written.
+    pub(super) shown: String,
+    /// Where that was written.
+    pub(super) said: Said,
+}
+
+impl Scope {
+    /// Takes in a directive that may stand in both blocks.
+    pub(super) fn take(
+        &mut self,
+        keyword: Keyword,
+        directive: &Directive,
+        ground: &Ground<'_>,
+        complaints: &mut Complaints,
+    ) -> Result<(), Complaint> {
+        match keyword {
+            Keyword::ServerName => {
+                let name = text(directive, argument(directive, 0)?)?;
+                // An empty name means the machine's, as none at all does.
+                self.server_name = Some(name).filter(|name| !name.is_empty());
+            }
+            Keyword::Timeout => self.timeout = Some(nonzero(directive, complaints)?),
+            Keyword::MaxErrors => self.errors_max = Some(count(directive)?.max(1)),
+            Keyword::MaxCommands => self.commands_max = Some(count(directive)?),
+            Keyword::SmtpGreetingDelay => self.greeting_delay = Some(time(directive)?),
+            Keyword::ClientBuffer(protocol) => {
+                self.client_buffer_bytes.insert(protocol, size(directive)?);
+            }
+            Keyword::Capabilities(protocol) => {
+                let words = directive.args.iter().map(|word| text(directive, word));
+                let words = words.collect::<Result<Vec<_>, _>>()?;
+                self.capabilities.entry(protocol).or_default().extend(words);
+            }
+            Keyword::Auth(protocol) => {
+                let methods = self.methods.entry(protocol).or_default();
+                for word in &directive.args {
+                    methods.add(protocol, directive, word, complaints)?;
+                }
+            }
+            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
+            Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
+            Keyword::AuthHttpHeader => {
+                let name = text(directive, argument(directive, 0)?)?;
+                let value = text(directive, argument(directive, 1)?)?;
+                self.auth_http_headers.push((name, value));
+            }
+            Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(size(directive)?),
+            Keyword::ProxyTimeout => self.proxy_timeout = Some(nonzero(directive, complaints)?),
+            Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
+            Keyword::Xclient => self.xclient = Some(flag(directive)?),
+            Keyword::ProxySmtpAuth => self.smtp_auth = Some(flag(directive)?),
+            Keyword::Starttls => self.take_starttls(directive)?,
+            Keyword::Ssl => self.take_ssl(directive, complaints)?,
+            Keyword::SslCertificate => self.certificates.push(named(directive, ground)?),
+            Keyword::SslCertificateKey => self.keys.push(named(directive, ground)?),
+            Keyword::SslProtocols => self.take_versions(directive, complaints)?,
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground.prefix)?),
+            // These belong to one block only and were dealt with there.
+            Keyword::Events
+            | Keyword::Mail
+            | Keyword::Server
+            | Keyword::WorkerProcesses
+            | Keyword::Listen
+            | Keyword::Protocol => {}
+        }
+        Ok(())
+    }
+
+    fn take_starttls(&mut self, directive: &Directive) -> Result<(), Complaint> {
+        let word = argument(directive, 0)?;
+        let starttls = match word.text.to_ascii_lowercase().as_slice() {
+            b"off" => StartTls::Off,
+            b"on" => StartTls::On,
+            b"only" => StartTls::Only,
+            _ => return Err(no_such(directive, word).label("`off`, `on` or `only`")),
+        };
+        self.starttls = Some((starttls, Said::of(directive)));
+        match self.ssl {
+            Some((true, _)) if starttls != StartTls::Off => {
+                Err(Complaint::of(directive, r#""starttls" directive conflicts with "ssl on""#))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The directive that nginx dropped in 1.25.1 (divergences R1).
+    fn take_ssl(&mut self, directive: &Directive, complaints: &mut Complaints) -> Result<(), Complaint> {
+        let on = flag(directive)?;
+        let message = r#"the "ssl" directive is deprecated, use the "listen ... ssl" directive instead"#;
+        complaints.push(Complaint::of(directive, message).warning());
+        self.ssl = Some((on, Said::of(directive)));
+        match self.starttls {
+            Some((starttls, _)) if on && starttls != StartTls::Off => {
+                Err(Complaint::of(directive, r#""ssl" directive conflicts with "starttls""#))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take_versions(&mut self, directive: &Directive, complaints: &mut Complaints) -> Result<(), Complaint> {
+        let (mut versions, _) =
+            self.versions.unwrap_or((Versions { tls12: false, tls13: false }, Said::of(directive)));
+        for word in &directive.args {
+            let before = match word.text.to_ascii_lowercase().as_slice() {
+                b"tlsv1.2" => std::mem::replace(&mut versions.tls12, true),
+                b"tlsv1.3" => std::mem::replace(&mut versions.tls13, true),
+                b"sslv2" | b"sslv3" | b"tlsv1" | b"tlsv1.1" => {
+                    let message = format!("the protocol \"{}\" is not supported and stays off", word.shown());
+                    complaints.push(Complaint::of(directive, message).under(word.span).warning());
+                    false
+                }
+                _ => return Err(no_such(directive, word)),
+            };
+            if before {
+                complaints.push(duplicate_word(directive, word));
+            }
+        }
+        self.versions = Some((versions, Said::of(directive)));
+        Ok(())
+    }
+}
+
+impl Methods {
+    fn add(
+        &mut self,
+        protocol: Protocol,
+        directive: &Directive,
+        word: &Word,
+        complaints: &mut Complaints,
+    ) -> Result<(), Complaint> {
+        let mechanism = match (word.text.to_ascii_lowercase().as_slice(), protocol) {
+            (b"plain", _) => Mechanism::Plain,
+            (b"login", Protocol::Imap | Protocol::Smtp) => Mechanism::Login,
+            (b"cram-md5", _) => Mechanism::CramMd5,
+            (b"apop", Protocol::Pop3) => Mechanism::Apop,
+            (b"none", Protocol::Smtp) => {
+                if std::mem::replace(&mut self.none, true) {
+                    complaints.push(duplicate_word(directive, word));
+                }
+                return Ok(());
+            }
+            (b"external" | b"xoauth2" | b"oauthbearer", _) => {
+                let message = format!(
+                    "the method \"{}\" of \"{}\" is not supported yet",
+                    word.shown(),
+                    directive.shown()
+                );
+                return Err(Complaint::of(directive, message).under(word.span));
+            }
+            (b"login", Protocol::Pop3) => return Err(no_such(directive, word).label("`plain` includes it")),
+            _ => return Err(no_such(directive, word)),
+        };
+        if self.mechanisms.has(mechanism) {
+            complaints.push(duplicate_word(directive, word));
+        }
+        self.mechanisms = self.mechanisms.with(mechanism);
+        Ok(())
+    }
+}
+
+fn duplicate_word(directive: &Directive, word: &Word) -> Complaint {
+    Complaint::of(directive, format!("duplicate value \"{}\"", word.shown())).under(word.span).warning()
+}
+
+/// A span of time; warns of none at all, which lets nothing happen (divergences D41).
+fn nonzero(directive: &Directive, complaints: &mut Complaints) -> Result<Duration, Complaint> {
+    let span = time(directive)?;
+    if span.is_zero() {
+        let message = format!("\"{}\" of 0 expires at once", directive.shown());
+        complaints.push(Complaint::of(directive, message).under(directive.args_span()).warning());
+    }
+    Ok(span)
+}
+
+/// A number that need not be told exactly once it is large.
+fn count(directive: &Directive) -> Result<u32, Complaint> {
+    number(directive).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn named(directive: &Directive, ground: &Ground<'_>) -> Result<Named, Complaint> {
+    let word = argument(directive, 0)?;
+    let text = &*word.text;
+    if [&b"data:"[..], b"engine:", b"store:"].iter().any(|scheme| text.starts_with(scheme)) {
+        let complaint = invalid(directive, word).label("only files are supported yet");
+        return Err(complaint);
+    }
+    let path = path(directive, word, ground.folder)?;
+    let said = Said { end: directive.end, words: word.span };
+    Ok(Named { path, shown: word.shown(), said })
+}

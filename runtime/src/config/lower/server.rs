@@ -1,0 +1,169 @@
+//! A whole `mail {}` to the servers it describes: what is inherited, what is missing (config.md 3 and 4).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gatepost_core::{AuthServer, Policy, Protocol};
+
+use super::certificates;
+use super::listen::Listen;
+use super::scope::Scope;
+use super::{Ground, Seen, log};
+use crate::config::diagnostic::{Complaint, Complaints};
+use crate::config::source::Span;
+use crate::config::tree::Mark;
+use crate::config::{LogTarget, Server};
+
+/// A `server {}` as read.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// What it says itself.
+    pub(super) scope: Scope,
+    /// `protocol`.
+    pub(super) protocol: Option<Protocol>,
+    /// Its `listen`s, those that were understood.
+    pub(super) listens: Vec<Listen>,
+    /// Which directives it has, understood or not.
+    pub(super) seen: Seen,
+    /// The word `server`, which is underlined when something is missing in here.
+    pub(super) name: Span,
+    /// The `{`, whose line nginx names then, and the moment nginx notices.
+    pub(super) mark: Mark,
+}
+
+/// Makes servers of what was read. Complaints come in the order of nginx's: it looks through all servers for one
+/// thing before it looks through all for the next.
+pub(super) fn servers(
+    mail: &Scope,
+    mail_seen: &Seen,
+    blocks: &[Block],
+    main_logs: &Arc<[LogTarget]>,
+    ground: &Ground<'_>,
+    complaints: &mut Complaints,
+) -> Vec<Server> {
+    let protocols: Vec<_> = blocks.iter().map(|block| protocol(block, complaints)).collect();
+    let mut tls = Vec::new();
+    for (block, &protocol) in blocks.iter().zip(&protocols) {
+        let wanted = certificates::wanted(block, mail).named();
+        let made = protocol.zip(wanted).and_then(|(protocol, wanted)| {
+            let made = certificates::load(block, mail, blocks, protocol, wanted, ground, complaints);
+            complaints.note(made)
+        });
+        tls.push(made);
+    }
+    let mut servers = Vec::new();
+    for ((block, protocol), tls) in blocks.iter().zip(protocols).zip(tls) {
+        let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
+        let Some(protocol) = protocol else { continue };
+        let logs = match (&block.scope.logs, &mail.logs) {
+            (own, _) if !own.is_empty() => own.as_slice().into(),
+            (_, inherited) if !inherited.is_empty() => inherited.as_slice().into(),
+            _ => Arc::clone(main_logs),
+        };
+        let tls_first = effective(block.scope.ssl, mail.ssl).is_some_and(|(on, _)| on);
+        let mut listeners: Vec<_> =
+            block.listens.iter().flat_map(|listen| listen.listeners.iter().cloned()).collect();
+        for listener in &mut listeners {
+            listener.tls_first |= tls_first;
+        }
+        let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
+        servers.push(Server { policy, tls, logs, listeners });
+    }
+    servers
+}
+
+/// Where lines go that belong to no server.
+pub(super) fn main_logs(logs: Vec<LogTarget>) -> Arc<[LogTarget]> {
+    match logs.is_empty() {
+        true => Arc::new([log::default_target()]),
+        false => logs.into(),
+    }
+}
+
+/// What counts of a setting that both blocks may have.
+pub(super) fn effective<T>(own: Option<T>, inherited: Option<T>) -> Option<T> {
+    own.or(inherited)
+}
+
+/// `protocol`, or what the first telling port stands for.
+fn protocol(block: &Block, complaints: &mut Complaints) -> Option<Protocol> {
+    let ports = block.listens.iter().filter_map(|listen| listen.listeners.first());
+    let by_port = ports.filter_map(|listener| by_port(listener.address.port())).next();
+    let protocol = block.protocol.or(by_port);
+    // Whoever wrote a wrong `protocol` or `listen` has been told about that.
+    let faulty = block.seen.has("protocol") || block.seen.count("listen") > block.listens.len();
+    if protocol.is_none() && !faulty {
+        let complaint = Complaint::at(block.mark, "unknown mail protocol for server").under(block.name);
+        complaints.push(complaint.hint("add `protocol imap;`, `protocol pop3;` or `protocol smtp;`"));
+    }
+    protocol
+}
+
+const fn by_port(port: u16) -> Option<Protocol> {
+    match port {
+        143 | 993 => Some(Protocol::Imap),
+        110 | 995 => Some(Protocol::Pop3),
+        25 | 465 | 587 => Some(Protocol::Smtp),
+        _ => None,
+    }
+}
+
+fn auth_server(
+    block: &Block,
+    mail: &Scope,
+    mail_seen: &Seen,
+    complaints: &mut Complaints,
+) -> Option<AuthServer> {
+    let auth = block.scope.auth_http.as_ref().or(mail.auth_http.as_ref()).cloned();
+    let faulty = block.seen.has("auth_http") || mail_seen.has("auth_http");
+    if auth.is_none() && !faulty {
+        let message = r#"no "auth_http" is defined for server"#;
+        let complaint = Complaint::at(block.mark, message).under(block.name);
+        complaints.push(complaint.hint(r#"set "auth_http" or "proxy_pass""#));
+    }
+    auth
+}
+
+fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, ground: &Ground<'_>) -> Policy {
+    let name = own.server_name.as_deref().or(mail.server_name.as_deref());
+    let name = name.map_or_else(|| ground.surroundings.host_name(), str::to_owned);
+    let mut policy = Policy::new(protocol, &name, auth);
+    choose(&mut policy.timeout, own.timeout, mail.timeout);
+    choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
+    choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
+    choose(&mut policy.commands_max, own.commands_max, mail.commands_max);
+    let starttls = |scope: &Scope| scope.starttls.map(|(starttls, _)| starttls);
+    choose(&mut policy.starttls, starttls(own), starttls(mail));
+
+    fn of<T: Clone>(map: &BTreeMap<Protocol, T>, protocol: Protocol) -> Option<T> {
+        map.get(&protocol).cloned()
+    }
+    let (own_size, mail_size) =
+        (of(&own.client_buffer_bytes, protocol), of(&mail.client_buffer_bytes, protocol));
+    choose(&mut policy.client_buffer_bytes, own_size, mail_size);
+    choose(&mut policy.capabilities, of(&own.capabilities, protocol), of(&mail.capabilities, protocol));
+    if let Some(methods) = effective(of(&own.methods, protocol), of(&mail.methods, protocol)) {
+        policy.mechanisms = methods.mechanisms;
+        policy.unauthenticated = methods.none;
+    }
+
+    choose(&mut policy.auth.timeout, own.auth_http_timeout, mail.auth_http_timeout);
+    let headers =
+        if own.auth_http_headers.is_empty() { &mail.auth_http_headers } else { &own.auth_http_headers };
+    policy.auth.headers.clone_from(headers);
+
+    let backend = &mut policy.backend;
+    choose(&mut backend.buffer_bytes, own.proxy_buffer_bytes, mail.proxy_buffer_bytes);
+    choose(&mut backend.idle_timeout, own.proxy_timeout, mail.proxy_timeout);
+    choose(&mut backend.pass_error_message, own.pass_error_message, mail.pass_error_message);
+    choose(&mut backend.xclient, own.xclient, mail.xclient);
+    choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
+    policy
+}
+
+/// Puts what counts into `default`'s place, if anything was said.
+fn choose<T>(default: &mut T, own: Option<T>, inherited: Option<T>) {
+    if let Some(said) = effective(own, inherited) {
+        *default = said;
+    }
+}

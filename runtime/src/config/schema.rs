@@ -1,0 +1,240 @@
+//! Which directives there are: their names, where they may stand, how many arguments they take, whether they may
+//! be repeated, and what becomes of them (config.md 5 and 10). The table itself is in `schema/rows.rs`.
+
+mod foreign;
+mod rows;
+
+use self::rows::ROWS;
+use super::diagnostic::Complaint;
+use super::tree::Directive;
+
+/// Where a directive stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    /// Outermost.
+    Main,
+    /// In `events {}`.
+    Events,
+    /// In `mail {}`.
+    Mail,
+    /// In a `server {}` of `mail {}`.
+    Server,
+}
+
+/// One directive.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Its name.
+    pub(super) name: &'static str,
+    contexts: &'static [Context],
+    shape: Shape,
+    /// What a second one in the same block means.
+    pub(super) again: Again,
+    /// What becomes of it.
+    pub(super) fate: Fate,
+}
+
+/// What follows the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// So many arguments and `{`.
+    Block(usize),
+    /// `on` or `off`.
+    Flag,
+    /// So many arguments, at least and at most.
+    Args(usize, usize),
+}
+
+/// What a second directive of the same name in the same block means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// `is duplicate`.
+    Refused,
+    /// It replaces the first.
+    Replaces,
+    /// It is added to the first.
+    Adds,
+}
+
+/// What becomes of a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It takes effect.
+    Honoured(Keyword),
+    /// Its argument is looked at and then of no consequence.
+    Accepted(Value),
+    /// The same, and unless the argument is the first text, the operator is told the second.
+    Ineffective(Value, &'static str, &'static str),
+    /// It is refused unless its argument is this one, which asks for what happens anyway.
+    NotYet(&'static str),
+}
+
+/// What an argument without consequence must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Like anything.
+    Any,
+    /// A number.
+    Number,
+    /// A size that may be of several GiB.
+    Offset,
+    /// A time, in milliseconds.
+    Time,
+    /// A method of waiting for events on Linux.
+    EventMethod,
+}
+
+/// The directives that take effect. The table says which each is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keyword {
+    Events,
+    Mail,
+    WorkerProcesses,
+    ErrorLog,
+    Server,
+    Listen,
+    Protocol,
+    ServerName,
+    Timeout,
+    MaxErrors,
+    MaxCommands,
+    AuthHttp,
+    AuthHttpTimeout,
+    AuthHttpHeader,
+    ProxyBuffer,
+    ProxyTimeout,
+    ProxyPassErrorMessage,
+    Xclient,
+    ProxySmtpAuth,
+    ClientBuffer(gatepost_core::Protocol),
+    Capabilities(gatepost_core::Protocol),
+    Auth(gatepost_core::Protocol),
+    SmtpGreetingDelay,
+    Starttls,
+    Ssl,
+    SslCertificate,
+    SslCertificateKey,
+    SslProtocols,
+}
+
+/// Finds what `directive` is, if it may stand in `context` with the arguments it has.
+///
+/// # Errors
+///
+/// nginx's complaint, with a guess at what was meant.
+pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static Row, Complaint> {
+    let name = directive.shown();
+    let Some(row) = find(&name) else { return Err(unknown(directive, &name, context)) };
+    if !row.contexts.contains(&context) {
+        return Err(misplaced(directive, &name, row.contexts));
+    }
+    match (row.shape, directive.block.is_some()) {
+        (Shape::Block(_), false) => {
+            let message = format!("directive \"{name}\" has no opening \"{{\"");
+            return Err(Complaint::of(directive, message));
+        }
+        (Shape::Flag | Shape::Args(..), true) => {
+            let message = format!("directive \"{name}\" is not terminated by \";\"");
+            return Err(Complaint::of(directive, message).under(directive.args_span()));
+        }
+        _ => {}
+    }
+    let (least, most) = row.shape.args();
+    if !(least..=most).contains(&directive.args.len()) {
+        return Err(miscounted(directive, &name, context, (least, most)));
+    }
+    Ok(row)
+}
+
+impl Shape {
+    const fn args(self) -> (usize, usize) {
+        match self {
+            Self::Block(args) => (args, args),
+            Self::Flag => (1, 1),
+            Self::Args(least, most) => (least, most),
+        }
+    }
+}
+
+impl Row {
+    /// Whether the argument is `on` or `off`.
+    pub(super) const fn is_flag(&self) -> bool {
+        matches!(self.shape, Shape::Flag)
+    }
+}
+
+/// The directive's name, if there is a directive of that name anywhere.
+pub(super) fn known(directive: &Directive) -> Option<&'static str> {
+    find(&directive.shown()).map(|row| row.name)
+}
+
+fn find(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}
+
+fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
+    if foreign::is_foreign(name) {
+        return misplaced(directive, name, &[]);
+    }
+    let complaint = Complaint::of(directive, format!("unknown directive \"{name}\""));
+    if name.starts_with('\u{feff}') {
+        return complaint.hint("the file begins with a byte order mark (U+FEFF): save it without");
+    }
+    match (name, likely(name, context)) {
+        ("imap", _) => complaint.hint("nginx calls this block `mail` since 0.5.15"),
+        ("auth", _) => complaint.hint("nginx calls this `pop3_auth` since 0.5.15"),
+        ("connections", _) => complaint.hint("nginx calls this `worker_connections`"),
+        (_, Some(likely)) => complaint.label(format!("did you mean `{likely}`?")),
+        (_, None) => complaint,
+    }
+}
+
+/// The name that is allowed here and nearest to `name`, if it is near.
+fn likely(name: &str, context: Context) -> Option<&'static str> {
+    let allowed = ROWS.iter().filter(|row| row.contexts.contains(&context)).map(|row| row.name);
+    let farthest = (name.chars().count() / 3).clamp(1, 3);
+    let near = allowed.map(|row| (strsim::osa_distance(name, row), row));
+    near.filter(|(distance, _)| *distance <= farthest).min().map(|(_, row)| row)
+}
+
+fn misplaced(directive: &Directive, name: &str, contexts: &[Context]) -> Complaint {
+    let complaint = Complaint::of(directive, format!("\"{name}\" directive is not allowed here"));
+    match contexts {
+        [] => complaint.label("not a directive for mail"),
+        _ => {
+            let places: Vec<_> = contexts.iter().map(|context| context.place()).collect();
+            complaint.label(format!("belongs {}", places.join(" or ")))
+        }
+    }
+}
+
+fn miscounted(directive: &Directive, name: &str, context: Context, wanted: (usize, usize)) -> Complaint {
+    let message = format!("invalid number of arguments in \"{name}\" directive");
+    let complaint = Complaint::of(directive, message).under(directive.args_span());
+    // A word that is a directive's name and stands further down was probably meant to begin one.
+    let swallowed = directive.args.iter().position(|arg| {
+        find(&arg.shown()).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
+    });
+    if let Some(at) = swallowed.filter(|_| directive.args.len() > wanted.1) {
+        let before = directive.args.get(..at).and_then(<[_]>::last).unwrap_or(&directive.name);
+        return complaint.under(before.span).label("is a `;` missing behind this?");
+    }
+    complaint.label(match wanted {
+        (0, 0) => "it takes no argument".to_owned(),
+        (1, 1) => "it takes one argument".to_owned(),
+        (least, usize::MAX) => format!("it takes {least} or more arguments"),
+        (least, most) if least == most => format!("it takes {least} arguments"),
+        (least, most) => format!("it takes {least} to {most} arguments"),
+    })
+}
+
+impl Context {
+    const fn place(self) -> &'static str {
+        match self {
+            Self::Main => "outside of all blocks",
+            Self::Events => "into `events {}`",
+            Self::Mail => "into `mail {}`",
+            Self::Server => "into a `server {}` of `mail {}`",
+        }
+    }
+}

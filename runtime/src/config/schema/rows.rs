@@ -1,0 +1,172 @@
+//! The table of directives, grouped as config.md does.
+
+use gatepost_core::Protocol::{Imap, Pop3, Smtp};
+
+use super::Again::{Adds, Refused, Replaces};
+use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
+use super::{Again, Context, Keyword, Row, Shape, Value};
+
+const MAIN: &[Context] = &[Context::Main];
+const EVENTS: &[Context] = &[Context::Events];
+const MAIL: &[Context] = &[Context::Mail];
+const SERVER: &[Context] = &[Context::Server];
+const BOTH: &[Context] = &[Context::Mail, Context::Server];
+const ANY: &[Context] = &[Context::Main, Context::Mail, Context::Server];
+
+const FLAG: Shape = Shape::Flag;
+const ONE: Shape = Shape::Args(1, 1);
+const TWO: Shape = Shape::Args(2, 2);
+const SOME: Shape = Shape::Args(1, usize::MAX);
+
+const NO_FORK: &str = "Gatepost stays in the foreground";
+const NO_PID: &str = "no pid file is written";
+const NO_USER: &str = "no privileges are given up";
+const NO_LIMIT: &str = "the number of connections is not limited";
+const NO_RLIMIT: &str = "the limit of open files stays as it is";
+const NO_SHUTDOWN: &str = "sessions may take as long as they like to end";
+const NO_ENV: &str = "the environment stays as it is";
+
+const fn row(
+    name: &'static str,
+    contexts: &'static [Context],
+    shape: Shape,
+    again: Again,
+    fate: Fate,
+) -> Row {
+    Row { name, contexts, shape, again, fate }
+}
+
+/// Every directive there is.
+pub(super) const ROWS: &[Row] = &[
+    // Outermost.
+    row("user", MAIN, Shape::Args(1, 2), Refused, Ineffective(Value::Any, "", NO_USER)),
+    row("worker_processes", MAIN, ONE, Refused, Honoured(Keyword::WorkerProcesses)),
+    row("worker_cpu_affinity", MAIN, SOME, Refused, Accepted(Value::Any)),
+    row("worker_priority", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("worker_rlimit_nofile", MAIN, ONE, Refused, Ineffective(Value::Number, "", NO_RLIMIT)),
+    row("worker_rlimit_core", MAIN, ONE, Refused, Accepted(Value::Offset)),
+    row("working_directory", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("worker_shutdown_timeout", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_SHUTDOWN)),
+    row("daemon", MAIN, FLAG, Refused, Ineffective(Value::Any, "off", NO_FORK)),
+    row("master_process", MAIN, FLAG, Refused, Accepted(Value::Any)),
+    row("pid", MAIN, ONE, Refused, Ineffective(Value::Any, "off", NO_PID)),
+    row("lock_file", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("error_log", ANY, SOME, Adds, Honoured(Keyword::ErrorLog)),
+    row("env", MAIN, ONE, Adds, Ineffective(Value::Any, "TZ", NO_ENV)),
+    row("load_module", MAIN, ONE, Adds, Accepted(Value::Any)),
+    row("timer_resolution", MAIN, ONE, Refused, Accepted(Value::Time)),
+    row("debug_points", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("thread_pool", MAIN, Shape::Args(2, 3), Adds, Accepted(Value::Any)),
+    row("pcre_jit", MAIN, FLAG, Refused, Accepted(Value::Any)),
+    row("ssl_engine", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("google_perftools_profiles", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("ssl_object_cache_inheritable", MAIN, FLAG, Refused, Accepted(Value::Any)),
+    row("quic_bpf", MAIN, FLAG, Refused, Accepted(Value::Any)),
+    row("events", MAIN, Shape::Block(0), Refused, Honoured(Keyword::Events)),
+    row("mail", MAIN, Shape::Block(0), Refused, Honoured(Keyword::Mail)),
+    // The reader skips these two where they may stand, so only misplaced ones come to be looked up.
+    row("http", MAIN, Shape::Block(0), Refused, Accepted(Value::Any)),
+    row("stream", MAIN, Shape::Block(0), Refused, Accepted(Value::Any)),
+    // events {}
+    row("worker_connections", EVENTS, ONE, Refused, Ineffective(Value::Number, "", NO_LIMIT)),
+    row("multi_accept", EVENTS, FLAG, Refused, Accepted(Value::Any)),
+    row("use", EVENTS, ONE, Refused, Accepted(Value::EventMethod)),
+    row("accept_mutex", EVENTS, FLAG, Refused, Accepted(Value::Any)),
+    row("accept_mutex_delay", EVENTS, ONE, Refused, Accepted(Value::Time)),
+    row("worker_aio_requests", EVENTS, ONE, Refused, Accepted(Value::Number)),
+    row("epoll_events", EVENTS, ONE, Refused, Accepted(Value::Number)),
+    row("debug_connection", EVENTS, ONE, Adds, Accepted(Value::Any)),
+    // mail {}: the core.
+    row("server", MAIL, Shape::Block(0), Adds, Honoured(Keyword::Server)),
+    row("listen", SERVER, SOME, Adds, Honoured(Keyword::Listen)),
+    row("protocol", SERVER, ONE, Replaces, Honoured(Keyword::Protocol)),
+    row("server_name", BOTH, ONE, Refused, Honoured(Keyword::ServerName)),
+    row("timeout", BOTH, ONE, Refused, Honoured(Keyword::Timeout)),
+    row("max_errors", BOTH, ONE, Refused, Honoured(Keyword::MaxErrors)),
+    row("max_commands", BOTH, ONE, Refused, Honoured(Keyword::MaxCommands)),
+    row("resolver", BOTH, SOME, Refused, NotYet("off")),
+    row("resolver_timeout", BOTH, ONE, Refused, NotYet("")),
+    row("so_keepalive", BOTH, FLAG, Refused, NotYet("off")),
+    row("set_real_ip_from", BOTH, ONE, Adds, NotYet("")),
+    row("access_log", BOTH, SOME, Adds, NotYet("off")),
+    row("log_format", MAIL, SOME, Adds, NotYet("")),
+    row("allow", BOTH, ONE, Adds, NotYet("")),
+    row("deny", BOTH, ONE, Adds, NotYet("")),
+    // The auth server.
+    row("auth_http", BOTH, ONE, Replaces, Honoured(Keyword::AuthHttp)),
+    row("auth_http_timeout", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpTimeout)),
+    row("auth_http_header", BOTH, TWO, Adds, Honoured(Keyword::AuthHttpHeader)),
+    row("auth_http_pass_client_cert", BOTH, FLAG, Refused, NotYet("off")),
+    row("auth_http_keepalive", BOTH, ONE, Refused, NotYet("")),
+    row("auth_http_ssl_verify", BOTH, FLAG, Refused, NotYet("")),
+    row("auth_http_ssl_trusted_certificate", BOTH, ONE, Refused, NotYet("")),
+    row("auth_http_ssl_name", BOTH, ONE, Refused, NotYet("")),
+    row("auth_http_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
+    row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
+    row("auth_users", BOTH, ONE, Refused, NotYet("")),
+    row("auth_strict", BOTH, FLAG, Refused, NotYet("off")),
+    row("plaintext_auth", BOTH, FLAG, Refused, NotYet("on")),
+    // The backend. `proxy` has never had an effect; K and R2 of divergences.md keep it so.
+    row("proxy", BOTH, FLAG, Refused, Accepted(Value::Any)),
+    row("proxy_buffer", BOTH, ONE, Refused, Honoured(Keyword::ProxyBuffer)),
+    row("proxy_timeout", BOTH, ONE, Refused, Honoured(Keyword::ProxyTimeout)),
+    row("proxy_pass_error_message", BOTH, FLAG, Refused, Honoured(Keyword::ProxyPassErrorMessage)),
+    row("xclient", BOTH, FLAG, Refused, Honoured(Keyword::Xclient)),
+    row("proxy_smtp_auth", BOTH, FLAG, Refused, Honoured(Keyword::ProxySmtpAuth)),
+    row("proxy_protocol", BOTH, ONE, Refused, NotYet("off")),
+    row("proxy_pass", BOTH, ONE, Refused, NotYet("")),
+    row("upstream", MAIL, Shape::Block(1), Adds, NotYet("")),
+    row("proxy_connect_timeout", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_oauth", BOTH, FLAG, Refused, NotYet("off")),
+    row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
+    row("proxy_ssl", BOTH, ONE, Refused, NotYet("off")),
+    row("proxy_ssl_verify", BOTH, FLAG, Refused, NotYet("")),
+    row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_ssl_name", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_ssl_server_name", BOTH, FLAG, Refused, NotYet("")),
+    row("proxy_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
+    // The three protocols.
+    row("imap_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Imap))),
+    row("imap_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Imap))),
+    row("imap_auth", BOTH, SOME, Adds, Honoured(Keyword::Auth(Imap))),
+    row("pop3_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Pop3))),
+    row("pop3_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Pop3))),
+    row("pop3_auth", BOTH, SOME, Adds, Honoured(Keyword::Auth(Pop3))),
+    row("smtp_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Smtp))),
+    row("smtp_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Smtp))),
+    row("smtp_auth", BOTH, SOME, Adds, Honoured(Keyword::Auth(Smtp))),
+    row("smtp_greeting_delay", BOTH, ONE, Refused, Honoured(Keyword::SmtpGreetingDelay)),
+    // TLS.
+    row("starttls", BOTH, ONE, Refused, Honoured(Keyword::Starttls)),
+    row("ssl", BOTH, FLAG, Refused, Honoured(Keyword::Ssl)),
+    row("ssl_certificate", BOTH, ONE, Adds, Honoured(Keyword::SslCertificate)),
+    row("ssl_certificate_key", BOTH, ONE, Adds, Honoured(Keyword::SslCertificateKey)),
+    row("ssl_protocols", BOTH, SOME, Adds, Honoured(Keyword::SslProtocols)),
+    row("ssl_password_file", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_ciphers", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_prefer_server_ciphers", BOTH, FLAG, Refused, NotYet("off")),
+    row("ssl_dhparam", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_ecdh_curve", BOTH, ONE, Refused, NotYet("auto")),
+    row("ssl_session_cache", BOTH, Shape::Args(1, 2), Replaces, NotYet("")),
+    row("ssl_session_timeout", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_session_tickets", BOTH, FLAG, Refused, NotYet("on")),
+    row("ssl_session_ticket_key", BOTH, ONE, Adds, NotYet("")),
+    row("ssl_verify_client", BOTH, ONE, Refused, NotYet("off")),
+    row("ssl_verify_depth", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_client_certificate", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_trusted_certificate", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_crl", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_conf_command", BOTH, TWO, Adds, NotYet("")),
+    row("ssl_certificate_compression", BOTH, FLAG, Refused, NotYet("off")),
+    // Limits.
+    row("limit_rate", BOTH, ONE, Refused, NotYet("0")),
+    row("limit_rate_after", BOTH, ONE, Refused, NotYet("0")),
+    row("limit_conn_zone", MAIL, TWO, Adds, NotYet("")),
+    row("limit_conn", BOTH, TWO, Adds, NotYet("")),
+    row("limit_conn_log_level", BOTH, ONE, Refused, NotYet("error")),
+    row("limit_conn_dry_run", BOTH, FLAG, Refused, NotYet("off")),
+    row("lingering_close", BOTH, FLAG, Refused, NotYet("on")),
+    row("lingering_time", BOTH, ONE, Refused, NotYet("30s")),
+    row("lingering_timeout", BOTH, ONE, Refused, NotYet("5s")),
+];

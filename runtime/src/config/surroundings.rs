@@ -1,0 +1,184 @@
+//! What reading a configuration asks of the machine: files, names, certificates. A simulation answers otherwise.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gatepost_core::SystemError;
+
+use super::Config;
+use crate::server;
+use crate::system_error::system_error;
+use crate::tls;
+
+/// The machine a configuration is read on. Every method's own answer is that of the real one, so that a made-up
+/// machine says only what is different there.
+pub trait Surroundings {
+    /// The octets of a file, or the first `bytes_max` of them.
+    ///
+    /// # Errors
+    ///
+    /// The system's, naming `open()` or `read()`.
+    fn read(&self, path: &Path, bytes_max: usize) -> Result<Vec<u8>, SystemError> {
+        let file = File::open(path).map_err(|error| system_error("open()", &error))?;
+        let mut octets = Vec::new();
+        match file.take(bytes_max as u64).read_to_end(&mut octets) {
+            Ok(_) => Ok(octets),
+            Err(error) => Err(system_error("read()", &error)),
+        }
+    }
+
+    /// The files that a shell pattern names, sorted. What may not be looked into names nothing.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the pattern.
+    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, &'static str> {
+        let paths = glob::glob_with(pattern, PATTERN).map_err(|error| error.msg)?;
+        Ok(paths.filter_map(Result::ok).collect())
+    }
+
+    /// The addresses of a host, as the system's resolver orders them; none if it is not found.
+    fn resolve(&self, host: &str) -> Vec<IpAddr> {
+        (host, 0).to_socket_addrs().map(|all| all.map(|address| address.ip()).collect()).unwrap_or_default()
+    }
+
+    /// The machine's own name: the default of `server_name`.
+    fn host_name(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    /// How many threads can run at once: `worker_processes auto`.
+    fn cores(&self) -> NonZeroUsize {
+        std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Reads certificates and keys.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, in nginx's words.
+    fn tls(&self, settings: &tls::Settings) -> Result<Arc<rustls::ServerConfig>, tls::Error> {
+        tls::server_config(settings)
+    }
+
+    /// Whether what `config` wants to open can be opened (`-t`).
+    ///
+    /// # Errors
+    ///
+    /// What cannot, and why.
+    fn try_out(&self, config: &Config) -> Result<(), server::Error> {
+        server::try_out(config)
+    }
+}
+
+/// As glob(3), `*` passes over names with a leading dot and does not cross a slash.
+const PATTERN: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// The machine this process runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Surroundings for System {}
+
+/// A machine whose configuration and hosts are in memory; certificates still come from real files.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    hosts: BTreeMap<String, Vec<IpAddr>>,
+}
+
+impl Memory {
+    /// A machine with nothing on it, called `localhost`, with one core.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with a file.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<PathBuf>, text: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(path.into(), text.into());
+        self
+    }
+
+    /// The same with a host that can be resolved.
+    #[must_use]
+    pub fn host(mut self, name: &str, addresses: &[IpAddr]) -> Self {
+        self.hosts.insert(name.to_owned(), addresses.to_vec());
+        self
+    }
+}
+
+impl Surroundings for Memory {
+    fn try_out(&self, _: &Config) -> Result<(), server::Error> {
+        Ok(())
+    }
+
+    fn read(&self, path: &Path, bytes_max: usize) -> Result<Vec<u8>, SystemError> {
+        match self.files.get(path) {
+            Some(text) => Ok(text.iter().copied().take(bytes_max).collect()),
+            None => Err(system_error("open()", &ErrorKind::NotFound.into())),
+        }
+    }
+
+    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, &'static str> {
+        let pattern = glob::Pattern::new(pattern).map_err(|error| error.msg)?;
+        Ok(self.files.keys().filter(|path| pattern.matches_path_with(path, PATTERN)).cloned().collect())
+    }
+
+    fn resolve(&self, host: &str) -> Vec<IpAddr> {
+        self.hosts.get(host).cloned().unwrap_or_default()
+    }
+
+    fn host_name(&self) -> String {
+        "localhost".to_owned()
+    }
+
+    fn cores(&self) -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_told_in_the_systems_words() {
+        let error = System.read(Path::new("/nonexistent/nginx.conf"), 10).unwrap_err();
+        assert_eq!(error.to_string(), "open() failed (2: No such file or directory)");
+        assert_eq!(Memory::new().read(Path::new("/a"), 10).unwrap_err(), error);
+        let error = System.read(Path::new("/"), 10).unwrap_err();
+        assert_eq!(error.to_string(), "read() failed (21: Is a directory)");
+    }
+
+    #[test]
+    fn an_endless_file_is_read_in_part() {
+        assert_eq!(System.read(Path::new("/dev/zero"), 10).unwrap(), [0; 10]);
+    }
+
+    #[test]
+    fn a_pattern_passes_over_hidden_files_and_folders() {
+        let machine = Memory::new().file("/etc/b.conf", "").file("/etc/a.conf", "").file("/etc/.c.conf", "");
+        let machine = machine.file("/etc/d/e.conf", "");
+        let found = machine.matching("/etc/*.conf").unwrap();
+        assert_eq!(found, [Path::new("/etc/a.conf"), Path::new("/etc/b.conf")]);
+        assert!(machine.matching("/etc/[").is_err());
+    }
+
+    #[test]
+    fn the_real_machine_has_a_name_and_a_core() {
+        assert!(!System.host_name().is_empty());
+        assert!(System.cores().get() >= 1);
+        assert!(System.resolve("no such host").is_empty());
+    }
+}

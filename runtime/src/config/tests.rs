@@ -1,0 +1,120 @@
+//! Whole configurations: what they come to, and what is said about those that come to nothing.
+
+mod meaning;
+mod mistakes;
+mod reference;
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{Diagnostic, Loaded, Memory, Options, Severity, load};
+
+/// A machine that knows the names of the tests.
+fn machine() -> Memory {
+    let loopback = ["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+    Memory::new().host("localhost", &loopback).host("auth.example.com", &["192.0.2.1".parse().unwrap()])
+}
+
+/// Reads `text` as the main file of `machine`.
+fn load_on(machine: Memory, text: &str) -> Result<Loaded, Vec<Diagnostic>> {
+    let machine = machine.file("/etc/nginx/nginx.conf", text);
+    load(Path::new("nginx.conf"), &Options { prefix: Path::new("/etc/nginx"), surroundings: &machine })
+}
+
+fn load_text(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
+    load_on(machine(), text)
+}
+
+/// A configuration that must be fit to run, and what is said about it, a line each.
+fn fit(text: &str) -> (super::Config, Vec<String>) {
+    match load_text(text) {
+        Ok(Loaded { config, warnings }) => (config, first_lines(&warnings)),
+        Err(told) => panic!("{text}\n{}", all_lines(&told)),
+    }
+}
+
+/// What is said about a configuration that must not be fit to run, a line each.
+fn unfit(text: &str) -> Vec<String> {
+    match load_text(text) {
+        Ok(_) => panic!("{text}\nis taken"),
+        Err(told) => first_lines(&told),
+    }
+}
+
+fn first_lines(told: &[Diagnostic]) -> Vec<String> {
+    told.iter().map(|each| each.to_string().lines().next().unwrap_or_default().to_owned()).collect()
+}
+
+fn all_lines(told: &[Diagnostic]) -> String {
+    told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Text made of what configurations are made of, in any order.
+fn text() -> impl Strategy<Value = String> {
+    let pieces = [
+        "mail {",
+        "server {",
+        "events {",
+        "http {",
+        "}",
+        ";",
+        "\n",
+        "listen ",
+        "143",
+        "[::1]:993 ",
+        "ssl",
+        "ssl ",
+        "localhost:1-3 ",
+        "unix:/a ",
+        "protocol ",
+        "imap",
+        "auth_http ",
+        "localhost:9000/auth",
+        "starttls ",
+        "on",
+        "only",
+        "ssl_certificate ",
+        "ssl_certificate_key ",
+        "/nonexistent",
+        "timeout ",
+        "1m30s",
+        "imap_capabilities ",
+        "\"A B\" ",
+        "smtp_auth ",
+        "plain ",
+        "none",
+        "error_log ",
+        "stderr ",
+        "info",
+        "worker_processes ",
+        "auto",
+        "include ",
+        "nginx.conf",
+        "*",
+        "proxy_buffer ",
+        "8k",
+        "auth_http_header ",
+        "X-Key ",
+        "'",
+        "\\",
+        "resolver ",
+        "é",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_either_fit_or_refused_with_a_reason(text in text()) {
+        match load_text(&text) {
+            Ok(Loaded { warnings, .. }) => {
+                prop_assert!(warnings.iter().all(|each| each.severity == Severity::Warn));
+            }
+            Err(told) => {
+                prop_assert!(told.iter().any(|each| each.severity == Severity::Emerg));
+                prop_assert!(!all_lines(&told).is_empty());
+            }
+        }
+    }
+}

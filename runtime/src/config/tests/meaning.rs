@@ -1,0 +1,207 @@
+//! What a configuration that can be run comes to.
+
+use std::time::Duration;
+
+use gatepost_core::report::Level;
+use gatepost_core::{Mechanism, Policy, Protocol, StartTls, Target};
+
+use super::{fit, unfit};
+use crate::config::{LogSink, LogTarget};
+
+/// The policies of the servers of a `mail {}`, in order.
+fn policies(mail: &str) -> Vec<Policy> {
+    let (config, told) = fit(&format!("mail {{ auth_http localhost; {mail} }}"));
+    assert_eq!(told, [""; 0], "{mail}");
+    config.servers.iter().map(|server| (*server.policy).clone()).collect()
+}
+
+fn policy(mail: &str) -> Policy {
+    policies(mail).remove(0)
+}
+
+#[test]
+fn nothing_said_means_nginx_s_defaults() {
+    for (port, protocol) in [(143, Protocol::Imap), (110, Protocol::Pop3), (25, Protocol::Smtp)] {
+        let policy = policy(&format!("server {{ listen {port}; }}"));
+        let plain = Policy::new(protocol, "localhost", policy.auth.clone());
+        assert_eq!(policy, plain);
+    }
+}
+
+#[test]
+fn the_port_tells_the_protocol_unless_the_server_does() {
+    for (server, protocol) in [
+        ("listen 993;", Protocol::Imap),
+        ("listen 127.0.0.1:995;", Protocol::Pop3),
+        ("listen 465;", Protocol::Smtp),
+        ("listen 587;", Protocol::Smtp),
+        ("listen 4000; listen 110; listen 143;", Protocol::Pop3),
+        ("listen 143; protocol smtp;", Protocol::Smtp),
+        ("listen 143; protocol smtp; protocol pop3;", Protocol::Pop3),
+    ] {
+        assert_eq!(policy(&format!("server {{ {server} }}")).protocol, protocol, "{server}");
+    }
+    assert!(!fit("mail { auth_http localhost; server { listen 993; } }").0.servers[0].listeners[0].tls_first);
+}
+
+#[test]
+fn a_server_s_own_word_counts_and_the_order_does_not() {
+    let policies = policies(
+        "server { listen 143; timeout 10s; imap_capabilities IMAP4; } server { listen 110; server_name own; } \
+         timeout 20s; server_name mail.example.com; imap_capabilities A B; imap_capabilities C;",
+    );
+    let [imap, pop3] = policies.as_slice() else { panic!() };
+    assert_eq!((imap.timeout.as_secs(), pop3.timeout.as_secs()), (10, 20));
+    assert_eq!((&*imap.server_name, &*pop3.server_name), ("mail.example.com", "own"));
+    assert_eq!(imap.capabilities, ["IMAP4".into()]);
+    assert_eq!(pop3.capabilities.len(), 3);
+}
+
+#[test]
+fn each_setting_reaches_the_policy() {
+    let policy = policy(
+        r#"server { listen 587; starttls off; timeout 1m30s; smtp_greeting_delay 500ms; max_errors 0; max_commands 7;
+           server_name ""; smtp_client_buffer 8k; smtp_capabilities "SIZE 10485760" 8BITMIME; smtp_auth NONE cram-md5;
+           auth_http http://auth.example.com:9000/auth?x; auth_http_timeout 5; auth_http_header X-Key "a b";
+           auth_http_header X-Other ""; proxy on; proxy_buffer 1m; proxy_timeout 2h;
+           proxy_pass_error_message ON; xclient off; proxy_smtp_auth on; }"#,
+    );
+    assert_eq!(policy.starttls, StartTls::Off);
+    assert_eq!((policy.timeout.as_secs(), policy.greeting_delay), (90, Duration::from_millis(500)));
+    assert_eq!((policy.errors_max, policy.commands_max), (1, 7));
+    assert_eq!((&*policy.server_name, policy.client_buffer_bytes), ("localhost", 8192));
+    assert_eq!(policy.capabilities, ["SIZE 10485760".into(), "8BITMIME".into()]);
+    assert!(policy.unauthenticated);
+    assert!(policy.mechanisms.has(Mechanism::CramMd5) && !policy.mechanisms.has(Mechanism::Plain));
+    assert_eq!(
+        policy.auth.target,
+        Target::Address(std::net::SocketAddr::from(([192, 0, 2, 1], 9000)).into())
+    );
+    assert_eq!((&*policy.auth.host, &*policy.auth.uri), ("auth.example.com", "/auth?x"));
+    assert_eq!(policy.auth.timeout.as_secs(), 5);
+    let headers = [("X-Key".into(), "a b".into()), ("X-Other".into(), "".into())];
+    assert_eq!(policy.auth.headers, headers);
+    let backend = policy.backend;
+    assert_eq!((backend.buffer_bytes, backend.idle_timeout.as_secs()), (1 << 20, 7200));
+    assert!(backend.pass_error_message && !backend.xclient && backend.smtp_auth);
+}
+
+#[test]
+fn lists_of_a_server_replace_those_of_mail() {
+    let policies = policies(
+        "auth_http_header A 1; auth_http_header B 2; pop3_auth plain; pop3_auth apop; \
+         server { listen 110; auth_http_header C 3; pop3_auth cram-md5; } server { listen 995; }",
+    );
+    let [own, inherited] = policies.as_slice() else { panic!() };
+    assert_eq!((own.auth.headers.len(), inherited.auth.headers.len()), (1, 2));
+    let listed = |policy: &Policy| {
+        [Mechanism::Plain, Mechanism::CramMd5, Mechanism::Apop].map(|each| policy.mechanisms.has(each))
+    };
+    assert_eq!((listed(own), listed(inherited)), ([false, true, false], [true, false, true]));
+}
+
+#[test]
+fn a_name_of_several_addresses_is_tried_at_all_of_them() {
+    let policy = policy("server { listen 143; auth_http localhost:9000/auth; }");
+    let Target::AnyOf(all) = policy.auth.target else { panic!() };
+    assert_eq!(*all, ["[::1]:9000".parse().unwrap(), "127.0.0.1:9000".parse().unwrap()]);
+}
+
+#[test]
+fn a_listen_by_name_opens_every_address() {
+    let (config, _) = fit(
+        "mail { auth_http localhost; server { listen localhost:143 bind backlog=7; listen [::]:4000 ipv6only=off; } }",
+    );
+    let listeners = &config.servers[0].listeners;
+    let texts: Vec<_> = listeners.iter().map(|listener| &*listener.text).collect();
+    assert_eq!(texts, ["[::1]:143", "127.0.0.1:143", "[::]:4000"]);
+    let details: Vec<_> = listeners.iter().map(|listener| (listener.backlog, listener.ipv6_only)).collect();
+    assert_eq!(details, [(7, true), (7, true), (511, false)]);
+}
+
+#[test]
+fn nobody_listens_on_more_addresses_than_there_are_ports() {
+    let told = unfit(
+        "mail { auth_http localhost; server { protocol imap; listen 127.0.0.1:1-65535; listen 127.0.0.2:1-2; } }",
+    );
+    assert_eq!(told, ["[emerg] more than 65536 addresses to listen on in /etc/nginx/nginx.conf:1"]);
+}
+
+#[test]
+fn logs_are_inherited_as_a_whole() {
+    let (config, told) = fit(
+        "error_log logs/error.log; mail { auth_http localhost; error_log /var/log/mail.log debug_mail debug_core; \
+         error_log stderr warn; server { listen 143; } server { listen 110; error_log own info; } }",
+    );
+    let file = |path: &str, level| LogTarget { sink: LogSink::File(path.into()), level };
+    assert_eq!(*config.logs, [file("/etc/nginx/logs/error.log", Level::Error)]);
+    let stderr = LogTarget { sink: LogSink::Stderr, level: Level::Warn };
+    assert_eq!(*config.servers[0].logs, [file("/var/log/mail.log", Level::Debug), stderr]);
+    assert_eq!(*config.servers[1].logs, [file("/etc/nginx/own", Level::Info)]);
+    assert_eq!(told, [""; 0]);
+    let (config, _) = fit("mail { auth_http localhost; server { listen 143; } }");
+    let default = [LogTarget { sink: LogSink::Stderr, level: Level::Error }];
+    assert_eq!((&*config.logs, &*config.servers[0].logs), (&default[..], &default[..]));
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    let (config, told) = fit(
+        "user www-data; daemon on; pid /run/nginx.pid; worker_processes 3; pcre_jit on; master_process off;\n\
+         events { worker_connections 768; use epoll; multi_accept on; }\nhttp { server { listen 80; } }\n\
+         load_module modules/ngx_mail_module.so;\nmail { auth_http localhost; timeout 0; smtp_auth plain PLAIN; \
+         server { listen 143; } }",
+    );
+    assert_eq!(config.worker_processes.get(), 3);
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        told,
+        [
+            format!("[warn] the \"user\" directive has no effect yet: no privileges are given up in {at}:1"),
+            format!(
+                "[warn] the \"daemon\" directive has no effect yet: Gatepost stays in the foreground in {at}:1"
+            ),
+            format!("[warn] the \"pid\" directive has no effect yet: no pid file is written in {at}:1"),
+            format!(
+                "[warn] the \"worker_connections\" directive has no effect yet: the number of connections is not limited in {at}:2"
+            ),
+            format!("[warn] the \"http\" block is ignored in {at}:3"),
+            format!("[warn] \"timeout\" of 0 expires at once in {at}:5"),
+            format!("[warn] duplicate value \"PLAIN\" in {at}:5"),
+        ]
+    );
+}
+
+#[test]
+fn a_file_without_mail_can_be_run_but_is_remarked_on() {
+    let (config, told) = fit("events {}");
+    assert!(config.servers.is_empty());
+    assert_eq!(told, [r#"[warn] no "mail" section in configuration, there is nothing to do"#]);
+    assert!(fit("mail {}").1.is_empty());
+}
+
+#[test]
+fn the_first_complaint_is_the_one_nginx_stops_at() {
+    let at = "/etc/nginx/nginx.conf";
+    let told = unfit("mail {\nserver {\nlisten 143;\n}\nserver {\nlisten x:1;\n}\n}\nfoo;\n}\n");
+    assert_eq!(
+        told,
+        [
+            format!("[emerg] host not found in \"x:1\" of the \"listen\" directive in {at}:6"),
+            format!("[emerg] unknown directive \"foo\" in {at}:9"),
+            format!("[emerg] unexpected \"}}\" in {at}:10"),
+        ]
+    );
+    let told = unfit("mail {\nserver {\nlisten 143 ssl;\n}\nserver {\nlisten 4000;\n}\n}\n");
+    assert_eq!(
+        told,
+        [
+            format!("[emerg] unknown mail protocol for server in {at}:5"),
+            format!(
+                "[emerg] no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in {at}:3"
+            ),
+            format!("[emerg] no \"auth_http\" is defined for server in {at}:2"),
+            format!("[emerg] no \"auth_http\" is defined for server in {at}:5"),
+        ]
+    );
+}

@@ -1,0 +1,140 @@
+//! What people get wrong, and what they are told.
+
+use super::{all_lines, load_text};
+
+/// What went wrong, and how it was written. `…` stands for a server without fault.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "a typo in a directive",
+        "mail {\n    server {\n        protcol imap;\n        listen 143;\n    }\n    auth_http localhost;\n}\n",
+    ),
+    ("a missing semicolon", "mail {\n    auth_http localhost\n    server_name mail.example.com;\n    …\n}\n"),
+    (
+        "a missing semicolon before a brace",
+        "mail {\n    auth_http localhost;\n    server { listen 143; protocol imap }\n}\n",
+    ),
+    ("a brace too many", "mail {\n    auth_http localhost;\n    …\n    }\n}\n"),
+    ("a brace too few", "mail {\n    auth_http localhost;\n    server {\n        listen 143;\n}\n"),
+    (
+        "a quote that is never closed",
+        "mail {\n    auth_http_header X-Key \"secret;\n    auth_http localhost;\n    …\n}\n",
+    ),
+    ("something behind a quote", "mail {\n    auth_http_header X-Key \"secret\"1;\n}\n"),
+    ("a block without braces", "mail;\n"),
+    ("braces behind a simple directive", "mail {\n    auth_http { localhost; }\n    …\n}\n"),
+    (
+        "a directive of another module",
+        "mail {\n    auth_http localhost;\n    server {\n        listen 143;\n        location / { root /var; }\n    }\n}\n",
+    ),
+    (
+        "a directive in the wrong block",
+        "mail {\n    auth_http localhost;\n    listen 143;\n    …\n}\nserver_name mail.example.com;\n",
+    ),
+    (
+        "no listen and no protocol",
+        "mail {\n    auth_http localhost;\n    server { protocol imap; }\n    server { listen 4000; }\n}\n",
+    ),
+    ("no auth server", "mail {\n    server {\n        listen 143;\n    }\n}\n"),
+    (
+        "an unknown protocol",
+        "mail {\n    auth_http localhost;\n    server { listen 143; protocol IMAP; }\n}\n",
+    ),
+    (
+        "a flag that is none",
+        "mail {\n    auth_http localhost;\n    xclient yes;\n    proxy_pass_error_message 1;\n    …\n}\n",
+    ),
+    (
+        "a time without a known unit",
+        "mail {\n    auth_http localhost;\n    timeout 1min;\n    proxy_timeout 1s1h;\n    …\n}\n",
+    ),
+    (
+        "a size with a wrong unit",
+        "mail {\n    auth_http localhost;\n    imap_client_buffer 1g;\n    max_errors -1;\n    …\n}\n",
+    ),
+    (
+        "too many names",
+        "mail {\n    server_name mail.example.com imap.example.com;\n    auth_http localhost;\n    …\n}\n",
+    ),
+    (
+        "a duplicate",
+        "mail {\n    timeout 60s;\n    auth_http localhost;\n    timeout\n        30s;\n    …\n}\n",
+    ),
+    (
+        "an address twice",
+        "mail {\n    auth_http localhost;\n    server { listen 143; }\n    server { listen *:143 ssl; }\n}\n",
+    ),
+    (
+        "a port that is none",
+        "mail {\n    auth_http localhost:0/auth;\n    server { listen 99999; }\n    server { listen 2001:db8::1:143; }\n    server { listen 127.0.0.1; }\n}\n",
+    ),
+    ("a host nobody knows", "mail {\n    auth_http auth.exmaple.com:9000/auth;\n    …\n}\n"),
+    ("an auth server behind https", "mail {\n    auth_http https://auth.example.com/auth;\n    …\n}\n"),
+    (
+        "a listen parameter of http",
+        "mail {\n    auth_http localhost;\n    server { listen 143 default_server; protocol imap; }\n}\n",
+    ),
+    (
+        "a method that POP3 has not",
+        "mail {\n    auth_http localhost;\n    pop3_auth login digest-md5;\n    imap_auth plain external;\n    …\n}\n",
+    ),
+    (
+        "TLS without a certificate",
+        "mail {\n    auth_http localhost;\n    server { listen 993 ssl; }\n    server {\n        listen 143;\n        starttls on;\n    }\n}\n",
+    ),
+    (
+        "a certificate without a key",
+        "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate b.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; }\n    server { listen 995 ssl; ssl_certificate c.pem; ssl_certificate_key c.key; }\n    server { listen 143; starttls on; }\n}\n",
+    ),
+    (
+        "a certificate that is not there",
+        "mail {\n    auth_http localhost;\n    server {\n        listen 993 ssl;\n        ssl_certificate     /nonexistent/mail.crt;\n        ssl_certificate_key /nonexistent/mail.key;\n    }\n}\n",
+    ),
+    ("TLS twice", "mail {\n    auth_http localhost;\n    server { listen 143; ssl on; starttls on; }\n}\n"),
+    (
+        "only old protocols",
+        "mail {\n    auth_http localhost;\n    server {\n        listen 993 ssl;\n        ssl_protocols TLSv1 TLSv1.1;\n        ssl_certificate a.pem;\n        ssl_certificate_key a.key;\n    }\n}\n",
+    ),
+    (
+        "an include that is not there",
+        "include modules/*.conf;\nmail {\n    auth_http localhost;\n    include servers.conf;\n}\n",
+    ),
+    ("a log level in capitals", "error_log /var/log/mail.log WARN;\nmail { auth_http localhost; … }\n"),
+    ("too many workers", "worker_processes 0;\nmail { auth_http localhost; … }\n"),
+    (
+        "something that is not supported yet",
+        "mail {\n    auth_http localhost;\n    resolver 192.0.2.53;\n    server {\n        listen 143 proxy_protocol;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
+    ),
+    (
+        "a line break in a header",
+        "mail {\n    auth_http localhost;\n    auth_http_header X-Key \"a\\r\\nX-Admin: yes\";\n    …\n}\n",
+    ),
+    ("a byte order mark", "\u{feff}mail {\n}\n"),
+    ("a file of another kind", "<?xml version=\"1.0\"?>\n<mail>\n  <server port=\"143\"/>\n</mail>\n"),
+];
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_what_to_do() {
+    let mut all = String::new();
+    for (title, text) in MISTAKES {
+        let text = text.replace('…', "server { listen 143; }");
+        let told = load_text(&text).expect_err(title);
+        all.push_str(&format!("# {title}\n\n{}\n\n\n", all_lines(&told)));
+    }
+    insta::assert_snapshot!("mistakes", all);
+}
+
+#[test]
+fn a_flood_of_warnings_hides_no_mistake() {
+    let told = load_text(&format!("{}foo;", "env X;\n".repeat(1000))).unwrap_err();
+    assert_eq!(told.len(), 102);
+    assert!(told[100].to_string().starts_with("[emerg] unknown directive \"foo\""), "{}", told[100]);
+    assert_eq!(told[101].to_string(), "[warn] more than 100 warnings, the rest is not shown");
+}
+
+#[test]
+fn a_flood_of_mistakes_is_cut() {
+    let told = load_text(&"x;\n".repeat(100_000)).unwrap_err();
+    assert_eq!(told.len(), super::super::diagnostic::COMPLAINTS_MAX + 1);
+    let last = told.last().unwrap().to_string();
+    assert_eq!(last, "[emerg] more than 100 complaints, the rest is not shown");
+}

@@ -1,0 +1,128 @@
+//! The loop that carries a session: what happens on its wires becomes events, its actions happen on its wires.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepost_core::{Actions, Client, Policy, Seed, Session, Wire};
+use tokio::select;
+use tokio::time::{Instant, sleep};
+use tracing::{Instrument, debug_span, trace};
+
+use crate::drain::Drain;
+use crate::net::Net;
+use crate::observe::Observer;
+use crate::pipe::Heard;
+
+mod pipes;
+mod relaying;
+
+use pipes::{Pipes, Step};
+use relaying::Relaying;
+
+/// A client that has just been accepted, and all that its session will be.
+#[derive(Debug)]
+pub struct Arrival<S> {
+    /// The accepted stream.
+    pub stream: S,
+    /// Who came in, and through which door.
+    pub client: Client,
+    /// What its `server {}` asks for.
+    pub policy: Arc<Policy>,
+    /// The certificates of its `server {}`; without them a session that asks for TLS hears that it failed.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Where its chance comes from.
+    pub seed: Seed,
+    /// The connection's number, as `*N` of the log.
+    pub number: u64,
+}
+
+/// Carries one client from its first octet to the end of its relay. Ready once every stream is closed; to drop the
+/// future earlier cuts the session.
+///
+/// It needs a tokio runtime with time, and nothing of the network beside `net`.
+pub fn drive<N: Net>(
+    net: N,
+    arrival: Arrival<N::Stream>,
+    observer: impl Observer + 'static,
+    drain: Drain,
+) -> impl Future<Output = ()> {
+    let span = debug_span!(
+        "session",
+        id = arrival.number,
+        client = %arrival.client.peer.remote,
+        listener = %arrival.client.listener,
+        protocol = arrival.policy.protocol.name(),
+    );
+    // Boxed, so that its memory is gone when the relay begins, which is small and may last for days.
+    let login = Box::pin(log_in(net, arrival, observer, drain));
+    async move {
+        let relaying = login.await;
+        if let Some(relaying) = relaying {
+            relaying.run().await;
+        }
+    }
+    .instrument(span)
+}
+
+/// Carries a session until it is over or its relay begins.
+async fn log_in<N: Net, O: Observer>(
+    net: N,
+    arrival: Arrival<N::Stream>,
+    observer: O,
+    drain: Drain,
+) -> Option<Box<Relaying<N::Stream, O>>> {
+    let Arrival { stream, client, policy, tls, seed, number: _ } = arrival;
+    let idle_timeout = policy.backend.idle_timeout;
+    let opened = Heard::Opened(client.peer.clone());
+    let mut session = Session::new(policy, client, seed, net.now());
+    let mut pipes = Pipes::new(net.clone(), stream, tls);
+    let mut out = Actions::new();
+
+    let mut alarm = pin!(sleep(Duration::ZERO));
+    let mut armed = None;
+    let mut asked = pin!(drain.asked());
+    let mut drained = false;
+    let mut step = Step::Heard(Wire::Client, opened);
+    loop {
+        step.tell(|event| {
+            trace!(?event);
+            session.handle(net.now(), event, &mut out);
+        });
+        let mut leftovers = None;
+        for action in out.drain() {
+            trace!(?action);
+            pipes.perform(action, &observer, &mut leftovers);
+        }
+        if let Some(leftovers) = leftovers {
+            return pipes.into_relaying(leftovers, idle_timeout, observer, drain.clone());
+        }
+        let Some(deadline) = session.deadline() else {
+            drop(session);
+            pipes.finish().await;
+            return None;
+        };
+        if armed != Some(deadline.at) {
+            armed = Some(deadline.at);
+            alarm.as_mut().reset(Instant::now() + net.now().until(deadline.at));
+        }
+        let wants = |wire| session.wants(wire);
+        step = select! {
+            biased;
+            () = &mut alarm => {
+                armed = None;
+                Step::Deadline
+            }
+            () = &mut asked, if !drained => {
+                drained = true;
+                Step::Drain
+            }
+            heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),
+            heard = pipes.auth.next(wants(Wire::Auth)) => Step::Heard(Wire::Auth, heard),
+            heard = pipes.client.next(wants(Wire::Client)) => Step::Heard(Wire::Client, heard),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! A session's three wires, and its actions on them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepost_core::{Action, End, Event, Handshake, Leftovers, Payload, Peer, Target, Wire};
+use rustls::ServerConfig;
+
+use super::relaying::Relaying;
+use crate::drain::Drain;
+use crate::net::Net;
+use crate::observe::Observer;
+use crate::pipe::{Heard, Pipe};
+use crate::relay::{Relay, Start};
+use crate::system_error::connect_error;
+
+/// What ended the loop's wait.
+pub(super) enum Step {
+    /// The session's deadline has come.
+    Deadline,
+    /// The process wants to end.
+    Drain,
+    /// A wire has something to tell.
+    Heard(Wire, Heard),
+}
+
+impl Step {
+    /// Hands it over as the session knows it. Octets are wiped afterwards: they may be a password.
+    pub(super) fn tell(self, tell: impl FnOnce(Event<'_>)) {
+        match self {
+            Self::Deadline => tell(Event::Deadline),
+            Self::Drain => tell(Event::Drain),
+            Self::Heard(wire, Heard::Opened(peer)) => tell(Event::Opened(wire, peer)),
+            Self::Heard(wire, Heard::Received(filled)) => {
+                filled.show_and_wipe(|octets| tell(Event::Received(wire, octets)));
+            }
+            Self::Heard(wire, Heard::Secured(facts)) => tell(Event::Secured(wire, facts)),
+            Self::Heard(wire, Heard::Ended(end)) => tell(Event::Ended(wire, end)),
+        }
+    }
+}
+
+/// The three wires.
+pub(super) struct Pipes<N: Net> {
+    pub(super) client: Pipe<N::Stream>,
+    pub(super) auth: Pipe<N::Stream>,
+    pub(super) backend: Pipe<N::Stream>,
+    net: N,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl<N: Net> Pipes<N> {
+    /// The client's is up, the others are down.
+    pub(super) fn new(net: N, client: N::Stream, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self { client: Pipe::accepted(client), auth: Pipe::down(), backend: Pipe::down(), net, tls }
+    }
+
+    /// Does what the session asks, without waiting for anything: what takes time goes on in [`Pipe::next`]. A relay is
+    /// put into `leftovers` for the caller, who has to have done everything else by then.
+    pub(super) fn perform(
+        &mut self,
+        action: Action,
+        observer: &impl Observer,
+        leftovers: &mut Option<Leftovers>,
+    ) {
+        match action {
+            Action::Open(wire, target) => {
+                let dial = Box::pin(dial(self.net.clone(), target));
+                self.wire(wire).dial(dial);
+            }
+            Action::Send(wire, octets) => self.wire(wire).send(octets),
+            Action::Secure(wire, Handshake::Accept) => {
+                let tls = self.tls.clone();
+                self.wire(wire).secure(tls);
+            }
+            Action::Close(wire) => self.wire(wire).close(),
+            Action::Relay(begin) => *leftovers = Some(begin),
+            Action::Report(report) => observer.report(&report),
+        }
+    }
+
+    fn wire(&mut self, wire: Wire) -> &mut Pipe<N::Stream> {
+        match wire {
+            Wire::Client => &mut self.client,
+            Wire::Auth => &mut self.auth,
+            Wire::Backend => &mut self.backend,
+        }
+    }
+
+    /// Sends what is queued on every wire and closes them all, within a bounded time.
+    pub(super) async fn finish(self) {
+        tokio::join!(biased; self.backend.finish(), self.auth.finish(), self.client.finish());
+    }
+
+    /// The relay that `leftovers` ask for; none if one of its two wires is not up, which the next read would have told
+    /// the session.
+    pub(super) fn into_relaying<O: Observer>(
+        self,
+        leftovers: Leftovers,
+        idle_timeout: Duration,
+        observer: O,
+        drain: Drain,
+    ) -> Option<Box<Relaying<N::Stream, O>>> {
+        let (client, mut to_client, client_ended) = self.client.into_parts()?;
+        let (backend, mut to_backend, backend_ended) = self.backend.into_parts()?;
+        to_client.push(Payload::Public(leftovers.to_client));
+        to_backend.push(Payload::Secret(leftovers.to_backend));
+        let start = Start { to_backend, to_client, client_ended, backend_ended };
+        let context = leftovers.context;
+        Some(Box::new(Relaying {
+            client,
+            backend,
+            relay: Relay::new(start),
+            context,
+            idle_timeout,
+            observer,
+            drain,
+        }))
+    }
+}
+
+/// Connects to `target`, trying its addresses in order. The session's deadline bounds the whole.
+async fn dial<N: Net>(net: N, target: Target) -> Result<(N::Stream, Peer), End> {
+    let addresses = match target {
+        Target::Address(address) => vec![address],
+        Target::AnyOf(addresses) => addresses.iter().copied().map(Into::into).collect(),
+    };
+    let mut failure = End::Insecure("no address to connect to".into());
+    for address in addresses {
+        match net.connect(&address).await {
+            Ok(connected) => return Ok(connected),
+            Err(error) => failure = End::Broken(connect_error(&address, &error)),
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,145 @@
+use super::super::relaying::Relaying;
+use super::*;
+
+#[test]
+fn the_last_word_of_a_session_is_heard() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let mut scene = Scene::begin(&net, policy(Protocol::Pop3), None, false);
+        hear(&mut scene.client, "+OK POP3 ready\r\n").await;
+        exchange(&mut scene.client, "QUIT\r\n", "+OK").await;
+        hear_out(&mut scene.client).await;
+        assert_eq!(scene.ended().await.len(), 1, "an ordinary end is no news");
+    });
+}
+
+#[test]
+fn a_client_may_leave_at_any_moment() {
+    tell(async {
+        for (room, words) in [(1, ""), (4096, ""), (4096, "a LOG"), (4096, "a LOGIN joe hunter2\r\n")] {
+            let net = TestNet::new(room);
+            let _auth = net.listen(AUTH);
+            let mut scene = Scene::begin(&net, policy(Protocol::Imap), None, false);
+            scene.client.write_all(words.as_bytes()).await.expect("said");
+            scene.ended().await;
+        }
+    });
+}
+
+#[test]
+fn an_auth_server_that_refuses_is_our_trouble_and_told() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let mut scene = Scene::begin(&net, policy(Protocol::Imap), None, false);
+        hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
+        scene.client.write_all(b"a LOGIN joe hunter2\r\n").await.expect("said");
+        let heard = hear_out(&mut scene.client).await;
+        assert!(heard.contains("internal server error"), "{heard}");
+        let log = scene.ended().await.join("\n");
+        assert!(
+            log.contains("error recv() failed (111: Connection refused) while in http auth state"),
+            "{log}"
+        );
+        assert!(!log.contains("hunter2"), "{log}");
+    });
+}
+
+#[test]
+fn a_silent_client_is_told_and_let_go_after_its_time() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let mut scene = Scene::begin(&net, policy(Protocol::Imap), None, false);
+        let begun = Instant::now();
+        let heard = hear_out(&mut scene.client).await;
+        assert!(heard.contains("* BYE"), "{heard}");
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        let log = scene.ended().await.join("\n");
+        assert!(log.contains("client timed out (110: Connection timed out)"), "{log}");
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_cannot_make_us_wait_or_hoard() {
+    tell(async {
+        let net = TestNet::new(16);
+        let mut scene = Scene::begin(&net, policy(Protocol::Imap), None, false);
+        let begun = Instant::now();
+        // Each NOOP asks for an answer that is not read: soon no more are taken.
+        let asked = tokio::time::timeout(Duration::from_secs(3600), async {
+            let mut asked = 0;
+            while scene.client.write_all(b"a NOOP\r\n").await.is_ok() {
+                asked += 1;
+            }
+            asked
+        });
+        let asked = asked.await.expect("the session ends by itself");
+        assert!(asked < 10, "{asked} commands were taken");
+        // Its time, and what a farewell may take.
+        assert!(begun.elapsed().as_secs() <= 60 + 10, "{:?}", begun.elapsed());
+        scene.ended().await;
+    });
+}
+
+#[test]
+fn a_drain_says_goodbye_before_login() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let mut scene = Scene::begin(&net, policy(Protocol::Imap), None, false);
+        hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
+        scene.drain.ask();
+        let heard = hear_out(&mut scene.client).await;
+        assert!(heard.starts_with("* BYE"), "{heard}");
+        scene.ended().await;
+    });
+}
+
+#[test]
+fn a_drain_cuts_a_relay_without_a_word() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let _auth = answer_once(net.listen(AUTH), GRANTED);
+        let mut backends = net.listen(BACKEND);
+        let mut scene = Scene::begin(&net, policy(Protocol::Pop3), None, false);
+        hear(&mut scene.client, "+OK POP3 ready\r\n").await;
+        exchange(&mut scene.client, "USER joe\r\n", "+OK\r\n").await;
+        scene.client.write_all(b"PASS hunter2\r\n").await.expect("said");
+        let mut backend = backends.recv().await.expect("a visitor");
+        exchange(&mut backend, "+OK\r\n", "USER joe\r\n").await;
+        exchange(&mut backend, "+OK\r\n", "PASS hunter2\r\n").await;
+        backend.write_all(b"+OK 3 messages\r\n").await.expect("said");
+        hear(&mut scene.client, "+OK 3 messages\r\n").await;
+        scene.drain.ask();
+        assert_eq!(hear_out(&mut scene.client).await, "");
+        assert_eq!(hear_out(&mut backend).await, "");
+        let log = scene.ended().await;
+        assert!(
+            log.last().is_some_and(|line| line.starts_with("info shutdown timeout while proxying")),
+            "{log:?}"
+        );
+    });
+}
+
+#[test]
+fn a_relay_at_rest_is_small() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let (_client, stream) = duplex(64);
+        let arrival = Arrival {
+            stream,
+            client: Client {
+                peer: Peer { remote: inet(CLIENT), local: inet(CLIENT) },
+                listener: "0.0.0.0:143".into(),
+                tls_first: false,
+                proxy_protocol: false,
+            },
+            policy: Arc::new(policy(Protocol::Imap)),
+            tls: None,
+            seed: Seed([0; 16]),
+            number: 1,
+        };
+        let session = drive(net, arrival, Kept::default(), Drain::default());
+        let relaying = size_of::<Relaying<crate::net::Socket, crate::observe::SessionLog>>();
+        let octets = size_of_val(&session) + relaying;
+        assert!(octets <= 1024, "{octets} octets, {relaying} of them for the relay");
+    });
+}

@@ -1,0 +1,93 @@
+use super::*;
+use crate::tls::{Settings, Versions, server_config};
+use rcgen::PKCS_ED25519;
+use rustls::{AlertDescription, ServerConfig};
+use tokio_rustls::client::TlsStream;
+
+fn certificates() -> (Fixture, Arc<ServerConfig>) {
+    let mut fixture = Fixture::new();
+    let settings = Settings {
+        protocol: Protocol::Imap,
+        certificates: vec![fixture.pair(&PKCS_ED25519)],
+        versions: Versions::default(),
+    };
+    (fixture, server_config(&settings).expect("a configuration"))
+}
+
+async fn secure(fixture: &Fixture, stream: DuplexStream) -> io::Result<TlsStream<DuplexStream>> {
+    let name = NAME.try_into().expect("a name");
+    TlsConnector::from(Arc::new(fixture.client(&[&TLS13]))).connect(name, stream).await
+}
+
+#[test]
+fn starttls_is_answered_in_clear_and_the_session_goes_on_under_tls() {
+    tell(async {
+        for room in [64, 4096] {
+            let (fixture, tls) = certificates();
+            let net = TestNet::new(room);
+            let policy = Policy { starttls: StartTls::Only, ..policy(Protocol::Imap) };
+            let mut scene = Scene::begin(&net, policy, Some(tls), false);
+            hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
+            exchange(&mut scene.client, "a STARTTLS\r\n", "a OK completed\r\n").await;
+            let mut client = secure(&fixture, scene.client).await.expect("TLS");
+            exchange(&mut client, "b NOOP\r\n", "b OK completed\r\n").await;
+            exchange(&mut client, "c LOGOUT\r\n", "* BYE").await;
+            // Ends with close_notify: a bare FIN would be an error here.
+            assert!(hear_out(&mut client).await.ends_with("c OK completed\r\n"));
+            drop(client);
+            scene.session.await.expect("no panic");
+        }
+    });
+}
+
+#[test]
+fn tls_first_greets_under_tls() {
+    tell(async {
+        let (fixture, tls) = certificates();
+        let scene = Scene::begin(&TestNet::new(4096), policy(Protocol::Imap), Some(tls), true);
+        let mut client = secure(&fixture, scene.client).await.expect("TLS");
+        hear(&mut client, "* OK IMAP4 ready\r\n").await;
+        drop(client);
+        scene.session.await.expect("no panic");
+    });
+}
+
+#[test]
+fn an_alert_reaches_the_client_and_the_reason_the_log() {
+    tell(async {
+        let (fixture, tls) = certificates();
+        let scene = Scene::begin(&TestNet::new(4096), policy(Protocol::Imap), Some(tls), true);
+        let mut config = fixture.client(&[&TLS13]);
+        config.alpn_protocols = vec!["h2".into()];
+        let name = NAME.try_into().expect("a name");
+        let error =
+            TlsConnector::from(Arc::new(config)).connect(name, scene.client).await.expect_err("no TLS");
+        let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        assert_eq!(alert, Some(&rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)));
+        scene.session.await.expect("no panic");
+        let log = scene.log.lines().join("\n");
+        assert!(log.contains("info SSL_do_handshake() failed (SSL: "), "{log}");
+        assert!(log.contains(" while SSL handshaking, client: 198.51.100.7, server: 0.0.0.0:143"), "{log}");
+    });
+}
+
+#[test]
+fn a_handshake_cut_short_is_told() {
+    tell(async {
+        let (_fixture, tls) = certificates();
+        let mut scene = Scene::begin(&TestNet::new(4096), policy(Protocol::Imap), Some(tls), true);
+        scene.client.write_all(b"\x16\x03\x01").await.expect("said");
+        let log = scene.ended().await.join("\n");
+        assert!(log.contains("peer closed connection in SSL handshake while SSL handshaking"), "{log}");
+    });
+}
+
+#[test]
+fn a_session_without_certificates_ends_rather_than_speak_in_clear() {
+    tell(async {
+        let mut scene = Scene::begin(&TestNet::new(4096), policy(Protocol::Imap), None, true);
+        assert_eq!(hear_out(&mut scene.client).await, "");
+        let log = scene.ended().await.join("\n");
+        assert!(log.contains("no certificate is loaded"), "{log}");
+    });
+}

@@ -1,0 +1,166 @@
+//! The world as the kernel shows it: its sockets and its clock.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gatepost_core::{Address, Instant, Peer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+
+use super::Net;
+
+/// The system's present time. It may jump when the system's clock is set: fit for log lines, not for deadlines.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]
+pub fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The kernel's network. Its clock starts at the system's time and from then on runs evenly, so that no deadline moves
+/// when the system's clock is set.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    started: tokio::time::Instant,
+    started_unix_millis: u64,
+}
+
+impl Kernel {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn new() -> Self {
+        let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            started: tokio::time::Instant::now(),
+            started_unix_millis: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Net for Kernel {
+    type Stream = Socket;
+
+    fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Socket, Peer)>> + 'static {
+        let remote = address.clone();
+        async move {
+            match &remote {
+                Address::Inet(to) => {
+                    let stream = connect_tcp(*to).await?;
+                    let local = stream.local_addr()?.into();
+                    Ok((Socket::Tcp(stream), Peer { remote, local }))
+                }
+                Address::Unix(path) => {
+                    let stream = UnixStream::connect(&**path).await?;
+                    Ok((Socket::Unix(stream), Peer { remote, local: Address::Unix("".into()) }))
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_unix_millis(self.started_unix_millis).after(self.started.elapsed())
+    }
+}
+
+async fn connect_tcp(to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Mail is a dialogue of small writes: Nagle's algorithm costs each of them a delayed acknowledgement.
+    socket.set_nodelay(true)?;
+    socket.connect(to).await
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// Over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// Over a UNIX socket.
+    Unix(UnixStream),
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, octets),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Sockets hold nothing back.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn small_writes_leave_at_once_and_both_ends_are_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let (socket, peer) = Kernel::new().connect(&address.into()).await.expect("connected");
+        let (_accepted, from) = listener.accept().await.expect("accepted");
+        assert_eq!(peer, Peer { remote: address.into(), local: from.into() });
+        let Socket::Tcp(stream) = socket else { panic!("TCP was asked for") };
+        assert!(stream.nodelay().expect("an option"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_runs_evenly_from_the_systems_time() {
+        let kernel = Kernel::new();
+        let begun = kernel.now();
+        tokio::time::advance(std::time::Duration::from_millis(1500)).await;
+        assert_eq!(begun.until(kernel.now()).as_millis(), 1500);
+        assert!(begun.unix_seconds() > 1_700_000_000);
+    }
+}

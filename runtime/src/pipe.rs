@@ -1,0 +1,279 @@
+//! One wire's socket: down, dialing, shaking hands, up, and on its way down again.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use gatepost_core::limits::READ_BYTES_MAX;
+use gatepost_core::{End, Payload, Peer, TlsFacts};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::FallibleAccept;
+
+use crate::scratch::{self, Filled};
+use crate::stream::{FAREWELL, Stream, end_of};
+use crate::tls;
+use crate::unsent::Unsent;
+
+/// A connection being made.
+pub(crate) type Dial<S> = Pin<Box<dyn Future<Output = Result<(S, Peer), End>>>>;
+
+/// What a wire has to tell.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// It is connected.
+    Opened(Peer),
+    /// Octets came; they lie in the thread's scratch.
+    Received(Filled),
+    /// TLS is up.
+    Secured(TlsFacts),
+    /// Nothing more will come.
+    Ended(End),
+}
+
+/// One wire's socket and what it still has to say. What is under way is kept in here, so that a dropped
+/// [`Pipe::next`] loses nothing.
+pub(crate) struct Pipe<S> {
+    state: State<S>,
+    unsent: Unsent,
+    /// The other side came to us: when it is closed it is given time to hear our last words.
+    accepted: bool,
+    /// The other side has said its last word.
+    ended: bool,
+    /// Why writing failed. Told once all that had come in before is told.
+    broken: Option<End>,
+}
+
+enum State<S> {
+    /// Not connected, or no more.
+    Down,
+    /// Being connected.
+    Dialing(Dial<S>),
+    /// Connected. Once all is sent, what is noted comes next.
+    Up(Stream<S>, Next),
+    /// In a TLS handshake. Boxed, for it is large and short-lived.
+    Shaking(Box<FallibleAccept<S>>),
+    /// TLS failed: nothing can be said any more, but the socket must be closed with care, or the alert is lost.
+    Mute(S),
+    /// Everything is sent and the session wants to hear no more.
+    Parting(Stream<S>),
+}
+
+/// What happens to a connected stream once all is sent.
+enum Next {
+    Read,
+    Secure(Arc<ServerConfig>),
+    Close,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
+    /// Not connected.
+    pub(crate) fn down() -> Self {
+        Self { state: State::Down, unsent: Unsent::default(), accepted: false, ended: false, broken: None }
+    }
+
+    /// A connection that was accepted.
+    pub(crate) fn accepted(stream: S) -> Self {
+        Self { state: State::Up(Stream::Plain(stream), Next::Read), accepted: true, ..Self::down() }
+    }
+
+    /// Begins to connect. Whatever this wire was before is cut.
+    pub(crate) fn dial(&mut self, dial: Dial<S>) {
+        *self = Self { state: State::Dialing(dial), ..Self::down() };
+    }
+
+    /// Queues `octets`, which go out with the next [`Pipe::next`]: so those that are sent together leave together.
+    /// On a wire that cannot say anything any more they are dropped, which wipes them.
+    pub(crate) fn send(&mut self, octets: Payload) {
+        if self.broken.is_none() && matches!(self.state, State::Up(_, Next::Read)) {
+            self.unsent.push(octets);
+        }
+    }
+
+    /// Once all is sent, does the server's side of a TLS handshake.
+    pub(crate) fn secure(&mut self, config: Option<Arc<ServerConfig>>) {
+        self.broken = self.broken.take().or_else(|| match (&mut self.state, config) {
+            (State::Up(Stream::Plain(_), next @ Next::Read), Some(config)) => {
+                *next = Next::Secure(config);
+                None
+            }
+            (State::Up(Stream::Plain(_), _), None) => Some(End::Insecure("no certificate is loaded".into())),
+            (_, _) => Some(End::Insecure("this stream cannot begin TLS".into())),
+        });
+    }
+
+    /// Once all is sent, lets go of the stream. Nothing is heard from it any more.
+    pub(crate) fn close(&mut self) {
+        self.broken = None;
+        self.state = match mem::replace(&mut self.state, State::Down) {
+            State::Up(stream, _) => State::Up(stream, Next::Close),
+            same @ (State::Mute(_) | State::Parting(_)) if self.accepted => same,
+            _ => State::Down,
+        };
+        if self.unsent.is_done() {
+            self.turn();
+        }
+    }
+
+    /// Waits for the wire's next word, meanwhile sending what is queued. What is queued goes out before anything is
+    /// read, which bounds the queue: a peer that does not read us is not listened to. `wants` is the session's.
+    ///
+    /// Cancel-safe. Never ready on a wire that is down.
+    pub(crate) async fn next(&mut self, wants: bool) -> Heard {
+        poll_fn(|cx| self.poll_next(cx, wants)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, wants: bool) -> Poll<Heard> {
+        loop {
+            match &mut self.state {
+                State::Dialing(dial) => {
+                    let outcome = ready!(dial.as_mut().poll(cx));
+                    return Poll::Ready(self.dialed(outcome));
+                }
+                State::Shaking(accept) => {
+                    let outcome = ready!(Pin::new(accept).poll(cx));
+                    return Poll::Ready(self.shaken(outcome));
+                }
+                State::Up(stream, next) => {
+                    if self.broken.is_none()
+                        && let Err(error) = ready!(self.unsent.poll_finish(stream, cx))
+                    {
+                        self.unsent = Unsent::default();
+                        self.broken = Some(end_of("send()", &error));
+                    }
+                    match (next, &self.broken) {
+                        (Next::Read, _) | (Next::Secure(_), Some(_)) => return self.poll_read(cx, wants),
+                        (Next::Secure(_) | Next::Close, None) => self.turn(),
+                        (Next::Close, Some(_)) => {
+                            self.broken = None;
+                            self.state = State::Down;
+                        }
+                    }
+                }
+                State::Down | State::Mute(_) | State::Parting(_) => {
+                    return match self.broken.take() {
+                        Some(end) => Poll::Ready(Heard::Ended(end)),
+                        None => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+
+    /// All is sent: goes on to what was noted.
+    fn turn(&mut self) {
+        self.state = match mem::replace(&mut self.state, State::Down) {
+            State::Up(Stream::Plain(raw), Next::Secure(config)) => {
+                State::Shaking(Box::new(TlsAcceptor::from(config).accept(raw).into_fallible()))
+            }
+            State::Up(stream, Next::Close) if self.accepted => State::Parting(stream),
+            State::Up(_, Next::Close) => State::Down,
+            same => same,
+        };
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, wants: bool) -> Poll<Heard> {
+        let State::Up(stream, next) = &mut self.state else { return Poll::Pending };
+        let may_read = wants && !self.ended && matches!(next, Next::Read);
+        let read = match may_read {
+            true => scratch::poll_read(stream, cx, READ_BYTES_MAX),
+            false => Poll::Pending,
+        };
+        let end = match (read, self.broken.take()) {
+            (Poll::Ready(Ok(filled)), broken) if filled.len() > 0 => {
+                self.broken = broken;
+                return Poll::Ready(Heard::Received(filled));
+            }
+            (_, Some(broken)) => broken,
+            (Poll::Pending, None) => return Poll::Pending,
+            (Poll::Ready(Ok(_)), None) => End::Finished,
+            (Poll::Ready(Err(error)), None) => end_of("recv()", &error),
+        };
+        self.ended = true;
+        if end != End::Finished {
+            self.fail();
+        }
+        Poll::Ready(Heard::Ended(end))
+    }
+
+    /// The stream is of no more use, but may still have an alert on its way.
+    fn fail(&mut self) {
+        self.unsent = Unsent::default();
+        self.state = match mem::replace(&mut self.state, State::Down) {
+            State::Up(Stream::Tls(tls), _) => State::Mute(tls.into_inner().0),
+            State::Up(Stream::Plain(raw), Next::Secure(_)) => State::Mute(raw),
+            _ => State::Down,
+        };
+    }
+
+    fn dialed(&mut self, outcome: Result<(S, Peer), End>) -> Heard {
+        match outcome {
+            Ok((stream, peer)) => {
+                self.state = State::Up(Stream::Plain(stream), Next::Read);
+                Heard::Opened(peer)
+            }
+            Err(end) => {
+                self.state = State::Down;
+                Heard::Ended(end)
+            }
+        }
+    }
+
+    fn shaken(&mut self, outcome: Result<tokio_rustls::server::TlsStream<S>, (io::Error, S)>) -> Heard {
+        match outcome {
+            Ok(stream) => {
+                let facts = tls::facts(stream.get_ref().1);
+                self.state = State::Up(Stream::Tls(Box::new(stream)), Next::Read);
+                Heard::Secured(facts)
+            }
+            Err((error, raw)) => {
+                self.ended = true;
+                self.state = State::Mute(raw);
+                Heard::Ended(end_of("recv()", &error))
+            }
+        }
+    }
+
+    /// Sends what is queued and closes, within a bounded time; an accepted stream as [`Stream::hang_up`] does.
+    pub(crate) async fn finish(mut self) {
+        self.close();
+        let sent = poll_fn(|cx| match self.poll_next(cx, false) {
+            Poll::Pending if matches!(self.state, State::Up(..)) => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        let sent = timeout(FAREWELL, sent).await;
+        match self.state {
+            State::Parting(stream) if sent.is_ok() => stream.hang_up().await,
+            State::Mute(raw) => Stream::Plain(raw).hang_up().await,
+            _ => {}
+        }
+    }
+
+    /// What a relay goes on with: the stream, what is still to be written to it, and whether the other side has said
+    /// its last word. Nothing if the wire is not up.
+    pub(crate) fn into_parts(self) -> Option<(Stream<S>, Unsent, bool)> {
+        match self.state {
+            State::Up(stream, Next::Read) => Some((stream, self.unsent, self.ended)),
+            _ => None,
+        }
+    }
+}
+
+impl<S> fmt::Debug for Pipe<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.state {
+            State::Down => "Pipe(down)",
+            State::Dialing(_) => "Pipe(dialing)",
+            State::Up(..) => "Pipe(up)",
+            State::Shaking(_) => "Pipe(shaking)",
+            State::Mute(_) => "Pipe(mute)",
+            State::Parting(_) => "Pipe(parting)",
+        })
+    }
+}

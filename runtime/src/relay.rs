@@ -1,0 +1,264 @@
+//! Octets both ways between two streams, whatever they are, until both are done.
+//!
+//! A relay at rest owns no buffer: it reads into the thread's scratch and keeps only what the other side would not take
+//! at once. While it keeps something it does not read on, which is the back-pressure.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gatepost_core::{End, Payload, Wire};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::scratch::{self, SCRATCH_BYTES};
+use crate::stream::{LINGER, end_of};
+use crate::unsent::Unsent;
+
+/// No `proxy_timeout` is longer than this, lest a moment beyond the end of time be computed.
+const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What a relay finds when it begins.
+#[derive(Debug, Default)]
+pub(crate) struct Start {
+    /// Octets for the backend that are older than anything read from now on.
+    pub(crate) to_backend: Unsent,
+    /// Octets for the client, likewise.
+    pub(crate) to_client: Unsent,
+    /// The client has said its last word already.
+    pub(crate) client_ended: bool,
+    /// The backend has.
+    pub(crate) backend_ended: bool,
+}
+
+/// How a relay went.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Octets read from the client.
+    pub(crate) from_client: u64,
+    /// Octets read from the backend.
+    pub(crate) from_backend: u64,
+    /// Nothing moved for `proxy_timeout`.
+    pub(crate) timed_out: bool,
+    /// The stream that failed first, if one did while it was still of use.
+    pub(crate) failure: Option<(Wire, End)>,
+}
+
+/// The relay of one session.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    to_client: Direction,
+    to_backend: Direction,
+    failure: Option<(Wire, End)>,
+}
+
+impl Relay {
+    /// A relay that begins with what is left over.
+    pub(crate) fn new(start: Start) -> Self {
+        Self {
+            to_client: Direction::new(Wire::Backend, Wire::Client, start.to_client, start.backend_ended),
+            to_backend: Direction::new(Wire::Client, Wire::Backend, start.to_backend, start.client_ended),
+            failure: None,
+        }
+    }
+
+    /// Relays until both sides have said their last word and all of it is delivered.
+    ///
+    /// A side that ends is half-closed on the other, which may go on for as long as it is not silent for [`LINGER`]
+    /// (divergences D34, RELAY-004). Before that, silence may last `idle` (`proxy_timeout`), and octets in either
+    /// direction end it (D30). Both streams are left for the caller to close.
+    pub(crate) async fn run<C, B>(&mut self, client: &mut C, backend: &mut B, idle: Duration) -> Outcome
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+        B: AsyncRead + AsyncWrite + Unpin,
+    {
+        let idle = idle.min(IDLE_MAX);
+        let mut progress = Instant::now();
+        let mut alarm = pin!(sleep_until(progress + idle));
+        let timed_out = poll_fn(|cx| {
+            if self.poll_pump(cx, client, backend).is_ready() {
+                return Poll::Ready(false);
+            }
+            if self.has_moved() {
+                progress = Instant::now();
+            }
+            // After one side's end, running out of time is the ordinary end of the other.
+            let (allowed, timed_out) = match self.is_half_done() {
+                true => (LINGER.min(idle), false),
+                false => (idle, true),
+            };
+            poll_silence(&mut alarm, progress + allowed, cx).map(|()| timed_out)
+        })
+        .await;
+        Outcome {
+            from_client: self.to_backend.octets,
+            from_backend: self.to_client.octets,
+            timed_out,
+            failure: self.failure.take(),
+        }
+    }
+
+    /// Moves what can be moved now; ready when both directions are done.
+    fn poll_pump<C, B>(&mut self, cx: &mut Context<'_>, client: &mut C, backend: &mut B) -> Poll<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+        B: AsyncRead + AsyncWrite + Unpin,
+    {
+        loop {
+            let mut failed = false;
+            if let Poll::Ready(Err(fault)) = self.to_client.poll_pump(cx, backend, client) {
+                failed = true;
+                self.failure = self.failure.take().or(self.to_client.fail(&mut self.to_backend, &fault));
+            }
+            if let Poll::Ready(Err(fault)) = self.to_backend.poll_pump(cx, client, backend) {
+                failed = true;
+                self.failure = self.failure.take().or(self.to_backend.fail(&mut self.to_client, &fault));
+            }
+            if !failed {
+                break;
+            }
+        }
+        match self.to_client.done && self.to_backend.done {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    fn is_half_done(&self) -> bool {
+        self.to_client.done || self.to_backend.done
+    }
+
+    fn has_moved(&mut self) -> bool {
+        let (down, up) = (&mut self.to_client, &mut self.to_backend);
+        std::mem::take(&mut down.moved) | std::mem::take(&mut up.moved)
+    }
+}
+
+/// Ready at `due`. The alarm is moved only when it must be: progress alone, which is frequent, leaves it where it is.
+fn poll_silence(alarm: &mut Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    if due < alarm.deadline() {
+        alarm.as_mut().reset(due);
+    }
+    loop {
+        ready!(alarm.as_mut().poll(cx));
+        if alarm.deadline() >= due {
+            return Poll::Ready(());
+        }
+        alarm.as_mut().reset(due);
+    }
+}
+
+/// What one side says to the other.
+#[derive(Debug)]
+struct Direction {
+    source: Wire,
+    sink: Wire,
+    unsent: Unsent,
+    /// The source has said its last word.
+    source_ended: bool,
+    /// All of it is delivered, and so is the end; or delivering is impossible.
+    done: bool,
+    /// Octets were read or written since someone last asked, or the end was.
+    moved: bool,
+    octets: u64,
+}
+
+enum Fault {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
+impl Direction {
+    fn new(source: Wire, sink: Wire, unsent: Unsent, source_ended: bool) -> Self {
+        Self { source, sink, unsent, source_ended, done: false, moved: false, octets: 0 }
+    }
+
+    fn poll_pump<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Fault>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        if self.done {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            while !self.unsent.is_empty() {
+                ready!(self.unsent.poll_write(to, cx)).map_err(Fault::Writing)?;
+                self.moved = true;
+            }
+            if self.source_ended {
+                ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
+                ready!(Pin::new(to).poll_shutdown(cx)).map_err(Fault::Writing)?;
+                (self.done, self.moved) = (true, true);
+                return Poll::Ready(Ok(()));
+            }
+            match scratch::poll_read(from, cx, SCRATCH_BYTES) {
+                Poll::Ready(Ok(filled)) if filled.len() > 0 => {
+                    self.moved = true;
+                    self.octets = self.octets.saturating_add(filled.len() as u64);
+                    filled.show(|octets| self.forward(octets, cx, to)).map_err(Fault::Writing)?;
+                }
+                Poll::Ready(Ok(_)) => self.source_ended = true,
+                // TLS that ended without close_notify: see `end_of`.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.source_ended = true;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Reading(error))),
+                Poll::Pending => {
+                    ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Writes `octets`, and keeps those that are not taken at once.
+    fn forward<W: AsyncWrite + Unpin>(
+        &mut self,
+        mut octets: &[u8],
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> io::Result<()> {
+        while !octets.is_empty() {
+            match Pin::new(&mut *to).poll_write(cx, octets) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
+                    self.unsent.note_written();
+                    octets = octets.get(written..).unwrap_or_default();
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.unsent.push(Payload::Public(Bytes::copy_from_slice(octets)));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws the conclusions from a fault in this direction, `back` being the other one; tells which stream failed and
+    /// why, unless nothing was expected of it any more.
+    fn fail(&mut self, back: &mut Self, fault: &Fault) -> Option<(Wire, End)> {
+        match fault {
+            // The source is gone both ways. What it said before that is still delivered.
+            Fault::Reading(error) => {
+                self.source_ended = true;
+                let was_done = std::mem::replace(&mut back.done, true);
+                back.unsent = Unsent::default();
+                (!was_done).then(|| (self.source, end_of("recv()", error)))
+            }
+            // The sink takes no more. What it said before that may still lie unread.
+            Fault::Writing(error) => {
+                (self.done, self.moved) = (true, true);
+                self.unsent = Unsent::default();
+                (!back.source_ended).then(|| (self.sink, end_of("send()", error)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+use super::*;
+use gatepost_core::Secret;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::time::{advance, sleep, timeout};
+
+async fn relay<C, B>(client: &mut C, backend: &mut B, start: Start, idle: Duration) -> Outcome
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    Relay::new(start).run(client, backend, idle).await
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What one end of a relayed connection does: says its pieces, each after a pause, then half-closes; hears everything.
+async fn talk(stream: DuplexStream, pieces: Vec<(Vec<u8>, u8)>) -> Vec<u8> {
+    let (mut reader, mut writer) = split(stream);
+    let say = async move {
+        for (piece, pause) in pieces {
+            sleep(Duration::from_millis(pause.into())).await;
+            writer.write_all(&piece).await.expect("the relay takes everything");
+        }
+        writer.shutdown().await.expect("a half-close");
+    };
+    let mut heard = Vec::new();
+    let (_, read) = tokio::join!(say, reader.read_to_end(&mut heard));
+    read.expect("everything is heard");
+    heard
+}
+
+fn all(first: &[u8], pieces: &[(Vec<u8>, u8)]) -> Vec<u8> {
+    pieces.iter().fold(first.to_vec(), |mut all, (piece, _)| {
+        all.extend_from_slice(piece);
+        all
+    })
+}
+
+fn pieces() -> impl Strategy<Value = Vec<(Vec<u8>, u8)>> {
+    vec((vec(any::<u8>(), 0..200), 0..3u8), 0..12)
+}
+
+fn held(octets: &[u8]) -> Unsent {
+    let mut unsent = Unsent::default();
+    unsent.push(Payload::Secret(Secret::from(octets)));
+    unsent
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// However both sides cut what they say, whatever was left over, and however little the streams hold, everything
+    /// arrives, in order, and so does the end (RELAY-002, -003, -004, -006).
+    #[test]
+    fn everything_arrives_in_order_both_ways(
+        up in pieces(),
+        down in pieces(),
+        left_up in vec(any::<u8>(), 0..100),
+        left_down in vec(any::<u8>(), 0..100),
+        rooms in (1..300usize, 1..300usize),
+    ) {
+        run(async {
+            let (client, mut near) = duplex(rooms.0);
+            let (backend, mut far) = duplex(rooms.1);
+            let start =
+                Start { to_backend: held(&left_up), to_client: held(&left_down), ..Start::default() };
+            let (expected_up, expected_down) = (all(&left_up, &up), all(&left_down, &down));
+            let (from_client, from_backend) =
+                (expected_up.len() - left_up.len(), expected_down.len() - left_down.len());
+            let (outcome, at_client, at_backend) = timeout(
+                Duration::from_secs(3600),
+                async { tokio::join!(relay(&mut near, &mut far, start, DAY), talk(client, up), talk(backend, down)) },
+            )
+            .await
+            .expect("the relay ends by itself");
+            assert_eq!(at_backend, expected_up);
+            assert_eq!(at_client, expected_down);
+            assert_eq!(outcome, Outcome {
+                from_client: from_client as u64,
+                from_backend: from_backend as u64,
+                ..Outcome::default()
+            });
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_reaches_a_client_that_has_said_its_last_word() {
+    let (mut client, mut near) = duplex(64);
+    let (mut backend, mut far) = duplex(64);
+    let relaying = tokio::spawn(async move { relay(&mut near, &mut far, Start::default(), DAY).await });
+    client.write_all(b"b LOGOUT\r\n").await.expect("said");
+    client.shutdown().await.expect("half-closed");
+    let mut asked = Vec::new();
+    backend.read_to_end(&mut asked).await.expect("the half-close goes on");
+    assert_eq!(asked, b"b LOGOUT\r\n");
+    backend.write_all(b"* BYE\r\nb OK done\r\n").await.expect("answered");
+    drop(backend);
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.expect("heard");
+    assert_eq!(answer, b"* BYE\r\nb OK done\r\n");
+    assert_eq!(relaying.await.expect("no panic").failure, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_ended_before_the_relay_still_hears_the_backend() {
+    let (mut client, mut near) = duplex(64);
+    let (mut backend, mut far) = duplex(64);
+    let start = Start { to_backend: held(b"QUIT\r\n"), client_ended: true, ..Start::default() };
+    let relaying = tokio::spawn(async move { relay(&mut near, &mut far, start, DAY).await });
+    let mut asked = Vec::new();
+    backend.read_to_end(&mut asked).await.expect("what it had said arrives, then its end");
+    assert_eq!(asked, b"QUIT\r\n");
+    backend.write_all(b"+OK bye\r\n").await.expect("answered");
+    drop(backend);
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.expect("heard");
+    assert_eq!(answer, b"+OK bye\r\n");
+    relaying.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_it_after_proxy_timeout_and_progress_either_way_puts_that_off() {
+    let (mut client, mut near) = duplex(64);
+    let (mut backend, mut far) = duplex(64);
+    let begun = Instant::now();
+    let relaying =
+        tokio::spawn(
+            async move { relay(&mut near, &mut far, Start::default(), Duration::from_secs(60)).await },
+        );
+    // A long download with a silent client (D30), then a client that talks to a silent backend.
+    for _ in 0..5 {
+        sleep(Duration::from_secs(50)).await;
+        backend.write_all(b"x").await.expect("still open");
+        client.read_u8().await.expect("still open");
+    }
+    sleep(Duration::from_secs(50)).await;
+    client.write_all(b"y").await.expect("still open");
+    assert_eq!(backend.read_u8().await.expect("still open"), b'y');
+    let outcome = relaying.await.expect("no panic");
+    assert!(outcome.timed_out);
+    assert_eq!(begun.elapsed().as_secs(), 6 * 50 + 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_side_may_be_silent_for_a_linger_only() {
+    let (mut client, mut near) = duplex(64);
+    let (_backend, mut far) = duplex(64);
+    let begun = Instant::now();
+    let relaying = tokio::spawn(async move { relay(&mut near, &mut far, Start::default(), DAY).await });
+    sleep(Duration::from_secs(100)).await;
+    client.shutdown().await.expect("half-closed");
+    let outcome = relaying.await.expect("no panic");
+    assert!(!outcome.timed_out);
+    assert_eq!(begun.elapsed(), Duration::from_secs(100) + LINGER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_stops_stops_the_writer() {
+    const ROOM: usize = 64;
+    let (mut client, mut near) = duplex(ROOM);
+    let (backend, mut far) = duplex(ROOM);
+    tokio::spawn(async move { relay(&mut near, &mut far, Start::default(), DAY).await });
+    let mut taken = 0;
+    while let Ok(Ok(octets)) = timeout(Duration::from_millis(5), client.write(&[0; 16])).await {
+        taken += octets;
+        advance(Duration::from_millis(1)).await;
+    }
+    // Two streams' worth and what the relay holds, which is no more than it read at once.
+    assert!(taken <= 3 * ROOM, "{taken} octets were taken for a backend that reads none");
+    drop(backend);
+}
+
+/// Reads some octets, then fails; writes are taken.
+struct Breaking(&'static [u8]);
+
+impl AsyncRead for Breaking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.0.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        buffer.put_slice(self.0);
+        self.0 = &[];
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(octets.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backend_said_before_it_was_reset_is_delivered() {
+    let (mut client, mut near) = duplex(4);
+    let relaying = tokio::spawn(async move {
+        relay(&mut near, &mut Breaking(b"* BYE overloaded\r\n"), Start::default(), DAY).await
+    });
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).await.expect("heard");
+    assert_eq!(heard, b"* BYE overloaded\r\n");
+    let Some((Wire::Backend, End::Broken(error))) = relaying.await.expect("no panic").failure else {
+        panic!("the reset is not told");
+    };
+    assert_eq!(error.to_string(), "recv() failed (104: Connection reset by peer)");
+}

@@ -1,0 +1,279 @@
+//! The process that serves: it opens listeners and logs, starts its threads, and brings them to an end.
+//!
+//! Each thread has its own runtime, its own sockets and its own sessions; nothing is handed from one to another. Of every
+//! port each thread has a socket of its own, in a `SO_REUSEPORT` group. `benches/accept.rs` says why: on one shared
+//! socket every connection wakes every idle thread (with 8 threads, 2.5 times the scheduling for each connection and a
+//! tenth more CPU), and the thread that is quickest keeps more than its share of what stays open (of 100 sessions on two
+//! threads 1.6 times a fair share, against 1.08). The price: connections that wait in a socket's queue are lost if that
+//! socket is closed, so a later generation takes over all of them, and a thread may serve several.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use gatepost_core::Policy;
+use gatepost_core::report::Level;
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::net::wall_clock;
+use crate::observe::{DebugLines, Log, LogFiles};
+
+mod accept;
+mod listen;
+mod signals;
+mod worker;
+
+pub use listen::BindError;
+use listen::Bound;
+use worker::Worker;
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listener could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A log could not be opened. The text says which.
+    #[error(transparent)]
+    Log(io::Error),
+    /// A thread, its runtime or the signal handlers could not be set up.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    /// A thread panicked outside of a session; the others have let their sessions end.
+    #[error("{0} of the threads panicked")]
+    Panicked(usize),
+}
+
+/// Serves `config` until a signal ends it: TERM and INT say goodbye to every session and cut what is not gone within
+/// a moment, QUIT stops accepting and lets sessions end by themselves.
+///
+/// No thread and no runtime exists before listeners are bound and logs are open.
+///
+/// # Errors
+///
+/// What keeps it from starting, and a thread that panicked. See [`Error`].
+pub fn run(config: &Config) -> Result<(), Error> {
+    let server = Server::bind(config)?;
+    server.install_debug_lines();
+    let log = server.shared.log.clone();
+    let running = server.start()?;
+    log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
+    signals::follow(&running.control, &log).map_err(Error::Start)?;
+    let ended = running.join();
+    log.line(Level::Notice, None, "exit");
+    ended
+}
+
+/// Opens the logs of `config` and tries its listeners, and lets go of them again: what `-t` does beyond reading.
+///
+/// # Errors
+///
+/// The first of them that cannot be opened; a port that somebody holds does not count.
+pub fn try_out(config: &Config) -> Result<(), Error> {
+    let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
+    files.log(&config.logs).map_err(Error::Log)?;
+    for server in &config.servers {
+        files.log(&server.logs).map_err(Error::Log)?;
+        server.listeners.iter().try_for_each(listen::try_out)?;
+    }
+    Ok(())
+}
+
+/// Open listeners and logs, and what is to be served there. Nothing is accepted yet.
+#[derive(Debug)]
+pub struct Server {
+    bound: Vec<Bound>,
+    threads: NonZeroUsize,
+    shared: Arc<Shared>,
+}
+
+/// What all threads look at. A reload makes a new one.
+#[derive(Debug)]
+struct Shared {
+    /// What stands behind each listener, in the order of `Server::bound`.
+    doors: Vec<Door>,
+    /// The main `error_log`.
+    log: Arc<Log>,
+    /// The number of the connection that came last.
+    numbers: AtomicU64,
+    /// Sessions that panicked.
+    panics: AtomicU64,
+}
+
+/// What a client finds behind a listener.
+#[derive(Debug)]
+struct Door {
+    text: Arc<str>,
+    proxy_protocol: bool,
+    tls_first: bool,
+    policy: Arc<Policy>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    log: Arc<Log>,
+}
+
+impl Server {
+    /// Opens every log and binds every listener of `config`.
+    ///
+    /// # Errors
+    ///
+    /// The first log or listener that cannot be opened, in nginx's words.
+    pub fn bind(config: &Config) -> Result<Self, Error> {
+        let mut files = LogFiles::new(wall_clock, TimeZone::system());
+        let log = files.log(&config.logs).map_err(Error::Log)?;
+        let (mut bound, mut doors) = (Vec::new(), Vec::new());
+        for server in &config.servers {
+            let server_log = files.log(&server.logs).map_err(Error::Log)?;
+            for listener in &server.listeners {
+                bound.push(Bound::open(listener, config.worker_processes)?);
+                doors.push(Door {
+                    text: listener.text.clone(),
+                    proxy_protocol: listener.proxy_protocol,
+                    tls_first: listener.tls_first,
+                    policy: server.policy.clone(),
+                    tls: server.tls.clone(),
+                    log: server_log.clone(),
+                });
+            }
+        }
+        let shared = Arc::new(Shared { doors, log, numbers: AtomicU64::new(0), panics: AtomicU64::new(0) });
+        Ok(Self { bound, threads: config.worker_processes, shared })
+    }
+
+    /// Where it listens, in the order of the configuration; port 0 has become the one that was chosen.
+    #[must_use]
+    pub fn local_addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.bound.iter().map(|bound| bound.address).collect()
+    }
+
+    /// Starts the threads; ready when each of them accepts.
+    ///
+    /// # Errors
+    ///
+    /// A thread or its runtime could not be made; those that were are stopped again.
+    pub fn start(self) -> Result<Running, Error> {
+        let (stage, seen) = watch::channel(Stage::Serving);
+        let mut running = Running { threads: Vec::new(), control: Control(Arc::new(stage)) };
+        let mut shares: Vec<Vec<_>> = (0..self.threads.get()).map(|_| Vec::new()).collect();
+        for (door, bound) in self.bound.into_iter().enumerate() {
+            for (socket, share) in bound.sockets.into_iter().zip(&mut shares) {
+                share.push((door, bound.address, socket));
+            }
+        }
+        for (index, sockets) in shares.into_iter().enumerate() {
+            let worker = Worker::new(sockets, self.shared.clone(), seen.clone());
+            match worker.start(index) {
+                Ok(thread) => running.threads.push(thread),
+                Err(error) => {
+                    running.control.stop();
+                    running.join()?;
+                    return Err(Error::Start(error));
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    /// Serves until somebody holding [`Running::control`] ends it; for this call, nobody.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`] and [`Running::join`].
+    pub fn run(self) -> Result<(), Error> {
+        self.start()?.join()
+    }
+
+    /// Shows the driver's traces in the logs that say `debug`. Once in a process; later calls change nothing.
+    fn install_debug_lines(&self) {
+        use tracing_subscriber::layer::SubscriberExt;
+        let by_listener: BTreeMap<_, _> =
+            self.shared.doors.iter().map(|door| (door.text.to_string(), door.log.clone())).collect();
+        let lines = DebugLines::new(by_listener, self.shared.log.clone());
+        if lines.is_wanted() {
+            let subscriber = tracing_subscriber::registry().with(lines);
+            // Whoever came first wins.
+            let _ = tracing::subscriber::set_global_default(subscriber);
+        }
+    }
+}
+
+/// How far a process is on its way to the end. It only goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    /// Nothing more is accepted.
+    Quitting,
+    /// Nor is anything carried on.
+    Stopping,
+}
+
+/// Ends a running server, from any thread.
+#[derive(Clone, Debug)]
+pub struct Control(Arc<watch::Sender<Stage>>);
+
+impl Control {
+    /// Stops accepting; sessions end by themselves.
+    pub fn quit(&self) {
+        self.reach(Stage::Quitting);
+    }
+
+    /// Says goodbye to every session and cuts what is not gone within a moment.
+    pub fn stop(&self) {
+        self.reach(Stage::Stopping);
+    }
+
+    fn reach(&self, stage: Stage) {
+        self.0.send_if_modified(|now| {
+            let further = stage > *now;
+            *now = stage.max(*now);
+            further
+        });
+    }
+
+    /// Waits until every thread has ended.
+    async fn ended(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// Threads that serve. Where neither this nor a [`Control`] is left, they stop.
+#[derive(Debug)]
+pub struct Running {
+    threads: Vec<thread::JoinHandle<()>>,
+    control: Control,
+}
+
+impl Running {
+    /// What ends it.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Waits for the end of every thread.
+    ///
+    /// # Errors
+    ///
+    /// A thread panicked outside of a session, where it is not caught. The others then let their sessions end, for a
+    /// process that no longer accepts as it should had better be started anew.
+    pub fn join(self) -> Result<(), Error> {
+        let mut panicked = 0;
+        for thread in self.threads {
+            if thread.join().is_err() {
+                panicked += 1;
+                self.control.quit();
+            }
+        }
+        match panicked {
+            0 => Ok(()),
+            _ => Err(Error::Panicked(panicked)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

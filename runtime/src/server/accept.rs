@@ -1,0 +1,102 @@
+//! New connections, from every socket of a thread, and what to do when there is no room for them.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use gatepost_core::report::Level;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
+
+use super::Shared;
+
+/// How long nothing is accepted after the system refused (`accept_mutex_delay`): what it lacks is not there again at
+/// once, and an accept that fails forever would take all of a CPU.
+const PAUSE: Duration = Duration::from_millis(500);
+
+const TOO_MANY_IN_PROCESS: i32 = 24;
+const TOO_MANY_IN_SYSTEM: i32 = 23;
+
+/// A connection that came in.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// By which door.
+    pub(super) door: usize,
+    pub(super) stream: TcpStream,
+    pub(super) remote: SocketAddr,
+    pub(super) local: SocketAddr,
+}
+
+/// A thread's listening sockets.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    sockets: Vec<(usize, SocketAddr, TcpListener)>,
+    /// Where to look first, one further each time: a busy door does not keep others shut.
+    first: usize,
+    paused_until: Option<Instant>,
+    shared: Arc<Shared>,
+}
+
+impl Acceptor {
+    /// For these sockets, each with its door and its address. To be called within a runtime.
+    pub(super) fn new(
+        sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let sockets = sockets
+            .into_iter()
+            .map(|(door, address, socket)| Ok((door, address, TcpListener::from_std(socket)?)))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { sockets, first: 0, paused_until: None, shared })
+    }
+
+    /// The next connection. Failures are logged and waited out in here. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Accepted {
+        loop {
+            if let Some(end) = self.paused_until {
+                sleep_until(end).await;
+                self.paused_until = None;
+            }
+            match poll_fn(|cx| self.poll_any(cx)).await {
+                Ok(accepted) => return accepted,
+                Err((door, error)) => self.refuse(door, &error),
+            }
+        }
+    }
+
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted, (usize, io::Error)>> {
+        let (later, sooner) = self.sockets.split_at(self.first.min(self.sockets.len()));
+        for (index, (door, address, socket)) in sooner.iter().chain(later).enumerate() {
+            let Poll::Ready(accepted) = socket.poll_accept(cx) else { continue };
+            self.first = (self.first + index + 1) % self.sockets.len();
+            let accepted = accepted.and_then(|(stream, remote)| {
+                // A socket bound to one address needs no question.
+                let local = match address.ip().is_unspecified() {
+                    true => stream.local_addr()?,
+                    false => *address,
+                };
+                Ok(Accepted { door: *door, stream, remote, local })
+            });
+            return Poll::Ready(accepted.map_err(|error| (*door, error)));
+        }
+        Poll::Pending
+    }
+
+    fn refuse(&mut self, door: usize, error: &io::Error) {
+        let (log, text) = match self.shared.doors.get(door) {
+            Some(door) => (&door.log, &*door.text),
+            None => (&self.shared.log, ""),
+        };
+        let (level, pause) = match (error.kind(), error.raw_os_error()) {
+            // The client was gone before we came.
+            (io::ErrorKind::ConnectionAborted, _) => (Level::Error, false),
+            (_, Some(TOO_MANY_IN_PROCESS | TOO_MANY_IN_SYSTEM)) => (Level::Crit, true),
+            _ => (Level::Alert, true),
+        };
+        log.system(level, "accept4()", error, format_args!(" while accepting new connection on {text}"));
+        self.paused_until = pause.then(|| Instant::now() + PAUSE);
+    }
+}

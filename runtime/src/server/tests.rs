@@ -1,0 +1,219 @@
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use gatepost_core::{AuthServer, Policy, Protocol, Target};
+
+use super::*;
+use crate::config::{self, Listener, LogSink, LogTarget};
+
+/// No test waits longer for an octet.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on a free port, with its log; stopped when dropped.
+struct Served {
+    running: Option<Running>,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Served {
+    fn start(protocol: Protocol, auth: SocketAddr, threads: usize) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = std::env::temp_dir().join(format!("gatepost-server-{}-{number}.log", std::process::id()));
+        let logs: Arc<[LogTarget]> =
+            [LogTarget { sink: LogSink::File(log.clone()), level: Level::Info }].into();
+        let auth = AuthServer::new(Target::Address(auth.into()), "auth.example");
+        let server = Server::bind(&Config {
+            worker_processes: NonZeroUsize::new(threads).expect("threads"),
+            logs: logs.clone(),
+            servers: vec![config::Server {
+                policy: Arc::new(Policy::new(protocol, "mx.example", auth)),
+                tls: None,
+                logs,
+                listeners: vec![Listener {
+                    address: ([127, 0, 0, 1], 0).into(),
+                    text: "127.0.0.1:143".into(),
+                    tls_first: false,
+                    proxy_protocol: false,
+                    backlog: 511,
+                    ipv6_only: true,
+                }],
+            }],
+        })
+        .expect("a server");
+        let address = server.local_addresses()[0];
+        Self { running: Some(server.start().expect("threads")), address, log }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("accepted");
+        stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+        stream
+    }
+
+    fn control(&self) -> Control {
+        self.running.as_ref().expect("running").control()
+    }
+
+    fn join(&mut self) {
+        self.running.take().expect("running").join().expect("no panic");
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log")
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.control().stop();
+            let _ = running.join();
+        }
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+fn hear(stream: &mut TcpStream, words: &str) {
+    let mut heard = vec![0; words.len()];
+    stream.read_exact(&mut heard).expect("an answer");
+    assert_eq!(String::from_utf8_lossy(&heard), words);
+}
+
+fn hear_out(stream: &mut TcpStream) -> String {
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).expect("an end");
+    heard
+}
+
+/// A free port with a server behind it that serves one visitor.
+fn serve_one(serve: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let thread = thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a visitor");
+        stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+        serve(stream);
+    });
+    (address, thread)
+}
+
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
+}
+
+/// Everything through real sockets, from the greeting to the log's last line.
+#[test]
+fn a_user_logs_in_and_is_relayed_and_told_in_the_log() {
+    let (backend, at_backend) = serve_one(|mut stream| {
+        stream.write_all(b"+OK hello\r\n").expect("said");
+        hear(&mut stream, "USER joe\r\n");
+        stream.write_all(b"+OK\r\n").expect("said");
+        hear(&mut stream, "PASS hunter2\r\n");
+        stream.write_all(b"+OK 3 messages\r\n").expect("said");
+        hear(&mut stream, "STAT\r\n");
+        stream.write_all(b"+OK 3 300\r\n").expect("said");
+        assert_eq!(hear_out(&mut stream), "");
+    });
+    let (auth, at_auth) = serve_one(move |mut stream| {
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            stream.read_exact(&mut octet).expect("a question");
+            asked.extend_from_slice(&octet);
+        }
+        let answer = format!(
+            "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 127.0.0.1\r\nAuth-Port: {}\r\n\r\n",
+            backend.port()
+        );
+        stream.write_all(answer.as_bytes()).expect("said");
+    });
+    let mut served = Served::start(Protocol::Pop3, auth, 2);
+    let mut client = served.connect();
+    hear(&mut client, "+OK POP3 ready\r\n");
+    client.write_all(b"USER joe\r\nPASS hunter2\r\nSTAT\r\n").expect("said");
+    hear(&mut client, "+OK\r\n+OK 3 messages\r\n+OK 3 300\r\n");
+    client.shutdown(std::net::Shutdown::Write).expect("said");
+    assert_eq!(hear_out(&mut client), "");
+    at_auth.join().expect("the auth server is content");
+    at_backend.join().expect("the backend is content");
+    served.control().quit();
+    served.join();
+    let log = served.log();
+    let from = client.local_addr().expect("its address");
+    let context = format!("client: 127.0.0.1, server: 127.0.0.1:143, login: \"joe\", upstream: {backend}");
+    let process = std::process::id();
+    for line in [
+        format!(" [info] {process}#0: *1 client {from} connected to 127.0.0.1:143\n"),
+        format!(" [info] {process}#0: *1 client logged in, {context}\n"),
+        format!(" [info] {process}#0: *1 proxied session done, {context}\n"),
+    ] {
+        assert!(log.contains(&line), "{line} is not in\n{log}");
+    }
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn quit_lets_sessions_end_by_themselves_and_accepts_no_more() {
+    let mut served = Served::start(Protocol::Pop3, nobody(), 2);
+    let mut client = served.connect();
+    hear(&mut client, "+OK POP3 ready\r\n");
+    served.control().quit();
+    // Threads hear it one after another.
+    let refused = (0..1000).any(|_| {
+        thread::sleep(Duration::from_millis(5));
+        TcpStream::connect(served.address).is_err()
+    });
+    assert!(refused, "connections are still accepted");
+    client.write_all(b"QUIT\r\n").expect("still open");
+    assert!(hear_out(&mut client).starts_with("+OK"));
+    drop(client);
+    served.join();
+}
+
+#[test]
+fn stop_says_goodbye_and_does_not_wait_for_those_who_stay() {
+    let mut served = Served::start(Protocol::Imap, nobody(), 2);
+    let mut clients: Vec<_> = (0..8).map(|_| served.connect()).collect();
+    for client in &mut clients {
+        hear(client, "* OK IMAP4 ready\r\n");
+    }
+    let control = served.control();
+    control.stop();
+    for client in &mut clients {
+        assert!(hear_out(client).starts_with("* BYE"));
+    }
+    // None of them has closed its side.
+    served.join();
+    assert!(TcpStream::connect(served.address).is_err());
+}
+
+#[test]
+fn every_thread_serves() {
+    let served = Served::start(Protocol::Imap, nobody(), 4);
+    let clients: Vec<_> = (0..200).map(|_| served.connect()).collect();
+    for mut client in clients {
+        hear(&mut client, "* OK IMAP4 ready\r\n");
+    }
+    let log = served.log();
+    assert_eq!(log.lines().filter(|line| line.contains(" connected to ")).count(), 200);
+    // Each connection has a number of its own, whichever thread accepted it.
+    for number in 1..=200 {
+        assert_eq!(log.matches(&format!(": *{number} client ")).count(), 1, "{number}");
+    }
+}
+
+#[test]
+fn a_server_that_nobody_holds_stops() {
+    let mut served = Served::start(Protocol::Imap, nobody(), 1);
+    drop(served.running.take());
+    let ended = (0..1000).any(|_| {
+        thread::sleep(Duration::from_millis(5));
+        TcpStream::connect(served.address).is_err()
+    });
+    assert!(ended, "it still accepts");
+}

@@ -1,0 +1,173 @@
+//! One thread: its sockets, its sessions, its end.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use gatepost_core::report::Level;
+use gatepost_core::{Client, Peer, Seed};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::select;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::accept::{Accepted, Acceptor};
+use super::{Shared, Stage};
+use crate::drain::Drain;
+use crate::driver::{Arrival, drive};
+use crate::net::{Kernel, Socket};
+use crate::observe::SessionLog;
+
+/// How long sessions may take to say goodbye when the process stops.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What a thread is made of.
+#[derive(Debug)]
+pub(super) struct Worker {
+    sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+    shared: Arc<Shared>,
+    stage: watch::Receiver<Stage>,
+}
+
+impl Worker {
+    /// Serves these sockets, each with its door and its address.
+    pub(super) fn new(
+        sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+        shared: Arc<Shared>,
+        stage: watch::Receiver<Stage>,
+    ) -> Self {
+        Self { sockets, shared, stage }
+    }
+
+    /// Starts a thread that serves until it is told to end and its sessions have ended. Returns once it accepts.
+    ///
+    /// # Errors
+    ///
+    /// The thread or its runtime could not be made: processes or descriptors are short.
+    pub(super) fn start(self, index: usize) -> io::Result<thread::JoinHandle<()>> {
+        let (ready, made) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name(format!("worker {index}")).spawn(move || {
+            let runtime =
+                Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
+            match runtime {
+                Ok(runtime) => runtime.block_on(self.serve(ready)),
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        })?;
+        match made.recv() {
+            Ok(Ok(())) => Ok(thread),
+            Ok(Err(error)) => Err(error),
+            Err(mpsc::RecvError) => Err(io::Error::other("a thread ended before it served")),
+        }
+    }
+
+    async fn serve(self, ready: mpsc::SyncSender<io::Result<()>>) {
+        let Self { sockets, shared, stage } = self;
+        let mut acceptor = match Acceptor::new(sockets, shared.clone()) {
+            Ok(acceptor) => Some(acceptor),
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        // Whoever started this thread may be gone, which the stage will tell.
+        let _ = ready.send(Ok(()));
+        let mut sessions = Sessions::new(shared);
+        let (mut quitting, mut stopping) = (stage.clone(), stage);
+        let mut cut = None;
+        while acceptor.is_some() || !sessions.running.is_empty() {
+            select! {
+                biased;
+                () = reached(&mut stopping, Stage::Stopping), if cut.is_none() => {
+                    acceptor = None;
+                    sessions.drain.ask();
+                    cut = Some(Instant::now() + GOODBYE);
+                }
+                () = reached(&mut quitting, Stage::Quitting), if acceptor.is_some() => acceptor = None,
+                () = moment(cut) => return,
+                Some(ended) = sessions.running.join_next() => sessions.note(ended),
+                accepted = next(&mut acceptor) => sessions.begin(accepted),
+            }
+        }
+    }
+}
+
+/// Ready when `stage` is at least `wanted`, or nobody is left to say so.
+async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
+    let _ = stage.wait_for(|now| *now >= wanted).await;
+}
+
+/// Ready at that moment, if there is one.
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+/// The next connection, if any are wanted.
+async fn next(acceptor: &mut Option<Acceptor>) -> Accepted {
+    match acceptor {
+        Some(acceptor) => acceptor.next().await,
+        None => pending().await,
+    }
+}
+
+/// A thread's sessions.
+struct Sessions {
+    running: JoinSet<()>,
+    net: Kernel,
+    drain: Drain,
+    shared: Arc<Shared>,
+}
+
+impl Sessions {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { running: JoinSet::new(), net: Kernel::new(), drain: Drain::default(), shared }
+    }
+
+    /// Begins a session with whoever came in.
+    fn begin(&mut self, accepted: Accepted) {
+        let Accepted { door, stream, remote, local } = accepted;
+        let Some(door) = self.shared.doors.get(door) else { return };
+        let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut seed = Seed([0; 16]);
+        if aws_lc_rs::rand::fill(&mut seed.0).is_err() {
+            return door.log.line(Level::Alert, Some(number), "no randomness: client turned away");
+        }
+        let client = Client {
+            peer: Peer { remote: remote.into(), local: local.into() },
+            listener: door.text.clone(),
+            proxy_protocol: door.proxy_protocol,
+            tls_first: door.tls_first,
+        };
+        let arrival = Arrival {
+            stream: Socket::Tcp(stream),
+            client,
+            policy: door.policy.clone(),
+            tls: door.tls.clone(),
+            seed,
+            number,
+        };
+        let observer = SessionLog::new(door.log.clone(), number);
+        self.running.spawn_local(drive(self.net.clone(), arrival, observer, self.drain.clone()));
+    }
+
+    /// A session that panicked is a bug of ours and costs its client the connection, but nobody else.
+    fn note(&self, ended: Result<(), JoinError>) {
+        let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) else { return };
+        let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (_, Some(text)) => text.as_str(),
+            (None, None) => "without a word",
+        };
+        let count = self.shared.panics.fetch_add(1, Ordering::Relaxed) + 1;
+        self.shared.log.line(
+            Level::Alert,
+            None,
+            format_args!("a session panicked, {count} have so far: {text}"),
+        );
+    }
+}

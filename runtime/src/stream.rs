@@ -1,0 +1,137 @@
+//! A wire's stream once it is connected: in clear, or under TLS.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use gatepost_core::End;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::server::TlsStream;
+
+use crate::scratch::{self, SCRATCH_BYTES};
+use crate::system_error::system_error;
+
+/// How long a stream that is being closed may take to accept what is left to say.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+
+/// `lingering_time`: how long, in all, what a client still sends is read and thrown away once it was sent its last.
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
+
+/// `lingering_timeout`: the longest silence meanwhile.
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// How much is thrown away. nginx bounds the time only.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Octets both ways. TLS is boxed: its state is large, and a session in clear need not pay for it.
+#[derive(Debug)]
+pub(crate) enum Stream<S> {
+    /// As they are.
+    Plain(S),
+    /// Under TLS, our side being the server.
+    Tls(Box<TlsStream<S>>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
+    /// Closes so that the other side receives what it was sent: says that nothing more comes (`close_notify` and FIN),
+    /// then reads until the other side has done the same, for a bounded time (divergences D49). A socket that is closed
+    /// with unread octets sends RST instead, which takes away what the other side had not read yet.
+    pub(crate) async fn hang_up(mut self) {
+        let said = timeout(FAREWELL, self.shutdown()).await;
+        if matches!(said, Ok(Ok(()))) {
+            // The TLS state has done its part; what comes now is thrown away unread.
+            let mut raw = match self {
+                Self::Plain(raw) => raw,
+                Self::Tls(tls) => tls.into_inner().0,
+            };
+            linger(&mut raw).await;
+        }
+    }
+}
+
+async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
+    let end = Instant::now() + LINGER;
+    let mut left = LINGER_BYTES_MAX;
+    while left > 0 {
+        let silence = (Instant::now() + LINGER_SILENCE).min(end);
+        let read = poll_fn(|cx| scratch::poll_read(stream, cx, SCRATCH_BYTES));
+        match timeout_at(silence, read).await {
+            Ok(Ok(filled)) if filled.len() > 0 => left = left.saturating_sub(filled.len()),
+            _ => return,
+        }
+    }
+}
+
+/// What it means that reading or writing failed.
+pub(crate) fn end_of(call: &'static str, error: &io::Error) -> End {
+    if let Some(reason) = tls_reason(error) {
+        return End::Insecure(reason.to_string().into());
+    }
+    match error.kind() {
+        // FIN without close_notify. Mail protocols say in clear words where they end, so nothing can be cut off unseen
+        // (RFC 9325 section 3.2 and RELAY-007); nginx too takes it for an end.
+        io::ErrorKind::UnexpectedEof => End::Finished,
+        _ => End::Broken(system_error(call, error)),
+    }
+}
+
+fn tls_reason(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_read(cx, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_write(cx, octets),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_write_vectored(cx, slices),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(raw) => raw.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use super::fixture::{Fixture, NAME};
+use super::*;
+use gatepost_core::TlsFacts;
+use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, ServerConnection};
+use std::io::Read;
+
+fn settings(certificates: Vec<(PathBuf, PathBuf)>) -> Settings {
+    Settings { protocol: Protocol::Imap, certificates, versions: Versions::default() }
+}
+
+/// Lets both sides talk until both are content or one is not; each side's facts or complaint.
+fn shake(
+    server: &Arc<ServerConfig>,
+    client: ClientConfig,
+) -> (Result<TlsFacts, rustls::Error>, Result<ClientConnection, rustls::Error>) {
+    let mut server = ServerConnection::new(server.clone()).expect("a server");
+    let name = NAME.try_into().expect("a name");
+    let mut client = ClientConnection::new(Arc::new(client), name).expect("a client");
+    let (mut server_said, mut client_said) = (Ok(()), Ok(()));
+    for _ in 0..10 {
+        let mut octets = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut octets).expect("memory");
+        }
+        let mut octets = octets.as_slice();
+        while !octets.is_empty() && server_said.is_ok() {
+            server.read_tls(&mut octets).expect("memory");
+            server_said = server.process_new_packets().map(drop);
+        }
+        let mut octets = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut octets).expect("memory");
+        }
+        let mut octets = octets.as_slice();
+        while !octets.is_empty() && client_said.is_ok() {
+            client.read_tls(&mut octets).expect("memory");
+            client_said = client.process_new_packets().map(drop);
+        }
+    }
+    (server_said.map(|()| facts(&server)), client_said.map(|()| client))
+}
+
+fn shown(client: &ClientConnection) -> Vec<u8> {
+    client.peer_certificates().and_then(<[_]>::first).expect("a certificate").to_vec()
+}
+
+fn der(pair: &(PathBuf, PathBuf)) -> Vec<u8> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject};
+    CertificateDer::from_pem_file(&pair.0).expect("a certificate").to_vec()
+}
+
+#[test]
+fn each_client_is_shown_the_certificate_it_can_check() {
+    let mut fixture = Fixture::new();
+    let pairs: Vec<_> = [&PKCS_RSA_SHA256, &PKCS_ED25519, &PKCS_ECDSA_P256_SHA256]
+        .map(|algorithm| fixture.pair(algorithm))
+        .into();
+    let server = server_config(&settings(pairs.clone())).expect("a configuration");
+
+    let (told, client) = shake(&server, fixture.client(&[&TLS13]));
+    assert_eq!(told.expect("TLS"), TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
+    assert_eq!(shown(&client.expect("TLS")), der(&pairs[2]), "ECDSA is the cheapest");
+
+    let (told, client) = shake(&server, fixture.client(&[&TLS12]));
+    assert_eq!(told.expect("TLS").cipher, "ECDHE-ECDSA-AES256-GCM-SHA384");
+    assert_eq!(shown(&client.expect("TLS")), der(&pairs[2]));
+
+    let mut only_rsa = aws_lc_rs::default_provider();
+    only_rsa.cipher_suites.retain(|suite| cipher_name(suite.suite()).contains("-RSA-"));
+    let client = fixture.client_with(only_rsa, &[&TLS12]);
+    let (told, client) = shake(&server, client);
+    assert_eq!(told.expect("TLS").cipher, "ECDHE-RSA-AES256-GCM-SHA384");
+    assert_eq!(shown(&client.expect("TLS")), der(&pairs[0]));
+}
+
+#[test]
+fn another_protocols_client_is_turned_away_and_one_without_alpn_is_not() {
+    let mut fixture = Fixture::new();
+    let server = server_config(&settings(vec![fixture.pair(&PKCS_ED25519)])).expect("a configuration");
+    let offer = |names: &[&str]| {
+        let mut client = fixture.client(&[&TLS13]);
+        client.alpn_protocols = names.iter().map(|&name| name.into()).collect();
+        shake(&server, client)
+    };
+    let (told, heard) = offer(&["h2", "http/1.1"]);
+    assert_eq!(told.expect_err("no common protocol"), rustls::Error::NoApplicationProtocol);
+    assert_eq!(
+        heard.expect_err("an alert"),
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+    );
+    let (told, heard) = offer(&["pop3", "imap"]);
+    told.expect("TLS");
+    assert_eq!(heard.expect("TLS").alpn_protocol(), Some(&b"imap"[..]));
+    offer(&[]).0.expect("TLS");
+}
+
+#[test]
+fn versions_are_as_asked() {
+    let mut fixture = Fixture::new();
+    let pair = fixture.pair(&PKCS_ED25519);
+    let with = |tls12, tls13| {
+        server_config(&Settings { versions: Versions { tls12, tls13 }, ..settings(vec![pair.clone()]) })
+    };
+    let only12 = with(true, false).expect("a configuration");
+    assert!(shake(&only12, fixture.client(&[&TLS13])).0.is_err());
+    assert_eq!(shake(&only12, fixture.client(&[&TLS12])).0.expect("TLS").protocol, "TLSv1.2");
+    let only13 = with(false, true).expect("a configuration");
+    assert!(shake(&only13, fixture.client(&[&TLS12])).0.is_err());
+    assert!(matches!(with(false, false), Err(Error::NoVersion)));
+}
+
+#[test]
+fn a_returning_client_is_resumed_without_a_cache_of_ours() {
+    let mut fixture = Fixture::new();
+    let server = server_config(&settings(vec![fixture.pair(&PKCS_ED25519)])).expect("a configuration");
+    let client = fixture.client(&[&TLS13]);
+    for expected in [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed] {
+        let (_, told) = shake(&server, client.clone());
+        let mut told = told.expect("TLS");
+        let _ = told.reader().read(&mut [0]);
+        assert_eq!(told.handshake_kind(), Some(expected));
+    }
+    assert!(!server.session_storage.can_cache());
+}
+
+#[test]
+fn odd_files_are_told_and_none_panics() {
+    let mut fixture = Fixture::new();
+    let (certificate, key) = fixture.pair(&PKCS_ED25519);
+    let (other_certificate, other_key) = fixture.pair(&PKCS_RSA_SHA256);
+    let empty = fixture.file("empty", "");
+    let junk = fixture.file("junk", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
+    let no_der = fixture.file("no-der", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let locked = fixture
+        .file("locked", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    let old_locked = fixture.file(
+        "old-locked",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+         -----END RSA PRIVATE KEY-----\n",
+    );
+    let said = |certificate: &PathBuf, key: &PathBuf| {
+        server_config(&settings(vec![(certificate.clone(), key.clone())]))
+            .expect_err("an odd file")
+            .to_string()
+    };
+    let nowhere = PathBuf::from("/nowhere/mail.crt");
+    assert_eq!(
+        said(&nowhere, &key),
+        "cannot load certificate \"/nowhere/mail.crt\": (2: No such file or directory)"
+    );
+    assert!(said(&PathBuf::from("/tmp"), &key).ends_with(": (21: Is a directory)"));
+    for file in [&empty, &junk, &no_der, &key] {
+        let start = format!("cannot load certificate {file:?}: ");
+        assert!(said(file, &key).starts_with(&start), "{}", said(file, &key));
+    }
+    for file in [&empty, &junk, &certificate] {
+        let start = format!("cannot load certificate key {file:?}: ");
+        assert!(said(&certificate, file).starts_with(&start), "{}", said(&certificate, file));
+    }
+    for file in [&locked, &old_locked] {
+        assert!(said(&certificate, file).ends_with("it is protected by a pass phrase"));
+    }
+    for (certificate, key) in [(&certificate, &other_key), (&other_certificate, &key)] {
+        let start = format!("SSL_CTX_use_PrivateKey({key:?}) failed (SSL: key values mismatch)");
+        assert!(said(certificate, key).starts_with(&start), "{}", said(certificate, key));
+    }
+    assert!(matches!(server_config(&settings(vec![])), Err(Error::NoCertificate)));
+    assert!(said(&PathBuf::from("/dev/zero"), &key).contains("larger than"));
+}

@@ -1,0 +1,243 @@
+//! An auth server as nginx's `auth_http` knows it: one GET a login, the question and the answer in headers.
+//!
+//! It is strict where Gatepost has to be exact (spelling, `HTTP/1.0`, escapes) so that a slip is a refusal by HTTP status,
+//! which fails the login loudly, rather than a puzzle.
+
+mod request;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gatepost_core::Protocol;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::request::{Malformed, heard};
+pub use self::request::{Request, percent_encoded};
+use crate::dialogue::Ear;
+use crate::digest;
+use crate::talk::Talk;
+
+/// What the server knows of a user.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// What the client must give.
+    pub password: String,
+    /// Under which name the backend knows this user, if under another (`Auth-User`).
+    pub backend_login: Option<String>,
+    /// The password the backend wants, if another (`Auth-Pass`).
+    pub backend_password: Option<String>,
+}
+
+impl User {
+    /// One who is the same everywhere.
+    #[must_use]
+    pub fn new(password: &str) -> Self {
+        Self { password: password.to_owned(), backend_login: None, backend_password: None }
+    }
+}
+
+/// How the server says no.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// `Auth-Status`; anything but `OK` and `WAIT`.
+    pub text: String,
+    /// `Auth-Wait`, in seconds.
+    pub wait_seconds: Option<u32>,
+    /// `Auth-Error-Code`, for SMTP.
+    pub error_code: Option<String>,
+}
+
+impl Default for Refusal {
+    fn default() -> Self {
+        Self { text: "Invalid login or password".to_owned(), wait_seconds: None, error_code: None }
+    }
+}
+
+/// The server. Cloning makes another handle to the same one.
+#[derive(Clone, Debug)]
+pub struct AuthServer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    users: BTreeMap<String, User>,
+    backends: Vec<(Protocol, SocketAddr)>,
+    refusal: Refusal,
+    requests: Mutex<Vec<Request>>,
+}
+
+impl AuthServer {
+    /// A server that sends `users` on to `backends` by protocol and refuses everybody else.
+    #[must_use]
+    pub fn new(
+        users: BTreeMap<String, User>,
+        backends: Vec<(Protocol, SocketAddr)>,
+        refusal: Refusal,
+    ) -> Self {
+        Self(Arc::new(Inner { users, backends, refusal, requests: Mutex::default() }))
+    }
+
+    /// Every well-formed question so far, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers one request on `stream` and hangs up, as HTTP/1.0 does.
+    ///
+    /// # Errors
+    ///
+    /// The stream's own. A malformed request is answered with `400 Bad Request`.
+    pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, ear: Ear) -> io::Result<()> {
+        let mut talk = Talk::answering(stream, ear);
+        let answer = match heard(&mut talk).await? {
+            Ok(request) => self.answer(request),
+            Err(Malformed(what)) => format!("HTTP/1.0 400 Bad Request\r\nX-Reason: {what}\r\n\r\n"),
+        };
+        talk.say(answer).await?;
+        talk.hang_up().await
+    }
+
+    fn answer(&self, mut request: Request) -> String {
+        let granted = self.granted(&request);
+        request.granted = granted.is_some();
+        let password_said = request.header("Auth-Method") == Some("plain");
+        self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        let mut answer = String::from("HTTP/1.0 200 OK\r\n");
+        let mut header = |name: &str, value: &str| answer.push_str(&format!("{name}: {value}\r\n"));
+        match granted {
+            Some((user, backend)) => {
+                header("Auth-Status", "OK");
+                header("Auth-Server", &backend.ip().to_string());
+                header("Auth-Port", &backend.port().to_string());
+                user.backend_login.iter().for_each(|login| header("Auth-User", login));
+                match &user.backend_password {
+                    Some(password) => header("Auth-Pass", password),
+                    // A digest does not open a backend.
+                    None if !password_said => header("Auth-Pass", &user.password),
+                    None => {}
+                }
+            }
+            None => {
+                header("Auth-Status", &self.0.refusal.text);
+                self.0.refusal.wait_seconds.iter().for_each(|wait| header("Auth-Wait", &wait.to_string()));
+                self.0.refusal.error_code.iter().for_each(|code| header("Auth-Error-Code", code));
+            }
+        }
+        answer.push_str("\r\n");
+        answer
+    }
+
+    fn granted(&self, request: &Request) -> Option<(&User, SocketAddr)> {
+        let user = self.0.users.get(std::str::from_utf8(&request.login).ok()?)?;
+        let protocol = request.header("Auth-Protocol")?;
+        let (_, backend) = self.0.backends.iter().find(|(known, _)| known.name() == protocol)?;
+        user.is_proven(request).then_some((user, *backend))
+    }
+}
+
+impl User {
+    /// Whether the request shows that the client knows the password, in the manner of its `Auth-Method`.
+    fn is_proven(&self, request: &Request) -> bool {
+        let password = self.password.as_bytes();
+        let given = request.password.expose();
+        match (request.header("Auth-Method"), request.header("Auth-Salt")) {
+            (Some("plain"), None) => given == password,
+            (Some("cram-md5"), Some(salt)) => given == digest::cram_md5(password, salt.as_bytes()).as_bytes(),
+            (Some("apop"), Some(salt)) => given == digest::apop(password, salt.as_bytes()).as_bytes(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn server() -> AuthServer {
+        let mut users = BTreeMap::new();
+        users.insert("john doe".to_owned(), User::new("hunter2"));
+        let jane = User { backend_login: Some("jane@example.com".into()), ..User::new("hunter2") };
+        users.insert("jane".to_owned(), jane);
+        let backends = vec![(Protocol::Imap, SocketAddr::from(([198, 51, 100, 2], 143)))];
+        AuthServer::new(users, backends, Refusal { wait_seconds: Some(3), ..Refusal::default() })
+    }
+
+    async fn asked(server: &AuthServer, request: &str) -> String {
+        let (mut near, far) = tokio::io::duplex(4096);
+        let serving = server.clone();
+        let served = tokio::spawn(async move { serving.serve(far, Ear::default()).await });
+        near.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        drop(near);
+        served.await.unwrap().unwrap();
+        answer
+    }
+
+    fn request(user: &str, protocol: &str) -> String {
+        format!(
+            "GET /auth HTTP/1.0\r\nHost: 127.0.0.1\r\nAuth-Method: plain\r\nAuth-User: {user}\r\n\
+             Auth-Pass: hunter2\r\nAuth-Protocol: {protocol}\r\nAuth-Login-Attempt: 1\r\n\
+             Client-IP: 192.0.2.7\r\n\r\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_known_user_is_sent_to_the_backend_of_the_protocol() {
+        let server = server();
+        assert_eq!(
+            asked(&server, &request("john%20doe", "imap")).await,
+            "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\r\n"
+        );
+        assert_eq!(
+            asked(&server, &request("jane", "imap")).await,
+            "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\
+             Auth-User: jane@example.com\r\n\r\n"
+        );
+        let requests = server.requests();
+        assert_eq!(requests[0].login, b"john doe");
+        assert_eq!(requests[0].header("Client-IP"), Some("192.0.2.7"));
+        assert!(!format!("{requests:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_digest_counts_as_the_password_which_the_backend_is_given_instead() {
+        for (method, digest) in [
+            ("apop", digest::apop(b"hunter2", b"<1.2@mail.example.com>")),
+            ("cram-md5", digest::cram_md5(b"hunter2", b"<1.2@mail.example.com>")),
+        ] {
+            let pass = format!("{digest}\r\nAuth-Salt: <1.2@mail.example.com>");
+            let question = request("jane", "imap").replace("plain", method).replace("hunter2", &pass);
+            let answer = asked(&server(), &question).await;
+            assert!(answer.ends_with("Auth-Pass: hunter2\r\n\r\n"), "{answer}");
+            let answer = asked(&server(), &question.replace("<1.2", "<1.3")).await;
+            assert!(answer.contains("Auth-Status: Invalid"), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everybody_else_is_refused_in_the_words_given() {
+        let refused = "HTTP/1.0 200 OK\r\nAuth-Status: Invalid login or password\r\nAuth-Wait: 3\r\n\r\n";
+        assert_eq!(asked(&server(), &request("nobody", "imap")).await, refused);
+        assert_eq!(asked(&server(), &request("jane", "pop3")).await, refused);
+    }
+
+    #[tokio::test]
+    async fn what_nginx_would_not_have_written_is_a_bad_request() {
+        for (right, wrong) in [
+            ("HTTP/1.0", "HTTP/1.1"),
+            ("john%20doe", "john doe"),
+            ("john%20doe", "john%2"),
+            ("john%20doe", "%6Aohn%20doe"),
+            ("Host: ", "Host:"),
+            ("Client-IP", "Client-Ip"),
+            ("1\r\n", "1\n"),
+        ] {
+            let answer = asked(&server(), &request("john%20doe", "imap").replacen(right, wrong, 1)).await;
+            assert!(answer.starts_with("HTTP/1.0 400 "), "{wrong}: {answer}");
+        }
+    }
+}

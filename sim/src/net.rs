@@ -1,0 +1,144 @@
+//! turmoil's network as the driver's: every stream in pieces, every moment the world's.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+
+use gatepost::net::Net;
+use gatepost_core::{Address, Instant, Peer};
+use tokio::task::{JoinError, JoinSet};
+use turmoil::net::{TcpListener, TcpStream};
+
+use crate::chance::Chance;
+use crate::chop::Chop;
+
+/// Linux's ECONNREFUSED. turmoil tells only the kind of an error, and log lines have the number in them.
+const CONNECTION_REFUSED: i32 = 111;
+
+/// The network as one host of the world of `seed` sees it.
+#[derive(Clone, Debug)]
+pub struct SimNet {
+    seed: u64,
+    streams: Rc<Cell<u64>>,
+}
+
+impl SimNet {
+    /// A host with no streams yet.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { seed, streams: Rc::default() }
+    }
+
+    /// Puts a stream this host has accepted under the same treatment as those it opens.
+    ///
+    /// # Errors
+    ///
+    /// The stream is closed already.
+    pub fn take(&self, stream: TcpStream) -> io::Result<(Chop<TcpStream>, Peer)> {
+        let peer = Peer { remote: stream.peer_addr()?.into(), local: stream.local_addr()?.into() };
+        let number = self.streams.replace(self.streams.get() + 1);
+        Ok((Chop::new(stream, Chance::of(self.seed, "stream", number)), peer))
+    }
+}
+
+impl Net for SimNet {
+    type Stream = Chop<TcpStream>;
+
+    fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
+        let (net, address) = (self.clone(), address.clone());
+        async move {
+            let Address::Inet(address) = address else { return Err(io::ErrorKind::Unsupported.into()) };
+            let stream = TcpStream::connect(address).await.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => io::Error::from_raw_os_error(CONNECTION_REFUSED),
+                _ => error,
+            })?;
+            net.take(stream)
+        }
+    }
+
+    fn now(&self) -> Instant {
+        let since_epoch = turmoil::since_epoch().unwrap_or_default();
+        Instant::from_unix_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Accepts at `port` for ever, a task for each connection. A task that panics takes the world with it; so does one
+/// that fails, since nobody in this world means harm.
+///
+/// # Errors
+///
+/// The network's, and the first task's.
+pub async fn serve<F>(
+    port: u16,
+    net: SimNet,
+    mut task: impl FnMut(Chop<TcpStream>, Peer) -> F,
+) -> turmoil::Result
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let listener = TcpListener::bind(("0.0.0.0", port)).await?;
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(ended) = tasks.join_next() => unharmed(ended).map_err(|error| {
+                io::Error::new(error.kind(), format!("at port {port}: {error}"))
+            })?,
+            accepted = listener.accept() => {
+                let (stream, peer) = net.take(accepted?.0)?;
+                tasks.spawn_local(task(stream, peer));
+            }
+        }
+    }
+}
+
+/// What a task came to. tokio keeps a task's panic to itself, so it is raised again here.
+fn unharmed(ended: Result<io::Result<()>, JoinError>) -> io::Result<()> {
+    match ended {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(cancelled) => Err(io::Error::other(cancelled)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn connect() -> turmoil::Result {
+        let _stream = TcpStream::connect(("host", 1)).await?;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    #[test]
+    fn a_panic_in_a_task_is_not_lost() {
+        let mut sim = turmoil::Builder::new().build();
+        sim.host("host", || serve(1, SimNet::new(1), async |_, _| panic!("in a task")));
+        sim.client("client", connect());
+        let error = sim.run().unwrap_err();
+        assert!(error.to_string().contains("panicked"), "{error}");
+    }
+
+    #[test]
+    fn a_tasks_failure_is_not_lost() {
+        let mut sim = turmoil::Builder::new().build();
+        sim.host("host", || serve(1, SimNet::new(1), async |_, _| Err(io::Error::other("of a task"))));
+        sim.client("client", connect());
+        assert_eq!(sim.run().unwrap_err().to_string(), "at port 1: of a task");
+    }
+
+    #[test]
+    fn nobody_listening_is_connection_refused_as_linux_says_it() {
+        let mut sim = turmoil::Builder::new().build();
+        sim.host("host", std::future::pending::<turmoil::Result>);
+        sim.client("client", async {
+            let address = Address::Inet((turmoil::lookup("host"), 1).into());
+            let error = SimNet::new(1).connect(&address).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(CONNECTION_REFUSED));
+            Ok(())
+        });
+        sim.run().unwrap();
+    }
+}
