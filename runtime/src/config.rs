@@ -27,6 +27,7 @@ pub use self::diagnostic::{Diagnostic, Excerpt, Severity};
 pub use self::surroundings::{Memory, Surroundings, System};
 use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
 use crate::resolve;
+use crate::tls;
 
 /// Blocks that belong to other modules of nginx; the same file often serves them.
 const OTHER_MODULES: &[&str] = &["http", "stream"];
@@ -86,7 +87,7 @@ pub struct Server {
     /// What it asks of a session.
     pub policy: Arc<Policy>,
     /// Its certificates and the rest of TLS; present if any listener has `ssl` or `starttls` is not off.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS (`proxy_ssl` and what belongs to it).
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
     /// `resolver`: whom to ask for the names of SMTP clients; the policy has a `resolver_timeout` exactly if it is there.

@@ -13,6 +13,7 @@ use crate::drain::Drain;
 use crate::net::Net;
 use crate::observe::Observer;
 use crate::pipe::Heard;
+use crate::tls;
 
 mod pipes;
 mod question;
@@ -31,7 +32,7 @@ pub struct Arrival<S> {
     /// What its `server {}` asks for.
     pub policy: Arc<Policy>,
     /// The certificates of its `server {}`; without them a session that asks for TLS hears that it failed.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS; without it a session that asks for that hears that it failed.
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
     /// Where its chance comes from.

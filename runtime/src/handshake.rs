@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use gatepost_core::TlsFacts;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::FallibleConnect;
@@ -15,13 +15,13 @@ use tokio_rustls::server::FallibleAccept;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::rewound::Rewound;
-use crate::tls;
+use crate::tls::{self, Acceptor};
 
 /// Our side of a handshake, and what it takes.
 #[derive(Debug)]
 pub(crate) enum Side {
     /// We show our certificate. The octets are the beginning of what the client says.
-    Server(Arc<ServerConfig>, Bytes),
+    Server(Acceptor, Bytes),
     /// We are shown a certificate, which has to be for this name.
     Client(Arc<ClientConfig>, ServerName<'static>),
 }
@@ -32,16 +32,17 @@ pub(crate) type Shaken<S> = Result<(TlsStream<Rewound<S>>, TlsFacts), (io::Error
 /// A handshake. Ready with the stream under TLS, or with the reason and the stream beneath, which may still have an
 /// alert on its way.
 pub(crate) enum Shaking<S> {
-    Server(FallibleAccept<Rewound<S>>),
+    Server(FallibleAccept<Rewound<S>>, Acceptor),
     Client(FallibleConnect<Rewound<S>>),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Shaking<S> {
     pub(crate) fn begin(side: Side, stream: S) -> Self {
         match side {
-            Side::Server(config, already_read) => {
+            Side::Server(acceptor, already_read) => {
                 let stream = Rewound::new(already_read, stream);
-                Self::Server(TlsAcceptor::from(config).accept(stream).into_fallible())
+                let config = acceptor.config().clone();
+                Self::Server(TlsAcceptor::from(config).accept(stream).into_fallible(), acceptor)
             }
             Side::Client(config, name) => {
                 let stream = Rewound::new(Bytes::new(), stream);
@@ -56,8 +57,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Shaking<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let shaken = match self.get_mut() {
-            Self::Server(accept) => ready!(Pin::new(accept).poll(cx)).map(|stream| {
-                let facts = tls::facts(stream.get_ref().1);
+            Self::Server(accept, acceptor) => ready!(Pin::new(accept).poll(cx)).map(|stream| {
+                let facts = acceptor.facts(stream.get_ref().1);
                 (stream.into(), facts)
             }),
             Self::Client(connect) => ready!(Pin::new(connect).poll(cx)).map(|stream| {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{Address, End, Payload, Peer, TlsFacts};
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::handshake::{Shaken, Shaking, Side};
 use crate::scratch::{self, Filled};
 use crate::stream::{FAREWELL, Stream, end_of};
+use crate::tls::Acceptor;
 use crate::unsent::Unsent;
 
 /// A connection being made.
@@ -106,8 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     }
 
     /// Once all is sent, does the server's side of a TLS handshake, which begins with what was read already.
-    pub(crate) fn accept_tls(&mut self, config: Option<Arc<ServerConfig>>, already_read: Bytes) {
-        let side = config.map(|config| Side::Server(config, already_read)).ok_or("no certificate is loaded");
+    pub(crate) fn accept_tls(&mut self, acceptor: Option<Acceptor>, already_read: Bytes) {
+        let side =
+            acceptor.map(|acceptor| Side::Server(acceptor, already_read)).ok_or("no certificate is loaded");
         self.secure(side);
     }
 

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::net::wall_clock;
 use crate::observe::{DebugLines, Log, LogFiles};
 use crate::resolve;
+use crate::tls;
 
 mod accept;
 mod listen;
@@ -113,7 +114,7 @@ struct Door {
     proxy_protocol: bool,
     tls_first: bool,
     policy: Arc<Policy>,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<tls::Acceptor>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,

@@ -3,21 +3,25 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gatepost_core::Protocol;
-use rustls::ServerConfig;
+use gatepost_core::{Protocol, TlsFacts, VerifyClient};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection};
 
 mod backend;
 mod certificates;
+mod clients;
+mod description;
 mod names;
 
 pub use backend::{ClientSettings, client_config, client_config_with};
 use certificates::Certificates;
+use clients::{AskClient, Authorities};
 pub(crate) use names::backend_facts;
-pub use names::{cipher_name, facts, protocol_name};
+use names::facts;
+pub use names::{cipher_name, protocol_name};
 
 /// What a `server {}` asks of TLS.
 #[derive(Clone, Debug)]
@@ -30,6 +34,63 @@ pub struct Settings {
     pub certificates: Vec<(PathBuf, PathBuf)>,
     /// `ssl_protocols`.
     pub versions: Versions,
+    /// `ssl_verify_client`: whether clients are asked for a certificate.
+    pub verify_client: VerifyClient,
+    /// `ssl_client_certificate`: the authorities that may vouch for a client; it is told their names.
+    pub client_ca: Vec<PathBuf>,
+    /// `ssl_trusted_certificate`: further authorities, whose names it is not told.
+    pub trusted: Option<PathBuf>,
+    /// `ssl_verify_depth`: how many certificates may stand between a client's and an authority's.
+    pub depth: usize,
+}
+
+impl Settings {
+    /// nginx's defaults: TLS 1.2 and 1.3, and no client is asked for a certificate.
+    #[must_use]
+    pub fn new(protocol: Protocol, certificates: Vec<(PathBuf, PathBuf)>) -> Self {
+        Self {
+            protocol,
+            certificates,
+            versions: Versions::default(),
+            verify_client: VerifyClient::Off,
+            client_ca: Vec::new(),
+            trusted: None,
+            depth: 1,
+        }
+    }
+}
+
+/// The server's side of TLS: what rustls needs, and who may vouch for clients. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    authorities: Option<Arc<Authorities>>,
+}
+
+impl Acceptor {
+    /// What a handshake needs.
+    #[must_use]
+    pub const fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// What is known of a connection whose handshake is done. The client's certificate is judged here, so that one which
+    /// was shown long ago, in the session that is resumed, is judged again.
+    #[must_use]
+    pub fn facts(&self, connection: &ServerConnection) -> TlsFacts {
+        let judge = |authorities: &Arc<Authorities>| authorities.certificate(connection.peer_certificates()?);
+        TlsFacts {
+            certificate: self.authorities.as_ref().and_then(judge).map(Into::into),
+            ..facts(connection)
+        }
+    }
+}
+
+impl From<Arc<ServerConfig>> for Acceptor {
+    /// With a configuration of the caller's own. No client's certificate is told of.
+    fn from(config: Arc<ServerConfig>) -> Self {
+        Self { config, authorities: None }
+    }
 }
 
 /// `ssl_protocols`, as far as there is any choice.
@@ -101,13 +162,13 @@ pub enum Error {
 /// # Errors
 ///
 /// Files that cannot be read, are not what they should be, or do not fit each other. See [`Error`].
-pub fn server_config(settings: &Settings) -> Result<Arc<ServerConfig>, Error> {
+pub fn server_config(settings: &Settings) -> Result<Acceptor, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = build(settings, provider, Arc::new(DefaultTimeProvider))?;
+    let (mut config, authorities) = build(settings, provider, Arc::new(DefaultTimeProvider))?;
     // Tickets keep the state at the client: a cache of ours would cost memory for each session that was ever open.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Arc::new(config))
+    Ok(Acceptor { config: Arc::new(config), authorities })
 }
 
 /// The same with a foreign source of chance and time, for a simulation. It has no ticket keys of its own making,
@@ -120,15 +181,16 @@ pub fn server_config_with(
     settings: &Settings,
     provider: Arc<CryptoProvider>,
     time: Arc<dyn TimeProvider>,
-) -> Result<Arc<ServerConfig>, Error> {
-    build(settings, provider, time).map(Arc::new)
+) -> Result<Acceptor, Error> {
+    let (config, authorities) = build(settings, provider, time)?;
+    Ok(Acceptor { config: Arc::new(config), authorities })
 }
 
 fn build(
     settings: &Settings,
     provider: Arc<CryptoProvider>,
     time: Arc<dyn TimeProvider>,
-) -> Result<ServerConfig, Error> {
+) -> Result<(ServerConfig, Option<Arc<Authorities>>), Error> {
     let versions = match settings.versions {
         Versions { tls12: true, tls13: true } => &[&TLS13, &TLS12][..],
         Versions { tls12: false, tls13: true } => &[&TLS13],
@@ -136,12 +198,20 @@ fn build(
         Versions { tls12: false, tls13: false } => return Err(Error::NoVersion),
     };
     let certificates = Certificates::load(&settings.certificates, &provider)?;
-    let mut config = ServerConfig::builder_with_details(provider, time)
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(certificates));
+    let builder = ServerConfig::builder_with_details(provider.clone(), time.clone())
+        .with_protocol_versions(versions)?;
+    let (builder, authorities) = match settings.verify_client {
+        VerifyClient::Off => (builder.with_no_client_auth(), None),
+        VerifyClient::On | VerifyClient::Optional | VerifyClient::OptionalNoCa => {
+            let files = settings.client_ca.iter().chain(&settings.trusted);
+            let authorities = Authorities::load(files, settings.depth, provider.clone(), time)?;
+            let ask = AskClient::new(&settings.client_ca, provider)?;
+            (builder.with_client_cert_verifier(Arc::new(ask)), Some(Arc::new(authorities)))
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(certificates));
     config.alpn_protocols = vec![settings.protocol.name().into()];
-    Ok(config)
+    Ok((config, authorities))
 }
 
 #[cfg(test)]

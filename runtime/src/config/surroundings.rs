@@ -6,7 +6,6 @@ use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use gatepost_core::SystemError;
 
@@ -62,7 +61,7 @@ pub trait Surroundings {
     /// # Errors
     ///
     /// What is wrong with them, in nginx's words.
-    fn tls(&self, settings: &tls::Settings) -> Result<Arc<rustls::ServerConfig>, tls::Error> {
+    fn tls(&self, settings: &tls::Settings) -> Result<tls::Acceptor, tls::Error> {
         tls::server_config(settings)
     }
 

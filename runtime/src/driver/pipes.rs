@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{Action, Answer, End, Event, Handshake, Leftovers, Payload, Peer, Target, Wire};
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ClientConfig;
 
 use super::question::Asked;
 use super::relaying::Relaying;
@@ -14,6 +14,7 @@ use crate::observe::Observer;
 use crate::pipe::{Heard, Pipe};
 use crate::relay::{Relay, Start};
 use crate::system_error::connect_error;
+use crate::tls::Acceptor;
 
 /// What ended the loop's wait.
 pub(super) enum Step {
@@ -51,7 +52,7 @@ pub(super) struct Pipes<N: Net> {
     pub(super) backend: Pipe<N::Stream>,
     pub(super) question: Asked,
     net: N,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Acceptor>,
     backend_tls: Option<Arc<ClientConfig>>,
 }
 
@@ -60,7 +61,7 @@ impl<N: Net> Pipes<N> {
     pub(super) fn new(
         net: N,
         client: N::Stream,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Acceptor>,
         backend_tls: Option<Arc<ClientConfig>>,
     ) -> Self {
         Self {

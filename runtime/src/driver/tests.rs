@@ -114,7 +114,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn begin(net: &TestNet, policy: Policy, tls: Option<Arc<rustls::ServerConfig>>, tls_first: bool) -> Self {
+    fn begin(net: &TestNet, policy: Policy, tls: Option<crate::tls::Acceptor>, tls_first: bool) -> Self {
         Self::begin_as(net, policy, |arrival| {
             arrival.tls = tls;
             arrival.client.tls_first = tls_first;

@@ -4,8 +4,7 @@ use gatepost_core::TlsFacts;
 use rustls::{CipherSuite, ClientConnection, CommonState, HandshakeKind, ProtocolVersion, ServerConnection};
 
 /// What is known of a connection whose handshake is done.
-#[must_use]
-pub fn facts(connection: &ServerConnection) -> TlsFacts {
+pub(super) fn facts(connection: &ServerConnection) -> TlsFacts {
     TlsFacts { server_name: connection.server_name().map(Into::into), ..common_facts(connection) }
 }
 

@@ -6,17 +6,18 @@ use rustls::{AlertDescription, ClientConfig, ClientConnection, ServerConnection}
 use std::io::Read;
 
 mod backend;
+mod clients;
 
 fn settings(certificates: Vec<(PathBuf, PathBuf)>) -> Settings {
-    Settings { protocol: Protocol::Imap, certificates, versions: Versions::default() }
+    Settings::new(Protocol::Imap, certificates)
 }
 
 /// Lets both sides talk until both are content or one is not; each side's facts or complaint.
 fn shake(
-    server: &Arc<ServerConfig>,
+    acceptor: &Acceptor,
     client: ClientConfig,
 ) -> (Result<TlsFacts, rustls::Error>, Result<ClientConnection, rustls::Error>) {
-    let mut server = ServerConnection::new(server.clone()).expect("a server");
+    let mut server = ServerConnection::new(acceptor.config().clone()).expect("a server");
     let name = NAME.try_into().expect("a name");
     let mut client = ClientConnection::new(Arc::new(client), name).expect("a client");
     let (mut server_said, mut client_said) = (Ok(()), Ok(()));
@@ -40,7 +41,7 @@ fn shake(
             client_said = client.process_new_packets().map(drop);
         }
     }
-    (server_said.map(|()| facts(&server)), client_said.map(|()| client))
+    (server_said.map(|()| acceptor.facts(&server)), client_said.map(|()| client))
 }
 
 fn shown(client: &ClientConnection) -> Vec<u8> {
@@ -125,7 +126,7 @@ fn a_returning_client_is_resumed_without_a_cache_of_ours() {
         let _ = told.reader().read(&mut [0]);
         assert_eq!(told.handshake_kind(), Some(expected));
     }
-    assert!(!server.session_storage.can_cache());
+    assert!(!server.config().session_storage.can_cache());
 }
 
 #[test]

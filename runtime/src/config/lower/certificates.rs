@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use gatepost_core::{Protocol, StartTls};
 
@@ -11,7 +10,7 @@ use super::scope::{Named, Said, Scope};
 use super::server::{Block, effective};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::tree::Mark;
-use crate::tls::{Settings, Versions};
+use crate::tls::{Acceptor, Settings, Versions};
 
 /// What makes a server speak TLS, and where that was said.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +64,7 @@ pub(super) fn load(
     (directive, said): (&str, Said),
     ground: &Ground<'_>,
     complaints: &mut Complaints,
-) -> Result<Arc<rustls::ServerConfig>, Complaint> {
+) -> Result<Acceptor, Complaint> {
     // All of it is noticed when the whole of `mail {}` has been read.
     let noticed = |said: Said, message: String| {
         Complaint::at(Mark { line: said.end.line, step: block.mark.step }, message).under(said.words)
@@ -101,7 +100,7 @@ pub(super) fn load(
         let message = r#""ssl_protocols" leaves no protocol that is supported"#.to_owned();
         return Err(noticed(versions_said, message).hint("add `TLSv1.2 TLSv1.3`"));
     }
-    let settings = Settings { protocol, certificates: pairs, versions };
+    let settings = Settings { versions, ..Settings::new(protocol, pairs) };
     ground.surroundings.tls(&settings).map_err(|error| {
         let message = error.to_string();
         let culprit = certificates.iter().chain(&keys).find(|file| message.contains(&quoted(file)));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tls::{ClientSettings, Settings, Versions, client_config, server_config};
+use crate::tls::{ClientSettings, Settings, client_config, server_config};
 use gatepost_core::BackendTls;
 use rcgen::PKCS_ED25519;
 use rustls::AlertDescription;
@@ -25,9 +25,8 @@ impl Trust {
             protocol: Protocol::Imap,
             server_name: true,
         };
-        let server =
-            Settings { protocol: Protocol::Imap, certificates: vec![pair], versions: Versions::default() };
-        let acceptor = TlsAcceptor::from(server_config(&server).expect("a configuration"));
+        let server = Settings::new(Protocol::Imap, vec![pair]);
+        let acceptor = TlsAcceptor::from(server_config(&server).expect("a configuration").config().clone());
         Self { _fixture: fixture, acceptor, settings }
     }
 }

@@ -1,16 +1,12 @@
 use super::*;
-use crate::tls::{Settings, Versions, server_config};
+use crate::tls::{Acceptor, Settings, server_config};
 use rcgen::PKCS_ED25519;
-use rustls::{AlertDescription, ServerConfig};
+use rustls::AlertDescription;
 use tokio_rustls::client::TlsStream;
 
-fn certificates() -> (Fixture, Arc<ServerConfig>) {
+fn certificates() -> (Fixture, Acceptor) {
     let mut fixture = Fixture::new();
-    let settings = Settings {
-        protocol: Protocol::Imap,
-        certificates: vec![fixture.pair(&PKCS_ED25519)],
-        versions: Versions::default(),
-    };
+    let settings = Settings::new(Protocol::Imap, vec![fixture.pair(&PKCS_ED25519)]);
     (fixture, server_config(&settings).expect("a configuration"))
 }
 

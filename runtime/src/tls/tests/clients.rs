@@ -1,0 +1,231 @@
+use super::*;
+use gatepost_core::{Certificate, VerifyError};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, SerialNumber, date_time_ymd,
+};
+use std::process::Command;
+
+/// Certificates for clients, and a server that asks for them.
+struct Scene {
+    fixture: Fixture,
+    server: (PathBuf, PathBuf),
+    root: Issuer<'static, KeyPair>,
+    root_pem: String,
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ED25519).expect("a key")
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut fixture = Fixture::new();
+        let server = fixture.pair(&PKCS_ED25519);
+        let root_key = key();
+        let root_pem = authority("root").self_signed(&root_key).expect("a certificate").pem();
+        Self { fixture, server, root: Issuer::new(authority("root"), root_key), root_pem }
+    }
+
+    /// A client's certificate and key.
+    fn client(
+        &self,
+        params: &CertificateParams,
+        issuer: &Issuer<'_, KeyPair>,
+        behind: &str,
+    ) -> (PathBuf, PathBuf) {
+        let own = key();
+        let certificate = params.signed_by(&own, issuer).expect("a certificate");
+        self.files(&(certificate.pem() + behind), &own)
+    }
+
+    fn files(&self, chain: &str, own: &KeyPair) -> (PathBuf, PathBuf) {
+        (self.fixture.file("client.crt", chain), self.fixture.file("client.key", &own.serialize_pem()))
+    }
+
+    fn acceptor(&self, depth: usize, authorities: &str) -> Acceptor {
+        let client_ca = vec![self.fixture.file("ca.crt", authorities)];
+        let verify_client = VerifyClient::On;
+        server_config(&Settings { verify_client, client_ca, depth, ..settings(vec![self.server.clone()]) })
+            .expect("a configuration")
+    }
+
+    /// What `acceptor` finds out about a client that has `certificate`.
+    fn shown(
+        &self,
+        acceptor: &Acceptor,
+        certificate: Option<(PathBuf, PathBuf)>,
+    ) -> Option<Arc<Certificate>> {
+        let client = client_config(&ClientSettings {
+            verify: true,
+            trusted: Some(self.server.0.clone()),
+            certificate,
+            protocol: Protocol::Imap,
+            server_name: true,
+        });
+        let client = ClientConfig::clone(&client.expect("a configuration"));
+        shake(acceptor, client).0.expect("TLS, whatever the certificate").certificate
+    }
+
+    fn verdict(&self, depth: usize, certificate: (PathBuf, PathBuf)) -> Result<(), VerifyError> {
+        let acceptor = self.acceptor(depth, &self.root_pem);
+        self.shown(&acceptor, Some(certificate)).expect("a certificate").verdict.clone()
+    }
+}
+
+fn error(code: i32, text: &str) -> Result<(), VerifyError> {
+    Err(VerifyError { code, text: text.into() })
+}
+
+#[test]
+fn a_client_is_asked_only_where_it_should_be() {
+    let scene = Scene::new();
+    let own = scene.client(&params("joe"), &scene.root, "");
+    let asking = scene.acceptor(1, &scene.root_pem);
+    assert_eq!(scene.shown(&asking, None), None);
+    let certificate = scene.shown(&asking, Some(own.clone())).expect("a certificate");
+    assert_eq!((certificate.verdict.clone(), certificate.common_name.as_deref()), (Ok(()), Some("joe")));
+    let not_asking = server_config(&settings(vec![scene.server.clone()])).expect("a configuration");
+    assert_eq!(scene.shown(&not_asking, Some(own)), None);
+}
+
+#[test]
+fn verdicts_have_openssls_numbers() {
+    let scene = Scene::new();
+    let signed = |params: &CertificateParams| scene.verdict(1, scene.client(params, &scene.root, ""));
+    assert_eq!(signed(&params("joe")), Ok(()));
+    let (mut old, mut young) = (params("joe"), params("joe"));
+    old.not_after = date_time_ymd(2020, 1, 1);
+    young.not_before = date_time_ymd(3000, 1, 1);
+    assert_eq!(signed(&old), error(10, "certificate has expired"));
+    assert_eq!(signed(&young), error(9, "certificate is not yet valid"));
+    let mut server = params("joe");
+    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    assert_eq!(signed(&server), error(26, "unsuitable certificate purpose"));
+
+    let own = key();
+    let alone = params("joe").self_signed(&own).expect("a certificate").pem();
+    assert_eq!(scene.verdict(1, scene.files(&alone, &own)), error(18, "self-signed certificate"));
+    let mut old = params("joe");
+    old.not_after = date_time_ymd(2020, 1, 1);
+    let alone = old.self_signed(&own).expect("a certificate").pem();
+    assert_eq!(scene.verdict(1, scene.files(&alone, &own)), error(10, "certificate has expired"));
+    let stranger_key = key();
+    let stranger_pem = authority("stranger").self_signed(&stranger_key).expect("a certificate").pem();
+    let stranger = Issuer::new(authority("stranger"), stranger_key);
+    let unknown = |behind| scene.verdict(1, scene.client(&params("joe"), &stranger, behind));
+    assert_eq!(unknown(""), error(21, "unable to verify the first certificate"));
+    assert_eq!(unknown(&stranger_pem), error(19, "self-signed certificate in certificate chain"));
+    let impostor = Issuer::new(authority("root"), key());
+    let forged = scene.verdict(1, scene.client(&params("joe"), &impostor, ""));
+    assert_eq!(forged, error(7, "certificate signature failure"));
+}
+
+#[test]
+fn a_chain_may_be_as_long_as_its_depth() {
+    let scene = Scene::new();
+    let middle_key = key();
+    let middle_pem = authority("middle").signed_by(&middle_key, &scene.root).expect("a certificate").pem();
+    let middle = Issuer::new(authority("middle"), middle_key);
+    let at = |depth| scene.verdict(depth, scene.client(&params("joe"), &middle, &middle_pem));
+    assert_eq!(at(1), Ok(()));
+    assert_eq!(at(0), error(22, "certificate chain too long"));
+    let without = Scene::new();
+    let lost = without.verdict(1, without.client(&params("joe"), &middle, &middle_pem));
+    assert_eq!(
+        lost,
+        error(7, "certificate signature failure"),
+        "its root has the name of ours, but not the key"
+    );
+}
+
+#[test]
+fn one_that_is_listed_itself_is_trusted_even_if_it_could_sign() {
+    let scene = Scene::new();
+    let own = key();
+    let verdict = |params: CertificateParams| {
+        let alone = params.self_signed(&own).expect("a certificate").pem();
+        let acceptor = scene.acceptor(1, &alone);
+        let certificate = scene.shown(&acceptor, Some(scene.files(&alone, &own))).expect("a certificate");
+        certificate.verdict.clone()
+    };
+    assert_eq!(verdict(authority("joe")), Ok(()));
+    let mut old = authority("joe");
+    old.not_after = date_time_ymd(2020, 1, 1);
+    assert_eq!(verdict(old), error(10, "certificate has expired"));
+}
+
+/// CVE-2014-3616, CVE-2025-23419: what was believed once is not believed for ever.
+#[test]
+fn a_resumed_session_shows_its_certificate_again() {
+    let scene = Scene::new();
+    let acceptor = scene.acceptor(1, &scene.root_pem);
+    let client = client_config(&ClientSettings {
+        verify: true,
+        trusted: Some(scene.server.0.clone()),
+        certificate: Some(scene.client(&params("joe"), &scene.root, "")),
+        protocol: Protocol::Imap,
+        server_name: true,
+    });
+    let client = ClientConfig::clone(&client.expect("a configuration"));
+    let full = shake(&acceptor, client.clone()).0.expect("TLS");
+    let resumed = shake(&acceptor, client.clone()).0.expect("TLS");
+    assert_eq!((full.resumed, resumed.resumed), (false, true));
+    assert_eq!(full.certificate, resumed.certificate);
+    assert!(full.certificate.is_some());
+    let other = scene.acceptor(1, &scene.root_pem);
+    let elsewhere = shake(&other, client).0.expect("TLS");
+    assert!(!elsewhere.resumed, "a ticket is of no use to another server");
+}
+
+#[test]
+fn everything_is_told_as_openssl_tells_it() {
+    let scene = Scene::new();
+    let mut odd = params("client \u{fc}n\u{f6}, \"#1\"+<a>;b=c\\d ");
+    odd.serial_number = Some(SerialNumber::from_slice(&[0xca, 0xfe, 0x0a]));
+    let more = [
+        (DnType::CountryName, DnValue::PrintableString("DE".try_into().expect("printable"))),
+        (DnType::OrganizationName, DnValue::Utf8String("Org, Inc".into())),
+        (DnType::OrganizationalUnitName, DnValue::BmpString("B\u{df}".try_into().expect("BMP"))),
+        (DnType::LocalityName, DnValue::Utf8String("#\u{1}\u{7f} x".into())),
+        (
+            DnType::CustomDnType(vec![1, 2, 840, 113549, 1, 9, 1]),
+            DnValue::Ia5String("a@b.c".try_into().expect("IA5")),
+        ),
+        (DnType::CustomDnType(vec![1, 2, 3, 4, 5]), DnValue::Utf8String("unknown".into())),
+    ];
+    for (kind, value) in more {
+        odd.distinguished_name.push(kind, value);
+    }
+    let files = scene.client(&odd, &scene.root, "");
+    let told = scene.shown(&scene.acceptor(1, &scene.root_pem), Some(files.clone())).expect("a certificate");
+    let said = |options: &[&str]| {
+        let output =
+            Command::new("openssl").args(["x509", "-noout", "-in"]).arg(&files.0).args(options).output();
+        let said = String::from_utf8(output.expect("openssl").stdout).expect("text");
+        said.split_once('=').expect("an answer").1.trim_end_matches('\n').to_owned()
+    };
+    let fingerprint = |options: &[&str]| said(options).replace(':', "").to_ascii_lowercase();
+    assert_eq!(told.subject, said(&["-subject", "-nameopt", "RFC2253"]));
+    assert_eq!(told.issuer, "CN=root");
+    assert_eq!(told.serial, said(&["-serial"]));
+    assert_eq!(told.serial, "CAFE0A");
+    assert_eq!(told.fingerprint_sha1, fingerprint(&["-fingerprint", "-sha1"]));
+    assert_eq!(told.fingerprint_sha256, fingerprint(&["-fingerprint", "-sha256"]));
+    let again = Command::new("openssl").args(["x509", "-in"]).arg(&files.0).output().expect("openssl");
+    assert_eq!(told.pem.as_bytes(), again.stdout);
+    assert!(!told.subject.contains(['\r', '\n', '\0']));
+}
