@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Address, Client, End, Event, Handshake, Instant, Leftovers, Peer, Policy, Seed, Session,
-    SystemError, Target, TlsFacts, Wire,
+    Action, Actions, Address, Answer, Client, End, Event, Handshake, Instant, Leftovers, Peer, Policy,
+    Question, ResolveError, Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage};
@@ -50,6 +50,8 @@ pub(super) struct CoreStage {
     opening: Option<Wire>,
     /// The session waits for the client's handshake.
     securing: bool,
+    /// What the session asks the DNS, where nothing has a name.
+    asked: Option<Question>,
     seen: VecDeque<Seen>,
     log: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl CoreStage {
             client_is_gone: false,
             opening: None,
             securing: false,
+            asked: None,
             seen: VecDeque::new(),
             log: Vec::new(),
         }
@@ -82,6 +85,9 @@ impl CoreStage {
     /// Tells the session of an event, does what it asks, then lets it read what it wants of what has arrived.
     fn tell(&mut self, event: Event<'_>) -> Acted {
         self.tell_only(event)?;
+        while let Some(question) = self.asked.take() {
+            self.tell_only(Event::Resolved(nothing_known(&question)))?;
+        }
         while let Some((wire, octets, end)) = self.next_arrival() {
             match (octets.as_slice(), end) {
                 ([], Some(end)) => self.tell_only(Event::Ended(wire, end))?,
@@ -147,7 +153,9 @@ impl CoreStage {
             Action::Send(wire, payload) if self.inbox.contains_key(&wire) => {
                 self.sees(wire, Deed::Sends(payload.expose().to_vec()));
             }
-            Action::Secure(Wire::Client, Handshake::Accept { .. }) if self.inbox.contains_key(&Wire::Client) => {
+            Action::Secure(Wire::Client, Handshake::Accept { .. })
+                if self.inbox.contains_key(&Wire::Client) =>
+            {
                 self.securing = true;
             }
             Action::Close(wire) => {
@@ -159,6 +167,7 @@ impl CoreStage {
                 self.securing &= wire != Wire::Client;
                 self.sees(wire, Deed::Ends(Ending::Fin));
             }
+            Action::Resolve(question) => self.asked = Some(question),
             Action::Relay(leftovers) => self.relay(leftovers),
             Action::Report(report) => self.log.push(format!("[{}] {report}", report.level().name())),
             Action::Send(..) | Action::Secure(..) => {
@@ -224,6 +233,13 @@ impl CoreStage {
     }
 }
 
+fn nothing_known(question: &Question) -> Answer {
+    match question {
+        Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
+        Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::NotFound)),
+    }
+}
+
 fn broken(call: &'static str, code: i32, text: &str) -> End {
     End::Broken(SystemError { call, code, text: text.to_owned() })
 }
@@ -252,8 +268,12 @@ impl Stage for CoreStage {
             None => CLIENT,
         };
         let peer = Peer { remote: self.client.into(), local: LISTENER.into() };
-        let client =
-            Client { peer: peer.clone(), listener: LISTENER.to_string().into(), proxy_protocol: false, tls_first: self.tls_first };
+        let client = Client {
+            peer: peer.clone(),
+            listener: LISTENER.to_string().into(),
+            proxy_protocol: false,
+            tls_first: self.tls_first,
+        };
         self.session = Some(Session::new(Arc::clone(&self.policy), client, Seed([7; 16]), self.now));
         (self.relaying, self.securing, self.opening, self.client_is_gone) = (false, false, None, false);
         self.known = BTreeSet::from([Wire::Client]);

@@ -67,7 +67,7 @@ pub(super) fn servers(
             listener.tls_first |= tls_first;
         }
         let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
-        servers.push(Server { policy, tls, logs, listeners });
+        servers.push(Server { policy, tls, backend_tls: None, logs, listeners });
     }
     servers
 }
