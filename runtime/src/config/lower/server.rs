@@ -72,7 +72,7 @@ pub(super) fn servers(
             listener.tls_first |= tls_first;
         }
         let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
-        servers.push(Server { policy, tls, backend_tls, logs, listeners });
+        servers.push(Server { policy, tls, backend_tls, resolver: None, logs, listeners });
     }
     servers
 }
