@@ -7,6 +7,7 @@ mod listen;
 mod log;
 mod methods;
 mod proxy_ssl;
+mod resolver;
 mod scope;
 mod server;
 mod trusted;

@@ -96,6 +96,8 @@ pub(super) enum Keyword {
     Protocol,
     ServerName,
     SetRealIpFrom,
+    Resolver,
+    ResolverTimeout,
     Timeout,
     MaxErrors,
     MaxCommands,

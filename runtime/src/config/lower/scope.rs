@@ -8,8 +8,9 @@ use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted};
 
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
+use super::resolver::Resolver;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log, trusted};
+use super::{Ground, auth_http, log, resolver, trusted};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
@@ -22,6 +23,8 @@ use crate::tls::Versions;
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
     pub(super) real_ip_from: Vec<Trusted>,
+    pub(super) resolver: Option<Resolver>,
+    pub(super) resolver_timeout: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     pub(super) errors_max: Option<u32>,
     pub(super) commands_max: Option<u32>,
@@ -100,6 +103,8 @@ impl Scope {
                 let trusted = trusted::set_real_ip_from(directive, ground.surroundings, complaints)?;
                 self.real_ip_from.extend(trusted);
             }
+            Keyword::Resolver => self.resolver = Some(resolver::resolver(directive, ground.surroundings)?),
+            Keyword::ResolverTimeout => self.resolver_timeout = Some(nonzero(directive, complaints)?),
             Keyword::Timeout => self.timeout = Some(nonzero(directive, complaints)?),
             Keyword::MaxErrors => self.errors_max = Some(count(directive)?.max(1)),
             Keyword::MaxCommands => self.commands_max = Some(count(directive)?),

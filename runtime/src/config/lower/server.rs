@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatepost_core::{AuthServer, Policy, Protocol};
 
 use super::listen::Listen;
+use super::resolver::Resolver;
 use super::scope::Scope;
 use super::{Ground, Seen, certificates, log, methods, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
 use crate::config::{LogTarget, Server};
+use crate::resolve;
+
+/// nginx's default of `resolver_timeout`.
+const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A `server {}` as read.
 #[derive(Debug)]
@@ -71,8 +77,12 @@ pub(super) fn servers(
         for listener in &mut listeners {
             listener.tls_first |= tls_first;
         }
-        let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
-        servers.push(Server { policy, tls, backend_tls, resolver: None, logs, listeners });
+        let resolver = resolver(protocol, &block.scope, mail);
+        let mut policy = policy(protocol, &block.scope, mail, auth, ground);
+        policy.resolver_timeout = resolver.is_some().then(|| {
+            effective(block.scope.resolver_timeout, mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT)
+        });
+        servers.push(Server { policy: Arc::new(policy), tls, backend_tls, resolver, logs, listeners });
     }
     servers
 }
@@ -127,6 +137,14 @@ fn auth_server(
         complaints.push(complaint.hint(r#"set "auth_http" or "proxy_pass""#));
     }
     auth
+}
+
+/// Whom to ask for clients' names; only SMTP uses them.
+fn resolver(protocol: Protocol, own: &Scope, mail: &Scope) -> Option<resolve::Settings> {
+    match effective(own.resolver.as_ref(), mail.resolver.as_ref()) {
+        Some(Resolver::Ask(settings)) if protocol == Protocol::Smtp => Some(settings.clone()),
+        _ => None,
+    }
 }
 
 fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, ground: &Ground<'_>) -> Policy {

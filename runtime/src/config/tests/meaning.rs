@@ -174,6 +174,31 @@ fn a_backend_is_told_of_the_client_in_the_version_that_was_asked_for() {
 }
 
 #[test]
+fn the_dns_is_asked_for_names_of_smtp_clients_only() {
+    let text = "resolver 192.0.2.53 [2001:db8::53]:5353 localhost valid=300s ipv6=off; \
+                server { listen 25; } server { listen 143; } server { listen 587; resolver off; } \
+                server { listen 465; resolver 192.0.2.54:54 valid=0 ipv4=off; resolver_timeout 5s; }";
+    let (config, told) = fit(&format!("mail {{ auth_http localhost; {text} }}"));
+    assert_eq!(told, [""; 0]);
+    let [inherited, imap, off, own] = config.servers.as_slice() else { panic!() };
+    let settings = inherited.resolver.as_ref().unwrap();
+    let servers: Vec<_> = settings.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.53:53", "[2001:db8::53]:5353", "[::1]:53", "127.0.0.1:53"]);
+    assert_eq!((settings.valid, settings.ipv4, settings.ipv6), (Some(Duration::from_secs(300)), true, false));
+    let settings = own.resolver.as_ref().unwrap();
+    assert_eq!(settings.servers, ["192.0.2.54:54".parse().unwrap()]);
+    assert_eq!((settings.valid, settings.ipv4, settings.ipv6), (None, false, true));
+    assert!(imap.resolver.is_none() && off.resolver.is_none());
+    let (config, _) = fit(
+        "mail { auth_http localhost; server { listen 25; resolver 192.0.2.53 valid=9223372036854775807; } }",
+    );
+    let longest = config.servers[0].resolver.as_ref().and_then(|settings| settings.valid);
+    assert_eq!(longest, Some(Duration::from_secs(0x7FFF_FFFF)), "no clock overflows");
+    let timeouts = [inherited, imap, off, own].map(|server| server.policy.resolver_timeout);
+    assert_eq!(timeouts, [Some(Duration::from_secs(30)), None, None, Some(Duration::from_secs(5))]);
+}
+
+#[test]
 fn backends_are_spoken_to_as_proxy_ssl_says() {
     let text = "proxy_ssl STARTTLS; proxy_ssl_name backend.example.com; proxy_ssl_verify off; \
                 server { listen 143; } server { listen 110; proxy_ssl on; proxy_ssl_name 192.0.2.1; } \
