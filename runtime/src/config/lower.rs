@@ -5,8 +5,12 @@ mod auth_http;
 mod certificates;
 mod listen;
 mod log;
+mod methods;
+mod proxy_ssl;
+mod resolver;
 mod scope;
 mod server;
+mod trusted;
 mod value;
 
 use std::collections::BTreeMap;

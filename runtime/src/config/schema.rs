@@ -95,6 +95,9 @@ pub(super) enum Keyword {
     Listen,
     Protocol,
     ServerName,
+    SetRealIpFrom,
+    Resolver,
+    ResolverTimeout,
     Timeout,
     MaxErrors,
     MaxCommands,
@@ -106,6 +109,8 @@ pub(super) enum Keyword {
     ProxyPassErrorMessage,
     Xclient,
     ProxySmtpAuth,
+    ProxyProtocol,
+    ProxySsl(ProxySslWord),
     ClientBuffer(gatepost_core::Protocol),
     Capabilities(gatepost_core::Protocol),
     Auth(gatepost_core::Protocol),
@@ -115,6 +120,19 @@ pub(super) enum Keyword {
     SslCertificate,
     SslCertificateKey,
     SslProtocols,
+}
+
+/// The directives about TLS towards backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProxySslWord {
+    /// `proxy_ssl` itself.
+    Mode,
+    Verify,
+    TrustedCertificate,
+    Name,
+    ServerName,
+    Certificate,
+    CertificateKey,
 }
 
 /// Finds what `directive` is, if it may stand in `context` with the arguments it has.

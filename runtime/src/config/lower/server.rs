@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatepost_core::{AuthServer, Policy, Protocol};
 
-use super::certificates;
 use super::listen::Listen;
+use super::resolver::Resolver;
 use super::scope::Scope;
-use super::{Ground, Seen, log};
+use super::{Ground, Seen, certificates, log, methods, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
 use crate::config::{LogTarget, Server};
+use crate::resolve;
+
+/// nginx's default of `resolver_timeout`.
+const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A `server {}` as read.
 #[derive(Debug)]
@@ -51,8 +56,14 @@ pub(super) fn servers(
         });
         tls.push(made);
     }
+    methods::remark(mail, blocks, &protocols, complaints);
+    let mut backend_tls = Vec::new();
+    for (block, &protocol) in blocks.iter().zip(&protocols) {
+        let made = protocol.map(|protocol| proxy_ssl::load(block, &mail.proxy_ssl, protocol, ground));
+        backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
+    }
     let mut servers = Vec::new();
-    for ((block, protocol), tls) in blocks.iter().zip(protocols).zip(tls) {
+    for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let Some(protocol) = protocol else { continue };
         let logs = match (&block.scope.logs, &mail.logs) {
@@ -66,8 +77,12 @@ pub(super) fn servers(
         for listener in &mut listeners {
             listener.tls_first |= tls_first;
         }
-        let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
-        servers.push(Server { policy, tls, backend_tls: None, resolver: None, logs, listeners });
+        let resolver = resolver(protocol, &block.scope, mail);
+        let mut policy = policy(protocol, &block.scope, mail, auth, ground);
+        policy.resolver_timeout = resolver.is_some().then(|| {
+            effective(block.scope.resolver_timeout, mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT)
+        });
+        servers.push(Server { policy: Arc::new(policy), tls, backend_tls, resolver, logs, listeners });
     }
     servers
 }
@@ -124,10 +139,20 @@ fn auth_server(
     auth
 }
 
+/// Whom to ask for clients' names; only SMTP uses them.
+fn resolver(protocol: Protocol, own: &Scope, mail: &Scope) -> Option<resolve::Settings> {
+    match effective(own.resolver.as_ref(), mail.resolver.as_ref()) {
+        Some(Resolver::Ask(settings)) if protocol == Protocol::Smtp => Some(settings.clone()),
+        _ => None,
+    }
+}
+
 fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, ground: &Ground<'_>) -> Policy {
     let name = own.server_name.as_deref().or(mail.server_name.as_deref());
     let name = name.map_or_else(|| ground.surroundings.host_name(), str::to_owned);
     let mut policy = Policy::new(protocol, &name, auth);
+    let trusted = if own.real_ip_from.is_empty() { &mail.real_ip_from } else { &own.real_ip_from };
+    policy.real_ip_from.clone_from(trusted);
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
@@ -158,6 +183,9 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.pass_error_message, own.pass_error_message, mail.pass_error_message);
     choose(&mut backend.xclient, own.xclient, mail.xclient);
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
+    choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
+    backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
+    choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);
     policy
 }
 

@@ -128,6 +128,11 @@ pub(super) fn digits(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// Seconds, for the few values that nginx keeps in seconds: `1y 2M 3d`, without milliseconds.
+pub(super) fn parse_seconds(text: &[u8]) -> Option<u64> {
+    parse_span(text, SECOND_UNITS, 1)
+}
+
 fn parse_size(text: &[u8]) -> Option<u64> {
     let (number, scale) = match text {
         [number @ .., b'k' | b'K'] => (number, 1024),
@@ -137,8 +142,11 @@ fn parse_size(text: &[u8]) -> Option<u64> {
     digits(number)?.checked_mul(scale).filter(|&octets| i64::try_from(octets).is_ok())
 }
 
+/// A unit of time, and how much it is.
+type Unit = (&'static [u8], u64);
+
 /// The units of time, largest first, in milliseconds.
-const UNITS: &[(&[u8], u64)] = &[
+const MILLI_UNITS: &[Unit] = &[
     (b"w", 7 * 24 * 60 * 60 * 1000),
     (b"d", 24 * 60 * 60 * 1000),
     (b"h", 60 * 60 * 1000),
@@ -147,16 +155,32 @@ const UNITS: &[(&[u8], u64)] = &[
     (b"ms", 1),
 ];
 
-/// Milliseconds: numbers with units, each smaller than the one before, and at the end perhaps a bare number of seconds.
+/// The same in seconds; months and years are of a constant length.
+const SECOND_UNITS: &[Unit] = &[
+    (b"y", 365 * 24 * 60 * 60),
+    (b"M", 30 * 24 * 60 * 60),
+    (b"w", 7 * 24 * 60 * 60),
+    (b"d", 24 * 60 * 60),
+    (b"h", 60 * 60),
+    (b"m", 60),
+    (b"s", 1),
+];
+
+/// Milliseconds.
 fn parse_time(text: &[u8]) -> Option<u64> {
-    let (mut rest, mut units, mut total) = (text, UNITS, 0u64);
+    parse_span(text, MILLI_UNITS, 1000)
+}
+
+/// Numbers with units, each smaller than the one before, and at the end perhaps a bare number of seconds.
+fn parse_span(text: &[u8], mut units: &[Unit], second: u64) -> Option<u64> {
+    let (mut rest, mut total) = (text, 0u64);
     loop {
         let number;
         (number, rest) = rest.split_at(rest.iter().take_while(|octet| octet.is_ascii_digit()).count());
         let unit;
         (unit, rest) = rest.split_at(rest.iter().take_while(|octet| octet.is_ascii_alphabetic()).count());
         let scale = match unit {
-            [] if rest.is_empty() => 1000,
+            [] if rest.is_empty() => second,
             _ => {
                 let at = units.iter().position(|(name, _)| *name == unit)?;
                 let (_, scale) = units.get(at)?;
@@ -164,8 +188,8 @@ fn parse_time(text: &[u8]) -> Option<u64> {
                 *scale
             }
         };
-        let millis = digits(number)?.checked_mul(scale)?;
-        total = total.checked_add(millis).filter(|&total| i64::try_from(total).is_ok())?;
+        let part = digits(number)?.checked_mul(scale)?;
+        total = total.checked_add(part).filter(|&total| i64::try_from(total).is_ok())?;
         rest = rest.trim_ascii_start();
         if rest.is_empty() {
             return Some(total);
@@ -228,6 +252,25 @@ mod tests {
             ("99999999999999999999w", None),
         ] {
             assert_eq!(parse_time(text.as_bytes()), millis, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn spans_of_seconds_know_months_and_years_but_no_milliseconds() {
+        for (text, seconds) in [
+            ("300s", Some(300)),
+            ("300", Some(300)),
+            ("1m30", Some(90)),
+            ("1M1d", Some(31 * 86_400)),
+            ("1y1M1w", Some((365 + 30 + 7) * 86_400)),
+            ("0", Some(0)),
+            ("", None),
+            ("1ms", None),
+            ("1s1m", None),
+            ("x", None),
+            ("9223372036854775808", None),
+        ] {
+            assert_eq!(parse_seconds(text.as_bytes()), seconds, "{text:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use gatepost_core::Protocol::{Imap, Pop3, Smtp};
 
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
+use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
 use super::{Again, Context, Keyword, Row, Shape, Value};
 
 const MAIN: &[Context] = &[Context::Main];
@@ -84,10 +85,10 @@ pub(super) const ROWS: &[Row] = &[
     row("timeout", BOTH, ONE, Refused, Honoured(Keyword::Timeout)),
     row("max_errors", BOTH, ONE, Refused, Honoured(Keyword::MaxErrors)),
     row("max_commands", BOTH, ONE, Refused, Honoured(Keyword::MaxCommands)),
-    row("resolver", BOTH, SOME, Refused, NotYet("off")),
-    row("resolver_timeout", BOTH, ONE, Refused, NotYet("")),
+    row("resolver", BOTH, SOME, Refused, Honoured(Keyword::Resolver)),
+    row("resolver_timeout", BOTH, ONE, Refused, Honoured(Keyword::ResolverTimeout)),
     row("so_keepalive", BOTH, FLAG, Refused, NotYet("off")),
-    row("set_real_ip_from", BOTH, ONE, Adds, NotYet("")),
+    row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
     row("access_log", BOTH, SOME, Adds, NotYet("off")),
     row("log_format", MAIL, SOME, Adds, NotYet("")),
     row("allow", BOTH, ONE, Adds, NotYet("")),
@@ -113,19 +114,19 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_pass_error_message", BOTH, FLAG, Refused, Honoured(Keyword::ProxyPassErrorMessage)),
     row("xclient", BOTH, FLAG, Refused, Honoured(Keyword::Xclient)),
     row("proxy_smtp_auth", BOTH, FLAG, Refused, Honoured(Keyword::ProxySmtpAuth)),
-    row("proxy_protocol", BOTH, ONE, Refused, NotYet("off")),
+    row("proxy_protocol", BOTH, ONE, Refused, Honoured(Keyword::ProxyProtocol)),
     row("proxy_pass", BOTH, ONE, Refused, NotYet("")),
     row("upstream", MAIL, Shape::Block(1), Adds, NotYet("")),
     row("proxy_connect_timeout", BOTH, ONE, Refused, NotYet("")),
     row("proxy_oauth", BOTH, FLAG, Refused, NotYet("off")),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
-    row("proxy_ssl", BOTH, ONE, Refused, NotYet("off")),
-    row("proxy_ssl_verify", BOTH, FLAG, Refused, NotYet("")),
-    row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_ssl_name", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_ssl_server_name", BOTH, FLAG, Refused, NotYet("")),
-    row("proxy_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
+    row("proxy_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(Verify))),
+    row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(TrustedCertificate))),
+    row("proxy_ssl_name", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Name))),
+    row("proxy_ssl_server_name", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(ServerName))),
+    row("proxy_ssl_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Certificate))),
+    row("proxy_ssl_certificate_key", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(CertificateKey))),
     // The three protocols.
     row("imap_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Imap))),
     row("imap_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Imap))),

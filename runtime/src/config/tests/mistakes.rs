@@ -75,7 +75,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "a method that POP3 has not",
-        "mail {\n    auth_http localhost;\n    pop3_auth login digest-md5;\n    imap_auth plain external;\n    …\n}\n",
+        "mail {\n    auth_http localhost;\n    pop3_auth login digest-md5;\n    imap_auth plain apop;\n    …\n}\n",
     ),
     (
         "TLS without a certificate",
@@ -101,8 +101,20 @@ const MISTAKES: &[(&str, &str)] = &[
     ("a log level in capitals", "error_log /var/log/mail.log WARN;\nmail { auth_http localhost; … }\n"),
     ("too many workers", "worker_processes 0;\nmail { auth_http localhost; … }\n"),
     (
+        "a proxy that nobody knows",
+        "mail {\n    auth_http localhost;\n    set_real_ip_from 10.0.0.0/33;\n    set_real_ip_from [::1];\n    set_real_ip_from 10.1;\n    set_real_ip_from proxy.exmaple.com;\n    proxy_protocol v3;\n    …\n}\n",
+    ),
+    (
+        "a resolver that is none",
+        "mail {\n    auth_http localhost;\n    resolver 192.0.2.53:0 valid=5m;\n    server { listen 25; resolver OFF; }\n    server { listen 465; resolver 192.0.2.53 valid=100ms; }\n    server { listen 587; resolver 192.0.2.53 ipv4=off ipv6=off; }\n    server { listen 2525; protocol smtp; resolver valid=5m; resolver_timeout 5; resolver_timeout 6; }\n    server { listen 2526; protocol smtp; resolver 192.0.2.53 ipv6=no; }\n}\n",
+    ),
+    (
+        "TLS to backends by halves",
+        "mail {\n    auth_http localhost;\n    server { listen 143; proxy_ssl tls; }\n    server { listen 110; proxy_ssl on; proxy_ssl_certificate a.pem; }\n    server { listen 25; proxy_ssl on; proxy_ssl_certificate_key a.key; }\n    server { listen 465; proxy_ssl_name *.example.com; proxy_ssl_verify yes; }\n    server { listen 587; proxy_ssl starttls; proxy_ssl_trusted_certificate\n        /nonexistent/ca.pem; }\n}\n",
+    ),
+    (
         "something that is not supported yet",
-        "mail {\n    auth_http localhost;\n    resolver 192.0.2.53;\n    server {\n        listen 143 proxy_protocol;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
+        "mail {\n    auth_http localhost;\n    proxy_pass localhost;\n    server {\n        listen 143 rcvbuf=8k;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
     ),
     (
         "a line break in a header",

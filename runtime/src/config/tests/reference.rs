@@ -183,6 +183,7 @@ mail {
 fn the_only_certificate_serves_those_who_have_none() {
     let text = "
 mail {
+    imap_auth plain OAuthBearer xoauth2;
     server_name mail.example.com;
     auth_http http://auth.example.com/mail/auth;
 
@@ -211,9 +212,119 @@ mail {
     let warning = format!(
         "[warn] no \"ssl_certificate\" is defined for the \"starttls\" directive, using \"{}\" in {}",
         file.display(),
-        "/etc/nginx/nginx.conf:9"
+        "/etc/nginx/nginx.conf:10"
     );
     assert_eq!(first_lines(&loaded.warnings), [warning]);
+}
+
+#[test]
+fn an_enterprise_s_mail_servers_know_the_names_of_smtp_clients() {
+    let text = r#"
+worker_processes auto;
+
+mail {
+    server_name mail.example.com;
+
+    auth_http http://auth.example.com/mail/auth;
+
+    resolver 8.8.8.8 8.8.4.4 valid=300s;
+
+    imap_capabilities IMAP4rev1 UIDPLUS IDLE LITERAL+ QUOTA;
+    pop3_capabilities LAST TOP USER PIPELINING UIDL;
+    smtp_capabilities "SIZE 52428800" ENHANCEDSTATUSCODES 8BITMIME DSN;
+
+    pop3_auth plain apop cram-md5;
+    smtp_auth login plain cram-md5;
+
+    server {
+        listen 143;
+        protocol imap;
+        starttls on;
+        proxy_timeout 600s;
+    }
+
+    server {
+        listen 993 ssl;
+        protocol imap;
+        ssl_certificate     /etc/nginx/ssl/mail.crt;
+        ssl_certificate_key /etc/nginx/ssl/mail.key;
+        ssl_protocols       TLSv1.2 TLSv1.3;
+        proxy_timeout 600s;
+    }
+
+    server {
+        listen 110;
+        protocol pop3;
+        starttls on;
+        proxy_timeout 600s;
+    }
+
+    server {
+        listen 995 ssl;
+        protocol pop3;
+        ssl_certificate     /etc/nginx/ssl/mail.crt;
+        ssl_certificate_key /etc/nginx/ssl/mail.key;
+        ssl_protocols       TLSv1.2 TLSv1.3;
+        proxy_timeout 600s;
+    }
+
+    server {
+        listen 25;
+        protocol smtp;
+        starttls on;
+        xclient on;
+    }
+
+    server {
+        listen 587;
+        protocol smtp;
+        starttls on;
+    }
+
+    server {
+        listen 465 ssl;
+        protocol smtp;
+        ssl_certificate     /etc/nginx/ssl/mail.crt;
+        ssl_certificate_key /etc/nginx/ssl/mail.key;
+        ssl_protocols       TLSv1.2 TLSv1.3;
+    }
+}
+"#;
+    let loaded = Certificates::new("enterprise").load(text);
+    let (reached, first) = ((true, false), (true, true));
+    let found: Vec<_> = servers(&loaded).into_iter().map(|(_, tls, tls_first)| (tls, tls_first)).collect();
+    assert_eq!(found, [reached, first, reached, first, reached, reached, first]);
+    for server in &loaded.config.servers {
+        let asked = server.resolver.as_ref().map(|settings| (settings.servers.as_slice(), settings.valid));
+        let wanted = ["8.8.8.8:53".parse().unwrap(), "8.8.4.4:53".parse().unwrap()];
+        let wanted = (&wanted[..], Some(std::time::Duration::from_secs(300)));
+        assert_eq!(asked, (server.policy.protocol == Protocol::Smtp).then_some(wanted));
+    }
+    assert_eq!(loaded.warnings.len(), 4, "one for each server without a certificate of its own");
+    assert_eq!(loaded.config.servers[4].policy.capabilities[0], "SIZE 52428800".into());
+}
+
+#[test]
+fn a_backend_can_be_shown_a_certificate_of_ours() {
+    let text = "
+mail {
+    auth_http 127.0.0.1;
+    proxy_ssl on;
+    proxy_ssl_trusted_certificate /etc/nginx/ssl/mail.crt;
+    proxy_ssl_certificate /etc/nginx/ssl/mail.crt;
+    proxy_ssl_certificate_key /etc/nginx/ssl/mail.key;
+    server { listen 143; }
+    server { listen 110; proxy_ssl_server_name off; }
+}
+";
+    let loaded = Certificates::new("backend").load(text);
+    assert!(loaded.warnings.is_empty());
+    let ready = |server: &crate::config::Server| {
+        let tls = server.backend_tls.as_ref().unwrap();
+        (tls.client_auth_cert_resolver.has_certs(), tls.enable_sni, tls.alpn_protocols.clone())
+    };
+    let all: Vec<_> = loaded.config.servers.iter().map(ready).collect();
+    assert_eq!(all, [(true, true, vec![b"imap".to_vec()]), (true, false, vec![b"pop3".to_vec()])]);
 }
 
 #[test]
