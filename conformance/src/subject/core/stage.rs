@@ -147,7 +147,9 @@ impl CoreStage {
             Action::Send(wire, payload) if self.inbox.contains_key(&wire) => {
                 self.sees(wire, Deed::Sends(payload.expose().to_vec()));
             }
-            Action::Secure(Wire::Client, Handshake::Accept { .. }) if self.inbox.contains_key(&Wire::Client) => {
+            Action::Secure(Wire::Client, Handshake::Accept { .. })
+                if self.inbox.contains_key(&Wire::Client) =>
+            {
                 self.securing = true;
             }
             Action::Close(wire) => {
@@ -252,8 +254,12 @@ impl Stage for CoreStage {
             None => CLIENT,
         };
         let peer = Peer { remote: self.client.into(), local: LISTENER.into() };
-        let client =
-            Client { peer: peer.clone(), listener: LISTENER.to_string().into(), proxy_protocol: false, tls_first: self.tls_first };
+        let client = Client {
+            peer: peer.clone(),
+            listener: LISTENER.to_string().into(),
+            proxy_protocol: false,
+            tls_first: self.tls_first,
+        };
         self.session = Some(Session::new(Arc::clone(&self.policy), client, Seed([7; 16]), self.now));
         (self.relaying, self.securing, self.opening, self.client_is_gone) = (false, false, None, false);
         self.known = BTreeSet::from([Wire::Client]);
