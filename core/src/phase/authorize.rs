@@ -155,15 +155,26 @@ impl<D: Dialect> Authorize<D> {
         let reply = self.dialect.deny(&presentable(denied), code, cx);
         self.dialect.attempt_over();
         cx.forget_login();
-        match denied.wait.filter(|wait| !wait.is_zero()) {
+        let wait = denied.wait.filter(|wait| !wait.is_zero()).map(|wait| self.bounded(wait, cx, out));
+        match wait {
             Some(wait) => {
                 Penalty::new(self.dialect, self.inbox, cx.now.after(wait), Then::Reply(reply)).into()
             }
             None => {
                 out.send(Wire::Client, reply);
-                part::<D>(Farewell::Denied, cx, out)
+                // A code of the auth server's own may say that it was no wrong password (decision 3).
+                part::<D>(if code.is_some() { Farewell::Told } else { Farewell::Denied }, cx, out)
             }
         }
+    }
+
+    /// A wait that is one: what is longer than all waits together may be was a slip of the auth server's, and a descriptor held for it.
+    fn bounded(&self, wait: Duration, cx: &Context<'_>, out: &mut Actions) -> Duration {
+        let longest = waiting_max(cx.policy);
+        if wait > longest {
+            self.report(AuthFault::LongWait(wait.as_secs()), cx, out);
+        }
+        wait.min(longest)
     }
 
     /// Asked to ask again: not at once, and not for ever (divergences S8).

@@ -10,7 +10,7 @@ use crate::backend::{Account, Dialogue, Move};
 use crate::dialect::{Dialect, Farewell};
 use crate::event::End;
 use crate::framing::Inbox;
-use crate::limits::BACKEND_BUFFERS_MAX;
+use crate::limits::{BACKEND_BUFFERS_MAX, COMMAND_BYTES_MIN};
 use crate::report::{Activity, Notice};
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::{Address, Peer, Wire};
@@ -103,7 +103,7 @@ impl<D: Dialect> Login<D> {
     }
 
     pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        let buffer_bytes = cx.policy.backend.buffer_bytes;
+        let buffer_bytes = cx.policy.backend.buffer_bytes.max(COMMAND_BYTES_MIN);
         self.heard.octets.extend_from_slice(octets);
         while let Some(end) = self.heard.line_end() {
             if self.heard.count(end, buffer_bytes) {
@@ -173,8 +173,9 @@ impl<D: Dialect> Login<D> {
             return fail(&self.dialect, cx, out);
         }
         out.close(Wire::Backend);
-        out.send(Wire::Client, Bytes::from(self.heard.octets));
-        part::<D>(Farewell::Denied, cx, out)
+        let (reply, _) = self.heard.reply(end);
+        out.send(Wire::Client, Bytes::copy_from_slice(reply));
+        part::<D>(Farewell::Told, cx, out)
     }
 }
 
