@@ -161,7 +161,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// Whether it counts towards `max_errors`: what is no command does, a refused command does not (decision 17).
     pub(crate) const fn is_error(self) -> bool {
-        matches!(self, Self::Malformed | Self::TooLong)
+        matches!(self, Self::Malformed | Self::TooLong | Self::LiteralTooBig | Self::LiteralNotGranted)
     }
 }
 
@@ -177,6 +177,8 @@ pub(crate) enum Farewell {
     Trouble,
     ShuttingDown,
     ForeignProtocol,
+    /// The reply before it says why.
+    Told,
 }
 
 /// Why a client's certificate will not do.

@@ -168,6 +168,7 @@ impl Dialect for Imap {
             Farewell::Trouble => b"* BYE Internal server error",
             Farewell::ShuttingDown => b"* BYE Server shutting down",
             Farewell::ForeignProtocol => b"* BYE This is IMAP",
+            Farewell::Told => b"* BYE Closing connection",
         }])
     }
 
