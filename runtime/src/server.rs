@@ -30,6 +30,7 @@ mod worker;
 
 pub use listen::BindError;
 use listen::Bound;
+use signals::Signals;
 use worker::Worker;
 
 /// Why there is no server.
@@ -50,7 +51,7 @@ pub enum Error {
 }
 
 /// Serves `config` until a signal ends it: TERM and INT say goodbye to every session and cut what is not gone within
-/// a moment, QUIT stops accepting and lets sessions end by themselves.
+/// a moment, QUIT stops accepting and lets sessions end by themselves. USR1 opens the logs anew.
 ///
 /// No thread and no runtime exists before listeners are bound and logs are open.
 ///
@@ -60,12 +61,14 @@ pub enum Error {
 pub fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
     server.install_debug_lines();
-    let log = server.shared.log.clone();
+    let shared = server.shared.clone();
+    // Before anybody is served: a signal that comes meanwhile must not cut sessions.
+    let signals = Signals::take().map_err(Error::Start)?;
     let running = server.start()?;
-    log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
-    signals::follow(&running.control, &log).map_err(Error::Start)?;
+    shared.log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
+    signals.follow(&running.control, &shared.log, &shared.files);
     let ended = running.join();
-    log.line(Level::Notice, None, "exit");
+    shared.log.line(Level::Notice, None, "exit");
     ended
 }
 
@@ -99,6 +102,8 @@ struct Shared {
     doors: Vec<Door>,
     /// The main `error_log`.
     log: Arc<Log>,
+    /// The files of every log.
+    files: LogFiles,
     /// The number of the connection that came last.
     numbers: AtomicU64,
     /// Sessions that panicked.
@@ -138,7 +143,8 @@ impl Server {
                 });
             }
         }
-        let shared = Arc::new(Shared { doors, log, numbers: AtomicU64::new(0), panics: AtomicU64::new(0) });
+        let shared =
+            Arc::new(Shared { doors, log, files, numbers: AtomicU64::new(0), panics: AtomicU64::new(0) });
         Ok(Self { bound, threads: config.worker_processes, shared })
     }
 
