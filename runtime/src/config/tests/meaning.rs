@@ -173,6 +173,25 @@ fn what_has_no_effect_is_said() {
 }
 
 #[test]
+fn a_buffer_too_small_for_a_line_is_made_larger_and_said() {
+    let (config, told) = fit("mail { auth_http localhost; proxy_buffer 511; pop3_client_buffer 512;\n\
+         server { listen 143; imap_client_buffer 0; } server { listen 110; proxy_buffer 1k; } }");
+    let sizes = |at: usize| {
+        let policy = &config.servers[at].policy;
+        (policy.client_buffer_bytes, policy.backend.buffer_bytes)
+    };
+    assert_eq!((sizes(0), sizes(1)), ((512, 512), (512, 1024)));
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        told,
+        [
+            format!("[warn] \"proxy_buffer\" is too small for a line, 512 is used in {at}:1"),
+            format!("[warn] \"imap_client_buffer\" is too small for a line, 512 is used in {at}:2"),
+        ]
+    );
+}
+
+#[test]
 fn a_file_without_mail_can_be_run_but_is_remarked_on() {
     let (config, told) = fit("events {}");
     assert!(config.servers.is_empty());
