@@ -29,6 +29,8 @@ pub(super) struct Scope {
     pub(super) greeting_delay: Option<Duration>,
     pub(super) client_buffer_bytes: BTreeMap<Protocol, usize>,
     pub(super) capabilities: BTreeMap<Protocol, Vec<Box<str>>>,
+    /// Where CHUNKING stands in `smtp_capabilities`.
+    pub(super) chunking: Option<Said>,
     pub(super) methods: BTreeMap<Protocol, Methods>,
     pub(super) auth_http: Option<AuthServer>,
     pub(super) auth_http_timeout: Option<Duration>,
@@ -107,6 +109,12 @@ impl Scope {
             Keyword::Capabilities(protocol) => {
                 let words = directive.args.iter().map(|word| text(directive, word));
                 let words = words.collect::<Result<Vec<_>, _>>()?;
+                let chunking = words.iter().position(|word| word.eq_ignore_ascii_case("CHUNKING"));
+                if let (Protocol::Smtp, Some(word)) =
+                    (protocol, chunking.and_then(|at| directive.args.get(at)))
+                {
+                    self.chunking = Some(Said { end: directive.end, words: word.span });
+                }
                 self.capabilities.entry(protocol).or_default().extend(words);
             }
             Keyword::Auth(protocol) => {

@@ -192,6 +192,25 @@ fn a_buffer_too_small_for_a_line_is_made_larger_and_said() {
 }
 
 #[test]
+fn chunking_is_warned_of_where_mail_is_taken_without_a_login() {
+    let told = |mail: &str| fit(&format!("mail {{ auth_http localhost;\n{mail} }}")).1;
+    let warning = "[warn] CHUNKING in \"smtp_capabilities\" is not supported yet under \"smtp_auth none\" \
+                   in /etc/nginx/nginx.conf:2";
+    for (mail, warnings) in [
+        ("smtp_capabilities SIZE Chunking; smtp_auth none; server { listen 25; }", &[warning][..]),
+        (
+            "smtp_capabilities CHUNKING; server { listen 25; smtp_auth none; } server { listen 587; }",
+            &[warning],
+        ),
+        ("smtp_capabilities CHUNKING; server { listen 587; }", &[]),
+        ("smtp_capabilities CHUNKING; smtp_auth none; server { listen 25; smtp_capabilities SIZE; }", &[]),
+        ("imap_capabilities CHUNKING; smtp_auth none; server { listen 143; }", &[]),
+    ] {
+        assert_eq!(told(mail), warnings, "{mail}");
+    }
+}
+
+#[test]
 fn a_file_without_mail_can_be_run_but_is_remarked_on() {
     let (config, told) = fit("events {}");
     assert!(config.servers.is_empty());
