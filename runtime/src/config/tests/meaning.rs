@@ -173,6 +173,33 @@ fn what_has_no_effect_is_said() {
 }
 
 #[test]
+fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() {
+    let told =
+        fit("worker_cpu_affinity auto; worker_priority -5; worker_rlimit_core 1g; working_directory /tmp;\n\
+         timer_resolution 100ms; thread_pool default threads=32; ssl_engine x; lock_file logs/lock;\n\
+         events { debug_connection 127.0.0.1; accept_mutex on; worker_aio_requests 32; } mail {}")
+        .1;
+    let at = "/etc/nginx/nginx.conf";
+    let no_effect = |name, what, line| {
+        format!("[warn] the \"{name}\" directive has no effect yet: {what} in {at}:{line}")
+    };
+    assert_eq!(
+        told,
+        [
+            no_effect("worker_cpu_affinity", "threads run on any CPU", 1),
+            no_effect("worker_priority", "the priority stays as it is", 1),
+            no_effect("worker_rlimit_core", "the limit of core files stays as it is", 1),
+            no_effect("working_directory", "the working directory stays as it is", 1),
+            no_effect("timer_resolution", "the clock is read whenever it is needed", 2),
+            no_effect("thread_pool", "there are no pools of threads", 2),
+            no_effect("ssl_engine", "no engine is loaded", 2),
+            no_effect("debug_connection", "\"error_log\" alone decides what is logged", 3),
+        ]
+    );
+    assert!(fit("worker_priority 0; mail {}").1.is_empty());
+}
+
+#[test]
 fn a_buffer_too_small_for_a_line_is_made_larger_and_said() {
     let (config, told) = fit("mail { auth_http localhost; proxy_buffer 511; pop3_client_buffer 512;\n\
          server { listen 143; imap_client_buffer 0; } server { listen 110; proxy_buffer 1k; } }");
