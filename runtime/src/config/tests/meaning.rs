@@ -120,6 +120,18 @@ fn a_listen_by_name_opens_every_address() {
 }
 
 #[test]
+fn an_address_beside_a_wildcard_of_its_family_may_share_its_socket_or_have_its_own_where_there_is_none() {
+    for listens in [
+        "listen 143; listen 127.0.0.1:143; listen [::]:143; listen [::1]:143;",
+        "listen 143; listen [::1]:143 bind; listen 127.0.0.1:144 bind backlog=5;",
+        "listen 143 bind; listen 127.0.0.1:143; listen [::]:143 ipv6only=on;",
+    ] {
+        let text = format!("mail {{ auth_http localhost; server {{ protocol imap; {listens} }} }}");
+        assert_eq!(fit(&text).1, [""; 0], "{listens}");
+    }
+}
+
+#[test]
 fn nobody_listens_on_more_addresses_than_there_are_ports() {
     let told = unfit(
         "mail { auth_http localhost; server { protocol imap; listen 127.0.0.1:1-65535; listen 127.0.0.2:1-2; } }",
