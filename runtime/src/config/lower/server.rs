@@ -67,6 +67,7 @@ pub(super) fn servers(
             listener.tls_first |= tls_first;
         }
         let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
+        warn_of_chunking(&policy, &block.scope, mail, complaints);
         servers.push(Server { policy, tls, logs, listeners });
     }
     servers
@@ -159,6 +160,17 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.xclient, own.xclient, mail.xclient);
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
     policy
+}
+
+/// CHUNKING is the backend's to offer. To a client that never logs in we are the server for as long as it has named no
+/// recipient, and BDAT is refused till then.
+fn warn_of_chunking(policy: &Policy, own: &Scope, mail: &Scope, complaints: &mut Complaints) {
+    let listed = if own.capabilities.contains_key(&Protocol::Smtp) { own.chunking } else { mail.chunking };
+    if let (Protocol::Smtp, true, Some(said)) = (policy.protocol, policy.unauthenticated, listed) {
+        let message = r#"CHUNKING in "smtp_capabilities" is not supported yet under "smtp_auth none""#;
+        let complaint = Complaint::at(said.end, message).under(said.words).warning();
+        complaints.push(complaint.hint("without a login, BDAT is not passed on"));
+    }
 }
 
 /// Puts what counts into `default`'s place, if anything was said.
