@@ -3,6 +3,7 @@
 mod expect;
 mod http;
 mod plan;
+mod seeds;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +16,11 @@ use gatepost_core::Wire;
 use crate::octets::{Octets, Shown, glob};
 use crate::subject::{Deed, Ending, Seen, Server, Stage, Subject};
 use crate::transcript::{
-    Failure as ServerFailure, Incident, Part, Runner, Step, Transcript, Variables, expand,
+    Failure as ServerFailure, Incident, Part, Runner, SplitPlan, Step, Transcript, Variables, expand,
 };
 
 use plan::{Plan, cuttable};
+use seeds::Seed;
 
 /// How many events a failure prints.
 const EVENTS_SHOWN: usize = 10;
@@ -50,10 +52,20 @@ impl std::error::Error for Failure {}
 pub fn play(transcript: &Transcript, subject: &dyn Subject) -> Result<(), Failure> {
     let plan = Plan::new(transcript, subject.runner(), subject.version());
     let boundaries = play_once(transcript, subject, &plan, &[])?;
-    if subject.runner() == Runner::Core {
-        for cuts in plan.cuts(&transcript.split, &boundaries) {
-            play_once(transcript, subject, &plan, &cuts)?;
+    match (subject.runner(), &transcript.split) {
+        (Runner::Core, split) => {
+            for cuts in plan.cuts(split, &boundaries) {
+                play_once(transcript, subject, &plan, &cuts)?;
+            }
         }
+        (Runner::Binary, SplitPlan::EveryOctet) => {
+            for seed in Seed::chosen() {
+                let cuts = seed.cuts(&transcript.id, &boundaries);
+                let told = |failure: Failure| Failure { run: format!("{}, {seed}", failure.run), ..failure };
+                play_once(transcript, subject, &plan, &cuts).map_err(told)?;
+            }
+        }
+        (Runner::Binary | Runner::Nginx, _) => {}
     }
     Ok(())
 }
@@ -248,6 +260,7 @@ impl<'s> Player<'s> {
             let done = octets.len() - rest.len();
             let (now, later) = rest.split_at_checked(cut - start - done).unwrap_or((rest, &[]));
             self.sends_segment(now)?;
+            self.stage.pause()?;
             rest = later;
         }
         self.sends_segment(rest)

@@ -58,6 +58,13 @@ pub trait Stage {
     /// What went wrong.
     fn client_sends(&mut self, octets: &[u8]) -> Acted;
 
+    /// The client pauses where its octets are cut, for as long as it takes the proxy to read what it has sent.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    fn pause(&mut self) -> Acted;
+
     /// The client half-closes (`Ending::Fin`) or resets.
     ///
     /// # Errors

@@ -106,7 +106,8 @@ impl fmt::Display for Runner {
     }
 }
 
-/// How the core is fed the client's octets.
+/// How the core is fed the client's octets. Where this is octet by octet, the binary gets them once as written, and once more
+/// cut at random.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum SplitPlan {
     /// A `Client` step at a time.

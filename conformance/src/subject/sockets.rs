@@ -20,6 +20,10 @@ use crate::transcript::{Open, TlsTry, Transcript, Variables};
 /// How long the proxy may take for what it does at once.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a client pauses where its octets are cut. A proxy that takes longer to read, on a busy machine, sees fewer
+/// cuts, which is no failure.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// How long a look at what the proxy has done by now takes.
 const GLANCE: Duration = Duration::from_millis(3);
 
@@ -249,6 +253,11 @@ impl Stage for SocketStage {
     fn client_sends(&mut self, octets: &[u8]) -> Acted {
         done_in_time(&self.runtime, self.client.send(octets))
             .map_err(|error| format!("the client could not send: {error}"))
+    }
+
+    fn pause(&mut self) -> Acted {
+        self.sleep(PAUSE);
+        Ok(())
     }
 
     fn client_ends(&mut self, how: Ending) -> Acted {

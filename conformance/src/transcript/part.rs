@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use md5::{Digest, Md5};
 use serde::Deserialize;
 
+use crate::digest::{cram_md5, md5};
 use crate::octets::Octets;
 
 /// One of the parts that are computed and joined.
@@ -48,22 +47,14 @@ impl Part {
         Ok(match self {
             Self::Lit(octets) => expand(octets, variables)?,
             Self::B64(parts) => STANDARD.encode(Self::join(parts, variables)?).into_bytes(),
-            Self::HmacMd5(key, parts) => {
-                let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|error| error.to_string())?;
-                mac.update(&Self::join(parts, variables)?);
-                hex(&mac.finalize().into_bytes())
-            }
-            Self::Md5Hex(parts) => hex(&Md5::digest(Self::join(parts, variables)?)),
+            Self::HmacMd5(key, parts) => cram_md5(key, &Self::join(parts, variables)?).into_bytes(),
+            Self::Md5Hex(parts) => md5(&Self::join(parts, variables)?).into_bytes(),
             Self::Repeat(octets, times) => octets.repeat(*times),
             Self::Var(name) => {
                 variables.get(name).cloned().ok_or_else(|| format!("nothing was saved as {name:?}"))?
             }
         })
     }
-}
-
-fn hex(octets: &[u8]) -> Vec<u8> {
-    octets.iter().flat_map(|octet| format!("{octet:02x}").into_bytes()).collect()
 }
 
 /// What base64 `text` stands for, if it is base64.

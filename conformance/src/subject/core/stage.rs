@@ -272,6 +272,10 @@ impl Stage for CoreStage {
         self.arrives(Wire::Client, octets, None)
     }
 
+    fn pause(&mut self) -> Acted {
+        Ok(()) // each event is heard as it comes
+    }
+
     fn client_ends(&mut self, how: Ending) -> Acted {
         match how {
             Ending::Fin => self.arrives(Wire::Client, &[], Some(End::Finished)),
