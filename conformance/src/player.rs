@@ -213,6 +213,16 @@ impl<'s> Player<'s> {
                 self.gets_octets(Wire::Backend, &Part::join(parts, &self.variables)?)
             }
             Step::BackendSays(octets) => self.server_sends(Server::Backend, octets),
+            Step::BackendTls(attempt) => {
+                self.nothing_pending()?;
+                self.tell(format!("the backend shakes hands: {attempt:?}"));
+                self.stage.shake_backends_hand(attempt)
+            }
+            Step::Resolver(lookup) => {
+                self.nothing_pending()?;
+                self.tell(format!("the DNS is asked: {lookup:?}"));
+                self.stage.look_up(lookup)
+            }
             Step::BackendFin => self.server_ends(Server::Backend, Ending::Fin),
             Step::BackendSeesFin => self.backend_sees_fin(),
 

@@ -9,7 +9,7 @@ use gatepost_core::Wire;
 use super::play;
 use crate::divergence::Version;
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage, Subject};
-use crate::transcript::{Open, Runner, TlsTry, Transcript, Variables};
+use crate::transcript::{BackendTls, Lookup, Open, Runner, TlsTry, Transcript, Variables};
 
 /// A proxy that greets with `hello` and does `deeds` when the client has sent a whole line.
 struct Puppet {
@@ -76,6 +76,14 @@ impl Stage for PuppetStage {
 
     fn shake_hands(&mut self, _: &TlsTry) -> Acted {
         Err("this proxy has no TLS".to_owned())
+    }
+
+    fn shake_backends_hand(&mut self, _: &BackendTls) -> Acted {
+        Err("this proxy has no TLS".to_owned())
+    }
+
+    fn look_up(&mut self, _: &Lookup) -> Acted {
+        Err("this proxy asks nobody".to_owned())
     }
 
     fn reachable(&mut self, _: Server, _: bool) -> Acted {

@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use serde::Deserialize;
 
+use super::proxy::{ProxyV2, field};
 use crate::octets::Octets;
 
 /// One of the parts that are computed and joined.
@@ -25,6 +26,10 @@ pub enum Part {
     Repeat(Octets, usize),
     /// A value that was saved.
     Var(String),
+    /// A PROXY protocol header of version 2.
+    ProxyV2(ProxyV2),
+    /// One of its fields: type, length, and the parts as value.
+    Field(u8, Vec<Part>),
 }
 
 /// Names and their values: addresses and ports of the run, and what was saved.
@@ -55,6 +60,8 @@ impl Part {
             }
             Self::Md5Hex(parts) => hex(&Md5::digest(Self::join(parts, variables)?)),
             Self::Repeat(octets, times) => octets.repeat(*times),
+            Self::ProxyV2(header) => header.octets(variables)?,
+            Self::Field(kind, parts) => field(*kind, &Self::join(parts, variables)?)?,
             Self::Var(name) => {
                 variables.get(name).cloned().ok_or_else(|| format!("nothing was saved as {name:?}"))?
             }
