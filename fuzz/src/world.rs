@@ -58,7 +58,12 @@ impl World {
     pub(crate) fn new(setting: Setting) -> Self {
         let now = Instant::from_unix_millis(1_800_000_000_000);
         let peer = Peer { remote: address(7, 50_000).into(), local: address(1, 143).into() };
-        let client = Client { peer: peer.clone(), listener: Arc::from("127.0.0.1:143"), proxy_protocol: false, tls_first: false };
+        let client = Client {
+            peer: peer.clone(),
+            listener: Arc::from("127.0.0.1:143"),
+            proxy_protocol: false,
+            tls_first: false,
+        };
         let mut world = Self {
             session: Session::new(Arc::new(policy(setting)), client, Seed([7; 16]), now),
             now,

@@ -162,7 +162,9 @@ impl Dialect for Smtp {
         let words: &[u8] = match refusal {
             Refusal::Malformed => b"500 5.5.1 Invalid command",
             Refusal::TooSoon => b"503 5.5.0 Improper use of SMTP command pipelining",
-            Refusal::TooLong | Refusal::LiteralTooBig => b"500 5.5.2 Line too long",
+            Refusal::TooLong | Refusal::LiteralTooBig | Refusal::LiteralNotGranted => {
+                b"500 5.5.2 Line too long"
+            }
             Refusal::SaslTooLong => b"500 5.5.6 Authentication exchange line is too long",
             Refusal::BadArgument => b"501 5.5.4 Invalid argument",
             Refusal::NotNow => b"503 5.5.1 Bad sequence of commands",
@@ -174,6 +176,7 @@ impl Dialect for Smtp {
             Refusal::InitialResponse => b"501 5.7.0 No initial response allowed",
             Refusal::Cancelled => b"501 5.7.0 Authentication cancelled",
             Refusal::BadBase64 => b"501 5.5.2 Invalid base64",
+            Refusal::ActsAsAnother => b"535 5.7.0 Cannot act as another user",
             Refusal::BadCredentials => b"535 5.7.0 Invalid credentials",
         };
         line(&[words])

@@ -153,7 +153,7 @@ impl<D: Dialect> Converse<D> {
         self.report_too_long(announced, cx, out);
         self.inbox.discard(announced);
         if waits {
-            return self.refuse(Refusal::LiteralTooBig, cx, out);
+            return self.refuse(Refusal::LiteralNotGranted, cx, out);
         }
         out.send(Wire::Client, self.dialect.refuse(Refusal::LiteralTooBig));
         Turn::Rest(part::<D>(Farewell::LiteralTooBig, cx, out))

@@ -224,8 +224,8 @@ impl<D: Dialect> Login<D> {
 
     /// A reply that does not lead on. The client sees it only where the operator wants it to.
     fn refused(self, end: usize, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
-        let passed_on = cx.policy.backend.pass_error_message;
         let (_, line) = self.heard.reply(end);
+        let passed_on = cx.policy.backend.pass_error_message || self.dialogue.is_for_the_client(line, cx);
         let said = crate::framing::without_line_end(line);
         let reply = self.dialogue.without_tag(said, &self.dialect).to_vec();
         cx.report(Notice::UpstreamRefused { reply, passed_on }, out);

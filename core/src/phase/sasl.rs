@@ -117,7 +117,7 @@ impl<D: Dialect> Sasl<D> {
             }
             Outcome::Failed(fault) => {
                 cx.report(fault.notice(mechanism), out);
-                give_up(dialect, inbox, until, Refusal::BadCredentials, out)
+                give_up(dialect, inbox, until, fault.refusal(), out)
             }
         }
     }
