@@ -17,10 +17,12 @@ struct Puppet {
     exact: bool,
     deeds: Vec<Seen>,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    log: &'static str,
 }
 
 struct PuppetStage {
     exact: bool,
+    log: &'static str,
     deeds: Vec<Seen>,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
     pending: VecDeque<Seen>,
@@ -29,7 +31,7 @@ struct PuppetStage {
 impl Puppet {
     fn new(deeds: &[(Wire, Deed)]) -> Self {
         let deeds = deeds.iter().cloned().map(|(wire, deed)| Seen { wire, deed }).collect();
-        Self { runner: Runner::Core, exact: true, deeds, heard: Arc::default() }
+        Self { runner: Runner::Core, exact: true, deeds, heard: Arc::default(), log: "[info] a client came" }
     }
 }
 
@@ -44,7 +46,7 @@ impl Subject for Puppet {
 
     fn stage(&self, _: &Transcript) -> Result<Box<dyn Stage>, String> {
         let (exact, deeds, heard) = (self.exact, self.deeds.clone(), Arc::clone(&self.heard));
-        Ok(Box::new(PuppetStage { exact, deeds, heard, pending: VecDeque::new() }))
+        Ok(Box::new(PuppetStage { exact, log: self.log, deeds, heard, pending: VecDeque::new() }))
     }
 }
 
@@ -124,7 +126,7 @@ impl Stage for PuppetStage {
     }
 
     fn log(&mut self) -> Vec<String> {
-        vec!["[info] a client came".to_owned()]
+        vec![self.log.to_owned()]
     }
 }
 
@@ -247,6 +249,16 @@ fn a_runner_plays_its_own_version_of_a_block_and_only_where_it_applies() {
     let told = play(&transcript(script, &differs("<1.29")), &no_longer).unwrap_err().to_string();
     assert!(told.contains("as this runner differs"), "{told}");
     assert!(play(&transcript(script, &differs(">=1.29")), &bad()).is_err());
+}
+
+#[test]
+fn no_line_of_our_log_holds_a_password_or_a_control() {
+    for log in ["login as fred, hunter2", "AGZyZWQAaHVudGVyMg==", "eABodW50ZXIy", "an escape: \x1B[2J"] {
+        let puppet = Puppet { log, ..Puppet::new(&[]) };
+        assert!(failure("", &puppet).contains("no log may hold"), "{log:?}");
+        let nginx = Puppet { runner: Runner::Nginx, ..puppet };
+        play(&transcript("", ""), &nginx).unwrap();
+    }
 }
 
 #[test]

@@ -79,7 +79,9 @@ fn runners(transcript: &Transcript) -> Vec<String> {
                 Step::Open(open) if open.from.is_some() => {
                     complaints.push(format!("{step:?}: sockets come from loopback"));
                 }
-                Step::ClientTls(attempt) if attempt.certificate.is_some() || !attempt.begun.is_empty() => {
+                Step::ClientTls(attempt)
+                    if attempt.certificate.is_some() || attempt.resumed || !attempt.begun.is_empty() =>
+                {
                     complaints.push(format!("{step:?}: only the core is told such things"));
                 }
                 _ => {}

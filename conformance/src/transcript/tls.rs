@@ -17,6 +17,9 @@ pub struct TlsTry {
     /// The certificate it shows. For the core alone, which is told of it and never sees one.
     #[serde(default)]
     pub certificate: Option<ClientCertificate>,
+    /// Whether the session is resumed, and the certificate the one it was begun with. For the core alone.
+    #[serde(default)]
+    pub resumed: bool,
     /// How the handshake begins, where the client has sent that already: behind its PROXY header. For the core alone.
     #[serde(default)]
     pub begun: Octets,

@@ -13,6 +13,7 @@ pub(super) fn facts(attempt: &TlsTry) -> TlsFacts {
     if let TlsResult::OkAlpn(protocol) = &attempt.expect {
         facts.alpn = Some(protocol.as_str().into());
     }
+    facts.resumed = attempt.resumed;
     facts.certificate = attempt.certificate.as_ref().map(|shown| Arc::new(certificate(shown)));
     facts
 }
