@@ -14,6 +14,7 @@ mod certificates;
 mod names;
 
 use certificates::Certificates;
+pub(crate) use names::backend_facts;
 pub use names::{cipher_name, facts, protocol_name};
 
 /// What a `server {}` asks of TLS.

@@ -7,6 +7,7 @@ mod listen;
 mod log;
 mod scope;
 mod server;
+mod trusted;
 mod value;
 
 use std::collections::BTreeMap;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Mechanism, Mechanisms, Protocol, StartTls};
+use gatepost_core::{AuthServer, Mechanism, Mechanisms, Protocol, ProxyHeader, StartTls, Trusted};
 
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log};
+use super::{Ground, auth_http, log, trusted};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
@@ -20,6 +20,7 @@ use crate::tls::Versions;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
+    pub(super) real_ip_from: Vec<Trusted>,
     pub(super) timeout: Option<Duration>,
     pub(super) errors_max: Option<u32>,
     pub(super) commands_max: Option<u32>,
@@ -35,6 +36,7 @@ pub(super) struct Scope {
     pub(super) pass_error_message: Option<bool>,
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
+    pub(super) proxy_header: Option<ProxyHeader>,
     pub(super) starttls: Option<(StartTls, Said)>,
     pub(super) ssl: Option<(bool, Said)>,
     pub(super) certificates: Vec<Named>,
@@ -79,6 +81,13 @@ pub(super) struct Named {
     pub(super) said: Said,
 }
 
+impl Named {
+    /// As messages about files have it.
+    pub(super) fn quoted(&self) -> String {
+        format!("{:?}", self.path)
+    }
+}
+
 impl Scope {
     /// Takes in a directive that may stand in both blocks.
     pub(super) fn take(
@@ -93,6 +102,10 @@ impl Scope {
                 let name = text(directive, argument(directive, 0)?)?;
                 // An empty name means the machine's, as none at all does.
                 self.server_name = Some(name).filter(|name| !name.is_empty());
+            }
+            Keyword::SetRealIpFrom => {
+                let trusted = trusted::set_real_ip_from(directive, ground.surroundings, complaints)?;
+                self.real_ip_from.extend(trusted);
             }
             Keyword::Timeout => self.timeout = Some(nonzero(directive, complaints)?),
             Keyword::MaxErrors => self.errors_max = Some(count(directive)?.max(1)),
@@ -124,6 +137,7 @@ impl Scope {
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
             Keyword::ProxySmtpAuth => self.smtp_auth = Some(flag(directive)?),
+            Keyword::ProxyProtocol => self.proxy_header = Some(proxy_header(directive)?),
             Keyword::Starttls => self.take_starttls(directive)?,
             Keyword::Ssl => self.take_ssl(directive, complaints)?,
             Keyword::SslCertificate => self.certificates.push(named(directive, ground)?),
@@ -214,14 +228,9 @@ impl Methods {
                 }
                 return Ok(());
             }
-            (b"external" | b"xoauth2" | b"oauthbearer", _) => {
-                let message = format!(
-                    "the method \"{}\" of \"{}\" is not supported yet",
-                    word.shown(),
-                    directive.shown()
-                );
-                return Err(Complaint::of(directive, message).under(word.span));
-            }
+            (b"external", _) => Mechanism::External,
+            (b"xoauth2", _) => Mechanism::XOauth2,
+            (b"oauthbearer", _) => Mechanism::OauthBearer,
             (b"login", Protocol::Pop3) => return Err(no_such(directive, word).label("`plain` includes it")),
             _ => return Err(no_such(directive, word)),
         };
@@ -230,6 +239,16 @@ impl Methods {
         }
         self.mechanisms = self.mechanisms.with(mechanism);
         Ok(())
+    }
+}
+
+fn proxy_header(directive: &Directive) -> Result<ProxyHeader, Complaint> {
+    let word = argument(directive, 0)?;
+    match word.text.to_ascii_lowercase().as_slice() {
+        b"off" => Ok(ProxyHeader::Off),
+        b"on" => Ok(ProxyHeader::V1),
+        b"v2" => Ok(ProxyHeader::V2),
+        _ => Err(no_such(directive, word).label("`off`, `on` or `v2`")),
     }
 }
 
@@ -252,7 +271,8 @@ fn count(directive: &Directive) -> Result<u32, Complaint> {
     number(directive).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-fn named(directive: &Directive, ground: &Ground<'_>) -> Result<Named, Complaint> {
+/// Understands a file's name.
+pub(super) fn named(directive: &Directive, ground: &Ground<'_>) -> Result<Named, Complaint> {
     let word = argument(directive, 0)?;
     let text = &*word.text;
     if [&b"data:"[..], b"engine:", b"store:"].iter().any(|scheme| text.starts_with(scheme)) {
