@@ -5,6 +5,7 @@ mod auth_http;
 mod certificates;
 mod listen;
 mod log;
+mod methods;
 mod scope;
 mod server;
 mod trusted;

@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::tls::fixture::{Fixture, NAME};
 
+mod backend_tls;
 mod dialogue;
 mod endings;
 mod tls;

@@ -5,6 +5,8 @@ use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
 use rustls::{AlertDescription, ClientConfig, ClientConnection, ServerConnection};
 use std::io::Read;
 
+mod backend;
+
 fn settings(certificates: Vec<(PathBuf, PathBuf)>) -> Settings {
     Settings { protocol: Protocol::Imap, certificates, versions: Versions::default() }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Mechanism, Mechanisms, Protocol, ProxyHeader, StartTls, Trusted};
+use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted};
 
+use super::methods::{Methods, duplicate_word};
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
 use super::{Ground, auth_http, log, trusted};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
-use crate::config::lex::Word;
 use crate::config::schema::Keyword;
 use crate::config::source::Span;
 use crate::config::tree::{Directive, Mark};
@@ -43,15 +43,6 @@ pub(super) struct Scope {
     pub(super) keys: Vec<Named>,
     pub(super) versions: Option<(Versions, Said)>,
     pub(super) logs: Vec<LogTarget>,
-}
-
-/// How a client may log in, if it must.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Methods {
-    /// The mechanisms.
-    pub(super) mechanisms: Mechanisms,
-    /// Whether mail is taken without a login.
-    pub(super) none: bool,
 }
 
 /// Where something was said.
@@ -120,10 +111,7 @@ impl Scope {
                 self.capabilities.entry(protocol).or_default().extend(words);
             }
             Keyword::Auth(protocol) => {
-                let methods = self.methods.entry(protocol).or_default();
-                for word in &directive.args {
-                    methods.add(protocol, directive, word, complaints)?;
-                }
+                self.methods.entry(protocol).or_default().take(protocol, directive, complaints)?;
             }
             Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
@@ -209,39 +197,6 @@ impl Scope {
     }
 }
 
-impl Methods {
-    fn add(
-        &mut self,
-        protocol: Protocol,
-        directive: &Directive,
-        word: &Word,
-        complaints: &mut Complaints,
-    ) -> Result<(), Complaint> {
-        let mechanism = match (word.text.to_ascii_lowercase().as_slice(), protocol) {
-            (b"plain", _) => Mechanism::Plain,
-            (b"login", Protocol::Imap | Protocol::Smtp) => Mechanism::Login,
-            (b"cram-md5", _) => Mechanism::CramMd5,
-            (b"apop", Protocol::Pop3) => Mechanism::Apop,
-            (b"none", Protocol::Smtp) => {
-                if std::mem::replace(&mut self.none, true) {
-                    complaints.push(duplicate_word(directive, word));
-                }
-                return Ok(());
-            }
-            (b"external", _) => Mechanism::External,
-            (b"xoauth2", _) => Mechanism::XOauth2,
-            (b"oauthbearer", _) => Mechanism::OauthBearer,
-            (b"login", Protocol::Pop3) => return Err(no_such(directive, word).label("`plain` includes it")),
-            _ => return Err(no_such(directive, word)),
-        };
-        if self.mechanisms.has(mechanism) {
-            complaints.push(duplicate_word(directive, word));
-        }
-        self.mechanisms = self.mechanisms.with(mechanism);
-        Ok(())
-    }
-}
-
 fn proxy_header(directive: &Directive) -> Result<ProxyHeader, Complaint> {
     let word = argument(directive, 0)?;
     match word.text.to_ascii_lowercase().as_slice() {
@@ -250,10 +205,6 @@ fn proxy_header(directive: &Directive) -> Result<ProxyHeader, Complaint> {
         b"v2" => Ok(ProxyHeader::V2),
         _ => Err(no_such(directive, word).label("`off`, `on` or `v2`")),
     }
-}
-
-fn duplicate_word(directive: &Directive, word: &Word) -> Complaint {
-    Complaint::of(directive, format!("duplicate value \"{}\"", word.shown())).under(word.span).warning()
 }
 
 /// A span of time; warns of none at all, which lets nothing happen (divergences D41).

@@ -8,7 +8,7 @@ use gatepost_core::{AuthServer, Policy, Protocol};
 use super::certificates;
 use super::listen::Listen;
 use super::scope::Scope;
-use super::{Ground, Seen, log};
+use super::{Ground, Seen, log, methods};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
@@ -51,6 +51,7 @@ pub(super) fn servers(
         });
         tls.push(made);
     }
+    methods::remark(mail, blocks, &protocols, complaints);
     let mut servers = Vec::new();
     for ((block, protocol), tls) in blocks.iter().zip(protocols).zip(tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };

@@ -112,10 +112,28 @@ fn each_protocol_has_its_mechanisms() {
         (143, "imap_auth", "login", &[Login]),
         (110, "pop3_auth", "apop xoauth2", &[Apop, XOauth2]),
     ] {
-        let policy = policy(&format!("{directive} {words}; server {{ listen {port}; }}"));
+        let (config, _) =
+            fit(&format!("mail {{ auth_http localhost; {directive} {words}; server {{ listen {port}; }} }}"));
+        let policy = &config.servers[0].policy;
         let wanted = mechanisms.iter().fold(gatepost_core::Mechanisms::none(), |set, &each| set.with(each));
         assert_eq!(policy.mechanisms, wanted, "{directive} {words}");
     }
+}
+
+#[test]
+fn methods_that_no_server_can_offer_are_remarked_on() {
+    let at = "/etc/nginx/nginx.conf:1";
+    let (_, told) = fit(
+        "mail { auth_http localhost; imap_auth plain xoauth2; pop3_auth oauthbearer; server { listen 143; } \
+         server { listen 110; pop3_auth plain; } server { listen 25; smtp_auth External; } }",
+    );
+    assert_eq!(
+        told,
+        [
+            format!("[warn] the method \"xoauth2\" has no effect without TLS in {at}"),
+            format!("[warn] the method \"External\" has no effect without \"ssl_verify_client\" in {at}"),
+        ]
+    );
 }
 
 #[test]
