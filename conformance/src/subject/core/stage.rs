@@ -124,12 +124,7 @@ impl CoreStage {
         let session = self.session.as_ref()?;
         for wire in [Wire::Backend, Wire::Auth, Wire::Client] {
             let Some(inbox) = self.inbox.get_mut(&wire) else { continue };
-            let shaking = match wire {
-                Wire::Client => self.securing.is_some(),
-                Wire::Backend => self.securing_backend.is_some(),
-                Wire::Auth => false,
-            };
-            if shaking || !session.wants(wire) {
+            if !session.wants(wire) {
                 continue;
             }
             if !inbox.octets.is_empty() {
