@@ -170,11 +170,13 @@ impl<'a> Dialogue<'a> {
                 return true;
             }
         }
-        if self.world.wires.line(Wire::Client) == Line::Securing {
-            self.world.wires.set(Wire::Client, Line::Open);
-            let facts = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
-            self.world.tell(Event::Secured(Wire::Client, facts));
-            return true;
+        for wire in [Wire::Client, Wire::Backend] {
+            if self.world.wires.line(wire) == Line::Securing {
+                self.world.wires.set(wire, Line::Open);
+                let facts = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+                self.world.tell(Event::Secured(wire, facts));
+                return true;
+            }
         }
         self.auths_turn() || self.backends_turn()
     }

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use gatepost_core::{
-    Action, Actions, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, Peer, Policy, Protocol, Seed,
-    Session, StartTls, Target, Wire,
+    Action, Actions, Answer, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, Peer, Policy,
+    Protocol, Question, ResolveError, Seed, Session, StartTls, Target, Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) wires: Wires,
     pub(crate) story: Story,
     out: Actions,
+    /// What the session asks the DNS, where nothing has a name.
+    asked: Option<Question>,
     heard_octets: usize,
     /// What the backend said, which may go on to the client as it is.
     backend_said: Vec<u8>,
@@ -70,6 +72,7 @@ impl World {
             wires: Wires::default(),
             story: Story::default(),
             out: Actions::new(),
+            asked: None,
             heard_octets: 0,
             backend_said: Vec::new(),
         };
@@ -122,6 +125,12 @@ impl World {
         let bound = self.heard_octets * REPLY_OCTETS_PER_OCTET_MAX + REPLY_OCTETS_BESIDES_MAX;
         let said = self.story.to_client.len();
         assert!(said <= bound, "{said} octets of replies to {} octets", self.heard_octets);
+        if let Some(question) = self.asked.take() {
+            self.tell(Event::Resolved(match question {
+                Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
+                Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::NotFound)),
+            }));
+        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -144,6 +153,7 @@ impl World {
                 assert_eq!(self.wires.line(wire), Line::Open, "a handshake on {wire:?}");
                 self.wires.set(wire, Line::Securing);
             }
+            Action::Resolve(question) => self.asked = Some(question),
             Action::Close(wire) => {
                 self.wires.set(wire, Line::Down);
                 self.story.hung_up |= wire == Wire::Client;

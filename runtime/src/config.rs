@@ -86,6 +86,8 @@ pub struct Server {
     pub policy: Arc<Policy>,
     /// Its certificates and the rest of TLS; present if any listener has `ssl` or `starttls` is not off.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// How to be a client of backends that speak TLS (`proxy_ssl` and what belongs to it).
+    pub backend_tls: Option<Arc<rustls::ClientConfig>>,
     /// Its `error_log`s, inherited ones included.
     pub logs: Arc<[LogTarget]>,
     /// Its `listen`s, names expanded to addresses.

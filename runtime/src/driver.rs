@@ -15,6 +15,7 @@ use crate::observe::Observer;
 use crate::pipe::Heard;
 
 mod pipes;
+mod question;
 mod relaying;
 
 use pipes::{Pipes, Step};
@@ -31,6 +32,8 @@ pub struct Arrival<S> {
     pub policy: Arc<Policy>,
     /// The certificates of its `server {}`; without them a session that asks for TLS hears that it failed.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// How to be a client of backends that speak TLS; without it a session that asks for that hears that it failed.
+    pub backend_tls: Option<Arc<rustls::ClientConfig>>,
     /// Where its chance comes from.
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
@@ -72,11 +75,11 @@ async fn log_in<N: Net, O: Observer>(
     observer: O,
     drain: Drain,
 ) -> Option<Box<Relaying<N::Stream, O>>> {
-    let Arrival { stream, client, policy, tls, seed, number: _ } = arrival;
+    let Arrival { stream, client, policy, tls, backend_tls, seed, number: _ } = arrival;
     let idle_timeout = policy.backend.idle_timeout;
     let opened = Heard::Opened(client.peer.clone());
     let mut session = Session::new(policy, client, seed, net.now());
-    let mut pipes = Pipes::new(net.clone(), stream, tls);
+    let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls);
     let mut out = Actions::new();
 
     let mut alarm = pin!(sleep(Duration::ZERO));
@@ -118,6 +121,7 @@ async fn log_in<N: Net, O: Observer>(
                 drained = true;
                 Step::Drain
             }
+            answer = pipes.question.answer() => Step::Resolved(answer),
             heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),
             heard = pipes.auth.next(wants(Wire::Auth)) => Step::Heard(Wire::Auth, heard),
             heard = pipes.client.next(wants(Wire::Client)) => Step::Heard(Wire::Client, heard),

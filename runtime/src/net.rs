@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 
-use gatepost_core::{Address, Instant, Peer};
+use gatepost_core::{Address, Answer, Instant, Peer, Question};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 mod kernel;
@@ -21,6 +21,9 @@ pub trait Net: Clone + 'static {
     ///
     /// The system's own, with `raw_os_error` where there is one: it ends up in the log.
     fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static;
+
+    /// Asks the DNS. Asked for only where the policy has a `resolver_timeout`, which bounds the wait.
+    fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static;
 
     /// The present moment.
     fn now(&self) -> Instant;

@@ -2,23 +2,23 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
 use std::mem;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use gatepost_core::limits::READ_BYTES_MAX;
-use gatepost_core::{End, Payload, Peer, TlsFacts};
-use rustls::ServerConfig;
+use gatepost_core::{Address, End, Payload, Peer, TlsFacts};
+use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::FallibleAccept;
 
+use crate::handshake::{Shaken, Shaking, Side};
 use crate::scratch::{self, Filled};
 use crate::stream::{FAREWELL, Stream, end_of};
-use crate::tls;
 use crate::unsent::Unsent;
 
 /// A connection being made.
@@ -44,6 +44,8 @@ pub(crate) struct Pipe<S> {
     unsent: Unsent,
     /// The other side came to us: when it is closed it is given time to hear our last words.
     accepted: bool,
+    /// The address it was connected to, if it has one and we connected.
+    reached: Option<IpAddr>,
     /// The other side has said its last word.
     ended: bool,
     /// Why writing failed. Told once all that had come in before is told.
@@ -58,7 +60,7 @@ enum State<S> {
     /// Connected. Once all is sent, what is noted comes next.
     Up(Stream<S>, Next),
     /// In a TLS handshake. Boxed, for it is large and short-lived.
-    Shaking(Box<FallibleAccept<S>>),
+    Shaking(Box<Shaking<S>>),
     /// TLS failed: nothing can be said any more, but the socket must be closed with care, or the alert is lost.
     Mute(S),
     /// Everything is sent and the session wants to hear no more.
@@ -68,14 +70,21 @@ enum State<S> {
 /// What happens to a connected stream once all is sent.
 enum Next {
     Read,
-    Secure(Arc<ServerConfig>),
+    Secure(Side),
     Close,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// Not connected.
     pub(crate) fn down() -> Self {
-        Self { state: State::Down, unsent: Unsent::default(), accepted: false, ended: false, broken: None }
+        Self {
+            state: State::Down,
+            unsent: Unsent::default(),
+            accepted: false,
+            reached: None,
+            ended: false,
+            broken: None,
+        }
     }
 
     /// A connection that was accepted.
@@ -96,14 +105,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         }
     }
 
-    /// Once all is sent, does the server's side of a TLS handshake.
-    pub(crate) fn secure(&mut self, config: Option<Arc<ServerConfig>>) {
-        self.broken = self.broken.take().or_else(|| match (&mut self.state, config) {
-            (State::Up(Stream::Plain(_), next @ Next::Read), Some(config)) => {
-                *next = Next::Secure(config);
+    /// Once all is sent, does the server's side of a TLS handshake, which begins with what was read already.
+    pub(crate) fn accept_tls(&mut self, config: Option<Arc<ServerConfig>>, already_read: Bytes) {
+        let side = config.map(|config| Side::Server(config, already_read)).ok_or("no certificate is loaded");
+        self.secure(side);
+    }
+
+    /// Once all is sent, does the client's side of a TLS handshake. The other side's certificate has to be for `name`,
+    /// or else for the address it was reached at.
+    pub(crate) fn connect_tls(&mut self, config: Option<Arc<ClientConfig>>, name: Option<&str>) {
+        let name = match (name, self.reached) {
+            (Some(name), _) => {
+                ServerName::try_from(name.to_owned()).map_err(|_| "\"proxy_ssl_name\" is not a host name")
+            }
+            (None, Some(address)) => Ok(ServerName::from(address)),
+            (None, None) => Err("the backend has no address that a certificate could be for"),
+        };
+        let config = config.ok_or("TLS to backends is not configured");
+        self.secure(config.and_then(|config| Ok(Side::Client(config, name?))));
+    }
+
+    fn secure(&mut self, side: Result<Side, &'static str>) {
+        self.broken = self.broken.take().or_else(|| match (&mut self.state, side) {
+            (State::Up(Stream::Plain(_), next @ Next::Read), Ok(side)) => {
+                *next = Next::Secure(side);
                 None
             }
-            (State::Up(Stream::Plain(_), _), None) => Some(End::Insecure("no certificate is loaded".into())),
+            (State::Up(Stream::Plain(_), _), Err(reason)) => Some(End::Insecure(reason.into())),
             (_, _) => Some(End::Insecure("this stream cannot begin TLS".into())),
         });
     }
@@ -136,8 +164,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
                     let outcome = ready!(dial.as_mut().poll(cx));
                     return Poll::Ready(self.dialed(outcome));
                 }
-                State::Shaking(accept) => {
-                    let outcome = ready!(Pin::new(accept).poll(cx));
+                State::Shaking(shaking) => {
+                    let outcome = ready!(Pin::new(shaking).poll(cx));
                     return Poll::Ready(self.shaken(outcome));
                 }
                 State::Up(stream, next) => {
@@ -169,8 +197,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// All is sent: goes on to what was noted.
     fn turn(&mut self) {
         self.state = match mem::replace(&mut self.state, State::Down) {
-            State::Up(Stream::Plain(raw), Next::Secure(config)) => {
-                State::Shaking(Box::new(TlsAcceptor::from(config).accept(raw).into_fallible()))
+            State::Up(Stream::Plain(raw), Next::Secure(side)) => {
+                State::Shaking(Box::new(Shaking::begin(side, raw)))
             }
             State::Up(stream, Next::Close) if self.accepted => State::Parting(stream),
             State::Up(_, Next::Close) => State::Down,
@@ -206,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     fn fail(&mut self) {
         self.unsent = Unsent::default();
         self.state = match mem::replace(&mut self.state, State::Down) {
-            State::Up(Stream::Tls(tls), _) => State::Mute(tls.into_inner().0),
+            State::Up(tls @ Stream::Tls(_), _) => State::Mute(tls.into_raw()),
             State::Up(Stream::Plain(raw), Next::Secure(_)) => State::Mute(raw),
             _ => State::Down,
         };
@@ -216,6 +244,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         match outcome {
             Ok((stream, peer)) => {
                 self.state = State::Up(Stream::Plain(stream), Next::Read);
+                self.reached = match &peer.remote {
+                    Address::Inet(address) => Some(address.ip().to_canonical()),
+                    Address::Unix(_) => None,
+                };
                 Heard::Opened(peer)
             }
             Err(end) => {
@@ -225,10 +257,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         }
     }
 
-    fn shaken(&mut self, outcome: Result<tokio_rustls::server::TlsStream<S>, (io::Error, S)>) -> Heard {
+    fn shaken(&mut self, outcome: Shaken<S>) -> Heard {
         match outcome {
-            Ok(stream) => {
-                let facts = tls::facts(stream.get_ref().1);
+            Ok((stream, facts)) => {
                 self.state = State::Up(Stream::Tls(Box::new(stream)), Next::Read);
                 Heard::Secured(facts)
             }

@@ -145,6 +145,7 @@ struct Door {
     tls_first: bool,
     policy: Arc<Policy>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    backend_tls: Option<Arc<rustls::ClientConfig>>,
     log: Arc<Log>,
 }
 
@@ -174,6 +175,7 @@ impl Server {
                     tls_first: listener.tls_first,
                     policy: server.policy.clone(),
                     tls: server.tls.clone(),
+                    backend_tls: server.backend_tls.clone(),
                     log: server_log.clone(),
                 });
             }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use gatepost_core::End;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
+use crate::rewound::Rewound;
 use crate::scratch::{self, SCRATCH_BYTES};
 use crate::system_error::system_error;
 
@@ -31,8 +32,8 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) enum Stream<S> {
     /// As they are.
     Plain(S),
-    /// Under TLS, our side being the server.
-    Tls(Box<TlsStream<S>>),
+    /// Under TLS, our side being the server towards a client and the client towards a backend.
+    Tls(Box<TlsStream<Rewound<S>>>),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
@@ -43,11 +44,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         let said = timeout(FAREWELL, self.shutdown()).await;
         if matches!(said, Ok(Ok(()))) {
             // The TLS state has done its part; what comes now is thrown away unread.
-            let mut raw = match self {
-                Self::Plain(raw) => raw,
-                Self::Tls(tls) => tls.into_inner().0,
-            };
-            linger(&mut raw).await;
+            linger(&mut self.into_raw()).await;
+        }
+    }
+}
+
+impl<S> Stream<S> {
+    /// What lies beneath, TLS or not.
+    pub(crate) fn into_raw(self) -> S {
+        match self {
+            Self::Plain(raw) => raw,
+            Self::Tls(tls) => match *tls {
+                TlsStream::Server(tls) => tls.into_inner().0.into_inner(),
+                TlsStream::Client(tls) => tls.into_inner().0.into_inner(),
+            },
         }
     }
 }

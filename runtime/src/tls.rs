@@ -1,4 +1,4 @@
-//! TLS towards clients: what a `server {}` asks for, as rustls wants it.
+//! TLS towards clients, and in `backend` towards backends: what a `server {}` asks for, as rustls wants it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +10,13 @@ use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 
+mod backend;
 mod certificates;
 mod names;
 
+pub use backend::{ClientSettings, client_config, client_config_with};
 use certificates::Certificates;
+pub(crate) use names::backend_facts;
 pub use names::{cipher_name, facts, protocol_name};
 
 /// What a `server {}` asks of TLS.
@@ -58,6 +61,14 @@ pub enum Error {
     /// `ssl_certificate_key` cannot be used.
     #[error("cannot load certificate key {path:?}: {reason}")]
     Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of authorities cannot be used.
+    #[error("SSL_CTX_load_verify_locations({path:?}) failed: {reason}")]
+    Authorities {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

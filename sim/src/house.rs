@@ -124,7 +124,7 @@ impl House {
         self.sessions.set(number);
         let seed = Seed(Chance::of(self.seed, "session", number).octets());
         let witness = Witness { number, reports: self.reports };
-        let arrival = Arrival { stream, client, policy, tls: Some(tls), seed, number };
+        let arrival = Arrival { stream, client, policy, tls: Some(tls), backend_tls: None, seed, number };
         let open = self.open_sessions;
         open.set(open.get() + 1);
         async move {

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use gatepost::net::Net;
-use gatepost_core::{Address, Instant, Peer};
+use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
 use tokio::task::{JoinError, JoinSet};
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -55,6 +55,14 @@ impl Net for SimNet {
             })?;
             net.take(stream)
         }
+    }
+
+    /// Nobody in this world has a name.
+    fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static {
+        std::future::ready(match question {
+            Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
+            Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::NotFound)),
+        })
     }
 
     fn now(&self) -> Instant {

@@ -9,7 +9,7 @@ use gatepost_core::Wire;
 use super::play;
 use crate::divergence::Version;
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage, Subject};
-use crate::transcript::{Open, Runner, TlsTry, Transcript, Variables};
+use crate::transcript::{BackendTls, Lookup, Open, Runner, TlsTry, Transcript, Variables};
 
 /// A proxy that greets with `hello` and does `deeds` when the client has sent a whole line.
 struct Puppet {
@@ -19,12 +19,14 @@ struct Puppet {
     deaf_to_pieces: bool,
     deeds: Vec<Seen>,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    log: &'static str,
 }
 
 struct PuppetStage {
     exact: bool,
     deaf_to_pieces: bool,
     in_pieces: bool,
+    log: &'static str,
     deeds: Vec<Seen>,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
     pending: VecDeque<Seen>,
@@ -33,7 +35,14 @@ struct PuppetStage {
 impl Puppet {
     fn new(deeds: &[(Wire, Deed)]) -> Self {
         let deeds = deeds.iter().cloned().map(|(wire, deed)| Seen { wire, deed }).collect();
-        Self { runner: Runner::Core, exact: true, deaf_to_pieces: false, deeds, heard: Arc::default() }
+        Self {
+            runner: Runner::Core,
+            exact: true,
+            deaf_to_pieces: false,
+            deeds,
+            heard: Arc::default(),
+            log: "[info] a client came",
+        }
     }
 }
 
@@ -48,9 +57,9 @@ impl Subject for Puppet {
 
     fn stage(&self, _: &Transcript) -> Result<Box<dyn Stage>, String> {
         let (deeds, heard) = (self.deeds.clone(), Arc::clone(&self.heard));
-        let &Self { exact, deaf_to_pieces, .. } = self;
+        let &Self { exact, deaf_to_pieces, log, .. } = self;
         let pending = VecDeque::new();
-        Ok(Box::new(PuppetStage { exact, deaf_to_pieces, in_pieces: false, deeds, heard, pending }))
+        Ok(Box::new(PuppetStage { exact, deaf_to_pieces, in_pieces: false, log, deeds, heard, pending }))
     }
 }
 
@@ -87,6 +96,14 @@ impl Stage for PuppetStage {
 
     fn shake_hands(&mut self, _: &TlsTry) -> Acted {
         Err("this proxy has no TLS".to_owned())
+    }
+
+    fn shake_backends_hand(&mut self, _: &BackendTls) -> Acted {
+        Err("this proxy has no TLS".to_owned())
+    }
+
+    fn look_up(&mut self, _: &Lookup) -> Acted {
+        Err("this proxy asks nobody".to_owned())
     }
 
     fn reachable(&mut self, _: Server, _: bool) -> Acted {
@@ -127,7 +144,7 @@ impl Stage for PuppetStage {
     }
 
     fn log(&mut self) -> Vec<String> {
-        vec!["[info] a client came".to_owned()]
+        vec![self.log.to_owned()]
     }
 }
 
@@ -250,6 +267,16 @@ fn a_runner_plays_its_own_version_of_a_block_and_only_where_it_applies() {
     let told = play(&transcript(script, &differs("<1.29")), &no_longer).unwrap_err().to_string();
     assert!(told.contains("as this runner differs"), "{told}");
     assert!(play(&transcript(script, &differs(">=1.29")), &bad()).is_err());
+}
+
+#[test]
+fn no_line_of_our_log_holds_a_password_or_a_control() {
+    for log in ["login as fred, hunter2", "AGZyZWQAaHVudGVyMg==", "eABodW50ZXIy", "an escape: \x1B[2J"] {
+        let puppet = Puppet { log, ..Puppet::new(&[]) };
+        assert!(failure("", &puppet).contains("no log may hold"), "{log:?}");
+        let nginx = Puppet { runner: Runner::Nginx, ..puppet };
+        play(&transcript("", ""), &nginx).unwrap();
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use super::tls::{Certificate, shake_hands};
 use super::{Acted, Deed, Ending, Seen, Server, Stage, configuration};
 use crate::peer::{Child, PATIENCE, Scratch, free_address, scratch_directory};
-use crate::transcript::{Open, TlsTry, Transcript, Variables};
+use crate::transcript::{BackendTls, Lookup, Open, TlsTry, Transcript, Variables};
 
 /// How long the proxy may take for what it does at once.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -280,6 +280,14 @@ impl Stage for SocketStage {
             Err(stream) => Link::Garbled(stream),
         });
         Ok(())
+    }
+
+    fn shake_backends_hand(&mut self, _attempt: &BackendTls) -> Acted {
+        Err("the backend on sockets has no certificate".to_owned())
+    }
+
+    fn look_up(&mut self, _lookup: &Lookup) -> Acted {
+        Err("there is no name server on sockets".to_owned())
     }
 
     fn reachable(&mut self, server: Server, yes: bool) -> Acted {

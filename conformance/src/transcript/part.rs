@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use super::proxy::{ProxyV2, field};
 use crate::digest::{cram_md5, md5};
 use crate::octets::Octets;
 
@@ -24,6 +25,10 @@ pub enum Part {
     Repeat(Octets, usize),
     /// A value that was saved.
     Var(String),
+    /// A PROXY protocol header of version 2.
+    ProxyV2(ProxyV2),
+    /// One of its fields: type, length, and the parts as value.
+    Field(u8, Vec<Part>),
 }
 
 /// Names and their values: addresses and ports of the run, and what was saved.
@@ -50,6 +55,8 @@ impl Part {
             Self::HmacMd5(key, parts) => cram_md5(key, &Self::join(parts, variables)?).into_bytes(),
             Self::Md5Hex(parts) => md5(&Self::join(parts, variables)?).into_bytes(),
             Self::Repeat(octets, times) => octets.repeat(*times),
+            Self::ProxyV2(header) => header.octets(variables)?,
+            Self::Field(kind, parts) => field(*kind, &Self::join(parts, variables)?)?,
             Self::Var(name) => {
                 variables.get(name).cloned().ok_or_else(|| format!("nothing was saved as {name:?}"))?
             }

@@ -5,8 +5,10 @@ mod auth_http;
 mod certificates;
 mod listen;
 mod log;
+mod methods;
 mod scope;
 mod server;
+mod trusted;
 mod value;
 
 use std::collections::BTreeMap;

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{Action, End, Event, Handshake, Leftovers, Payload, Peer, Target, Wire};
-use rustls::ServerConfig;
+use gatepost_core::{Action, Answer, End, Event, Handshake, Leftovers, Payload, Peer, Target, Wire};
+use rustls::{ClientConfig, ServerConfig};
 use tokio::time::{Instant, timeout};
 
+use super::question::Asked;
 use super::relaying::Relaying;
 use crate::drain::Drain;
 use crate::net::Net;
@@ -22,6 +23,8 @@ pub(super) enum Step {
     Deadline,
     /// The process wants to end.
     Drain,
+    /// The DNS has answered.
+    Resolved(Answer),
     /// A wire has something to tell.
     Heard(Wire, Heard),
 }
@@ -32,6 +35,7 @@ impl Step {
         match self {
             Self::Deadline => tell(Event::Deadline),
             Self::Drain => tell(Event::Drain),
+            Self::Resolved(answer) => tell(Event::Resolved(answer)),
             Self::Heard(wire, Heard::Opened(peer)) => tell(Event::Opened(wire, peer)),
             Self::Heard(wire, Heard::Received(filled)) => {
                 filled.show_and_wipe(|octets| tell(Event::Received(wire, octets)));
@@ -42,19 +46,34 @@ impl Step {
     }
 }
 
-/// The three wires.
+/// The three wires, and the question to the DNS.
 pub(super) struct Pipes<N: Net> {
     pub(super) client: Pipe<N::Stream>,
     pub(super) auth: Pipe<N::Stream>,
     pub(super) backend: Pipe<N::Stream>,
+    pub(super) question: Asked,
     net: N,
     tls: Option<Arc<ServerConfig>>,
+    backend_tls: Option<Arc<ClientConfig>>,
 }
 
 impl<N: Net> Pipes<N> {
     /// The client's is up, the others are down.
-    pub(super) fn new(net: N, client: N::Stream, tls: Option<Arc<ServerConfig>>) -> Self {
-        Self { client: Pipe::accepted(client), auth: Pipe::down(), backend: Pipe::down(), net, tls }
+    pub(super) fn new(
+        net: N,
+        client: N::Stream,
+        tls: Option<Arc<ServerConfig>>,
+        backend_tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
+        Self {
+            client: Pipe::accepted(client),
+            auth: Pipe::down(),
+            backend: Pipe::down(),
+            question: Asked::default(),
+            net,
+            tls,
+            backend_tls,
+        }
     }
 
     /// Does what the session asks, without waiting for anything: what takes time goes on in [`Pipe::next`]. A relay is
@@ -73,10 +92,15 @@ impl<N: Net> Pipes<N> {
                 self.wire(wire).dial(dial);
             }
             Action::Send(wire, octets) => self.wire(wire).send(octets),
-            Action::Secure(wire, Handshake::Accept) => {
+            Action::Secure(wire, Handshake::Accept { already_read }) => {
                 let tls = self.tls.clone();
-                self.wire(wire).secure(tls);
+                self.wire(wire).accept_tls(tls, already_read);
             }
+            Action::Secure(wire, Handshake::Connect { name }) => {
+                let tls = self.backend_tls.clone();
+                self.wire(wire).connect_tls(tls, name.as_deref());
+            }
+            Action::Resolve(question) => self.question.ask(self.net.resolve(question)),
             Action::Close(wire) => self.wire(wire).close(),
             Action::Relay(begin) => *leftovers = Some(begin),
             Action::Report(report) => observer.report(&report),

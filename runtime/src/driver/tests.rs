@@ -3,7 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 
-use gatepost_core::{Address, AuthServer, Instant as Moment, Peer, Protocol, Report, StartTls, Target};
+use gatepost_core::{
+    Address, Answer, AuthServer, Instant as Moment, Peer, Protocol, Question, Report, ResolveError, StartTls,
+    Target,
+};
 use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -13,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::tls::fixture::{Fixture, NAME};
 
+mod backend_tls;
 mod dialogue;
 mod endings;
 mod tls;
@@ -35,11 +39,13 @@ struct TestNet {
     room: usize,
     /// Addresses that swallow packets.
     silent: Rc<RefCell<BTreeSet<String>>>,
+    /// What the DNS knows: the name of whoever asks for it, and its address.
+    host: Option<(&'static str, std::net::IpAddr)>,
 }
 
 impl TestNet {
     fn new(room: usize) -> Self {
-        Self { doors: Rc::default(), begun: Instant::now(), room, silent: Rc::default() }
+        Self { doors: Rc::default(), begun: Instant::now(), room, silent: Rc::default(), host: None }
     }
 
     /// Everyone who connects to `address`.
@@ -65,6 +71,22 @@ impl Net for TestNet {
             let door = door.ok_or(io::ErrorKind::ConnectionRefused)?;
             door.send(far).map_err(|_| io::ErrorKind::ConnectionRefused)?;
             Ok((near, peer))
+        }
+    }
+
+    fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static {
+        let answer = match question {
+            Question::NameOf(_) => {
+                Answer::Name(self.host.map(|(name, _)| name.into()).ok_or(ResolveError::NotFound))
+            }
+            Question::AddressesOf(_) => {
+                Answer::Addresses(self.host.map(|(_, address)| vec![address]).ok_or(ResolveError::NotFound))
+            }
+        };
+        async move {
+            // Any real answer takes a while.
+            sleep(Duration::from_millis(20)).await;
+            answer
         }
     }
 
@@ -99,21 +121,31 @@ struct Scene {
 
 impl Scene {
     fn begin(net: &TestNet, policy: Policy, tls: Option<Arc<rustls::ServerConfig>>, tls_first: bool) -> Self {
+        Self::begin_as(net, policy, |arrival| {
+            arrival.tls = tls;
+            arrival.client.tls_first = tls_first;
+        })
+    }
+
+    /// A session that differs from the usual one.
+    fn begin_as(net: &TestNet, policy: Policy, change: impl FnOnce(&mut Arrival<DuplexStream>)) -> Self {
         let (client, stream) = duplex(net.room);
         let (log, drain) = (Kept::default(), Drain::default());
-        let arrival = Arrival {
+        let mut arrival = Arrival {
             stream,
             client: Client {
                 peer: Peer { remote: inet(CLIENT), local: inet("203.0.113.1:143") },
                 listener: "0.0.0.0:143".into(),
                 proxy_protocol: false,
-                tls_first,
+                tls_first: false,
             },
             policy: Arc::new(policy),
-            tls,
+            tls: None,
+            backend_tls: None,
             seed: Seed([7; 16]),
             number: 1,
         };
+        change(&mut arrival);
         let session = spawn_local(drive(net.clone(), arrival, log.clone(), drain.clone()));
         Self { client, log, drain, session }
     }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepost_core::{Address, Instant, Peer};
+use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
@@ -64,6 +64,14 @@ impl Net for Kernel {
                 }
             }
         }
+    }
+
+    /// There is nobody to ask.
+    fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static {
+        std::future::ready(match question {
+            Question::NameOf(_) => Answer::Name(Err(ResolveError::Refused)),
+            Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::Refused)),
+        })
     }
 
     fn now(&self) -> Instant {

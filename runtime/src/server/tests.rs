@@ -33,6 +33,7 @@ impl Served {
             servers: vec![config::Server {
                 policy: Arc::new(Policy::new(protocol, "mx.example", auth)),
                 tls: None,
+                backend_tls: None,
                 logs,
                 listeners: vec![Listener {
                     address: ([127, 0, 0, 1], 0).into(),

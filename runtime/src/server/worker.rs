@@ -148,6 +148,7 @@ impl Sessions {
             client,
             policy: door.policy.clone(),
             tls: door.tls.clone(),
+            backend_tls: door.backend_tls.clone(),
             seed,
             number,
         };

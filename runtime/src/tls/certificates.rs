@@ -54,7 +54,7 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn load_pair(
+pub(super) fn load_pair(
     certificate_path: &Path,
     key_path: &Path,
     provider: &CryptoProvider,
@@ -79,7 +79,7 @@ fn load_pair(
 }
 
 /// The file's octets, wiped when dropped: it may be a key.
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     use io::Read;
     let mut octets = Zeroizing::new(Vec::new());
     fs::File::open(path)
@@ -98,7 +98,7 @@ fn reason_of(error: &io::Error) -> String {
     }
 }
 
-fn chain_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn chain_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain = CertificateDer::pem_slice_iter(text)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("not PEM: {error}"))?;

@@ -30,8 +30,17 @@ impl Fixture {
 
     /// A self-signed certificate and its key, in files.
     pub(crate) fn pair(&mut self, algorithm: &'static SignatureAlgorithm) -> (PathBuf, PathBuf) {
+        self.pair_for(NAME, algorithm)
+    }
+
+    /// The same for another name, or for an address.
+    pub(crate) fn pair_for(
+        &mut self,
+        name: &str,
+        algorithm: &'static SignatureAlgorithm,
+    ) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate_for(algorithm).expect("a key");
-        let params = CertificateParams::new(vec![NAME.to_owned()]).expect("a name");
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let certificate = params.self_signed(&key).expect("a certificate");
         self.roots.add(CertificateDer::from(certificate.der().to_vec())).expect("a root");
         let number = self.roots.len();

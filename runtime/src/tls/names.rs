@@ -1,14 +1,27 @@
 //! Protocols and ciphers in OpenSSL's spelling, which auth servers and logs know.
 
 use gatepost_core::TlsFacts;
-use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
+use rustls::{CipherSuite, ClientConnection, CommonState, HandshakeKind, ProtocolVersion, ServerConnection};
 
 /// What is known of a connection whose handshake is done.
 #[must_use]
 pub fn facts(connection: &ServerConnection) -> TlsFacts {
+    TlsFacts { server_name: connection.server_name().map(Into::into), ..common_facts(connection) }
+}
+
+/// What is known of a connection to a backend whose handshake is done.
+pub(crate) fn backend_facts(connection: &ClientConnection) -> TlsFacts {
+    common_facts(connection)
+}
+
+fn common_facts(connection: &CommonState) -> TlsFacts {
+    let protocol = connection.protocol_version().map_or("", protocol_name);
+    let cipher = connection.negotiated_cipher_suite().map_or("", |suite| cipher_name(suite.suite()));
     TlsFacts {
-        protocol: connection.protocol_version().map_or("", protocol_name),
-        cipher: connection.negotiated_cipher_suite().map_or("", |suite| cipher_name(suite.suite())),
+        // It is one of ours, which are ASCII.
+        alpn: connection.alpn_protocol().and_then(|name| std::str::from_utf8(name).ok()).map(Into::into),
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        ..TlsFacts::new(protocol, cipher)
     }
 }
 

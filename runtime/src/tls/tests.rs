@@ -5,6 +5,8 @@ use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
 use rustls::{AlertDescription, ClientConfig, ClientConnection, ServerConnection};
 use std::io::Read;
 
+mod backend;
+
 fn settings(certificates: Vec<(PathBuf, PathBuf)>) -> Settings {
     Settings { protocol: Protocol::Imap, certificates, versions: Versions::default() }
 }
@@ -59,7 +61,8 @@ fn each_client_is_shown_the_certificate_it_can_check() {
     let server = server_config(&settings(pairs.clone())).expect("a configuration");
 
     let (told, client) = shake(&server, fixture.client(&[&TLS13]));
-    assert_eq!(told.expect("TLS"), TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
+    let full = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+    assert_eq!(told.expect("TLS"), TlsFacts { server_name: Some(NAME.into()), ..full });
     assert_eq!(shown(&client.expect("TLS")), der(&pairs[2]), "ECDSA is the cheapest");
 
     let (told, client) = shake(&server, fixture.client(&[&TLS12]));
@@ -90,9 +93,9 @@ fn another_protocols_client_is_turned_away_and_one_without_alpn_is_not() {
         rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
     );
     let (told, heard) = offer(&["pop3", "imap"]);
-    told.expect("TLS");
+    assert_eq!(told.expect("TLS").alpn.as_deref(), Some("imap"));
     assert_eq!(heard.expect("TLS").alpn_protocol(), Some(&b"imap"[..]));
-    offer(&[]).0.expect("TLS");
+    assert_eq!(offer(&[]).0.expect("TLS").alpn, None);
 }
 
 #[test]
@@ -116,8 +119,9 @@ fn a_returning_client_is_resumed_without_a_cache_of_ours() {
     let server = server_config(&settings(vec![fixture.pair(&PKCS_ED25519)])).expect("a configuration");
     let client = fixture.client(&[&TLS13]);
     for expected in [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed] {
-        let (_, told) = shake(&server, client.clone());
+        let (facts, told) = shake(&server, client.clone());
         let mut told = told.expect("TLS");
+        assert_eq!(facts.expect("TLS").resumed, expected == rustls::HandshakeKind::Resumed);
         let _ = told.reader().read(&mut [0]);
         assert_eq!(told.handshake_kind(), Some(expected));
     }

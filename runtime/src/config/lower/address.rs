@@ -1,6 +1,8 @@
-//! Host and port as `listen` and `auth_http` write them, and nginx's words for what is wrong with them.
+//! Host and port as `listen`, `auth_http` and `resolver` write them, and nginx's words for what is wrong with them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::config::surroundings::Surroundings;
 
 /// What `sockaddr_un` has room for behind a path's terminating NUL.
 const UNIX_PATH_BYTES_MAX: usize = 107;
@@ -83,6 +85,37 @@ pub(super) fn split(text: &str) -> Result<(Host<'_>, Option<&str>), Fault> {
 pub(super) fn port(text: &str) -> Result<u16, Fault> {
     let number = super::value::digits(text.as_bytes()).and_then(|number| u16::try_from(number).ok());
     number.filter(|&port| port != 0).ok_or(Fault::InvalidPort)
+}
+
+/// The addresses of a name, in the resolver's order and none twice.
+pub(super) fn addresses_of(name: &str, surroundings: &dyn Surroundings) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for address in surroundings.resolve(name) {
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    found
+}
+
+/// What `host` or `host:port` stands for: one socket for each address of the host, never none.
+pub(super) fn sockets_of(
+    text: &str,
+    default_port: u16,
+    surroundings: &dyn Surroundings,
+) -> Result<Vec<SocketAddr>, Fault> {
+    let (host, port_text) = split(text)?;
+    let port = port_text.map_or(Ok(default_port), port)?;
+    let hosts = match host {
+        Host::Any("") => return Err(Fault::NoHost),
+        Host::Any(_) => return Err(Fault::HostNotFound),
+        Host::Ip(ip) => vec![ip],
+        Host::Name(name) => addresses_of(name, surroundings),
+    };
+    match hosts.is_empty() {
+        true => Err(Fault::HostNotFound),
+        false => Ok(hosts.into_iter().map(|host| SocketAddr::new(host, port)).collect()),
+    }
 }
 
 /// A UNIX socket's path, the part behind `unix:`.

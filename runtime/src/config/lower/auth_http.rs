@@ -1,10 +1,8 @@
 //! `auth_http`: config.md 7.1.
 
-use std::net::SocketAddr;
-
 use gatepost_core::{Address, AuthServer, Target};
 
-use super::address::{Fault, Host, port, split, unix_path};
+use super::address::{Fault, sockets_of, split, unix_path};
 use super::value::{argument, text};
 use crate::config::diagnostic::Complaint;
 use crate::config::surroundings::Surroundings;
@@ -38,34 +36,17 @@ fn parse(text: &str, surroundings: &dyn Surroundings) -> Result<AuthServer, Faul
         return Ok(server(target, "localhost", uri));
     }
     let (host_and_port, uri) = text.split_at(text.find(['/', '?']).unwrap_or(text.len()));
-    let (host, port_text) = split(host_and_port)?;
-    let port = port_text.map_or(Ok(DEFAULT_PORT), port)?;
-    let target = match host {
-        Host::Any("") => return Err(Fault::NoHost),
-        Host::Any(_) => return Err(Fault::HostNotFound),
-        Host::Ip(ip) => Target::Address(SocketAddr::new(ip, port).into()),
-        Host::Name(name) => any_of(name, port, surroundings)?,
+    let sockets = sockets_of(host_and_port, DEFAULT_PORT, surroundings)?;
+    let target = match sockets.as_slice() {
+        [only] => Target::Address((*only).into()),
+        several => Target::AnyOf(several.into()),
     };
+    let (_, port_text) = split(host_and_port)?;
     let host_text = match port_text {
         Some(port) => host_and_port.get(..host_and_port.len() - port.len() - 1).unwrap_or(host_and_port),
         None => host_and_port,
     };
     Ok(server(target, host_text, uri))
-}
-
-fn any_of(name: &str, port: u16, surroundings: &dyn Surroundings) -> Result<Target, Fault> {
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for ip in surroundings.resolve(name) {
-        let address = SocketAddr::new(ip, port);
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
-    match addresses.as_slice() {
-        [] => Err(Fault::HostNotFound),
-        [only] => Ok(Target::Address((*only).into())),
-        several => Ok(Target::AnyOf(several.into())),
-    }
 }
 
 fn server(target: Target, host: &str, uri: &str) -> AuthServer {

@@ -104,13 +104,9 @@ pub(super) fn load(
     let settings = Settings { protocol, certificates: pairs, versions };
     ground.surroundings.tls(&settings).map_err(|error| {
         let message = error.to_string();
-        let culprit = certificates.iter().chain(&keys).find(|file| message.contains(&quoted(file)));
+        let culprit = certificates.iter().chain(&keys).find(|file| message.contains(&file.quoted()));
         noticed(culprit.map_or(said, |file| file.said), message)
     })
-}
-
-fn quoted(file: &Named) -> String {
-    format!("{:?}", file.path)
 }
 
 fn pair(certificate: &Named, key: &Named) -> (PathBuf, PathBuf) {

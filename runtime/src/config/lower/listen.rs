@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use super::address::{Fault, Host, port, split, unix_path};
+use super::address::{Fault, Host, addresses_of, port, split, unix_path};
 use super::scope::Said;
 use super::value::{argument, digits};
 use crate::config::diagnostic::{Complaint, Complaints};
@@ -33,12 +33,13 @@ pub(super) fn listen(directive: &Directive, surroundings: &dyn Surroundings) -> 
     let word = argument(directive, 0)?;
     let addresses = addresses(directive, word, surroundings)?;
     let mut listen = Listen { listeners: Vec::new(), ssl: None, own_socket: None };
-    let (mut backlog, mut ipv6_only) = (BACKLOG, true);
+    let (mut backlog, mut ipv6_only, mut proxy_protocol) = (BACKLOG, true, false);
     for parameter in directive.args.iter().skip(1) {
         let text = parameter.shown();
         match text.split_once('=').map_or((text.as_str(), None), |(name, value)| (name, Some(value))) {
             ("ssl", None) => listen.ssl = Some(Said { end: directive.end, words: parameter.span }),
             ("bind", None) => listen.own_socket = Some(parameter.span),
+            ("proxy_protocol", None) => proxy_protocol = true,
             ("backlog", Some(value)) => {
                 listen.own_socket = Some(parameter.span);
                 let number = digits(value.as_bytes()).and_then(|number| i32::try_from(number).ok());
@@ -56,7 +57,7 @@ pub(super) fn listen(directive: &Directive, surroundings: &dyn Surroundings) -> 
                 return Err(Complaint::of(directive, message).under(parameter.span));
             }
             ("so_keepalive", Some("off")) => {}
-            ("proxy_protocol" | "multipath", None) | ("rcvbuf" | "sndbuf" | "so_keepalive", Some(_)) => {
+            ("multipath", None) | ("rcvbuf" | "sndbuf" | "so_keepalive", Some(_)) => {
                 let message = format!("the parameter \"{text}\" of \"listen\" is not supported yet");
                 return Err(Complaint::of(directive, message).under(parameter.span));
             }
@@ -72,7 +73,7 @@ pub(super) fn listen(directive: &Directive, surroundings: &dyn Surroundings) -> 
             address,
             text: address.to_string().into(),
             tls_first: listen.ssl.is_some(),
-            proxy_protocol: false,
+            proxy_protocol,
             backlog,
             ipv6_only,
         })
@@ -161,15 +162,7 @@ fn parse(text: &str, surroundings: &dyn Surroundings) -> Result<(Vec<IpAddr>, Ra
         Host::Any("") => return Err(Fault::NoHost),
         Host::Any(_) => vec![Ipv4Addr::UNSPECIFIED.into()],
         Host::Ip(ip) => vec![ip],
-        Host::Name(name) => {
-            let mut found = Vec::new();
-            for address in surroundings.resolve(name) {
-                if !found.contains(&address) {
-                    found.push(address);
-                }
-            }
-            found
-        }
+        Host::Name(name) => addresses_of(name, surroundings),
     };
     match ports {
         _ if hosts.is_empty() => Err(Fault::HostNotFound),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Mechanism, Mechanisms, Protocol, StartTls};
+use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted};
 
+use super::methods::{Methods, duplicate_word};
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log};
+use super::{Ground, auth_http, log, trusted};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
-use crate::config::lex::Word;
 use crate::config::schema::Keyword;
 use crate::config::source::Span;
 use crate::config::tree::{Directive, Mark};
@@ -23,6 +23,7 @@ const LINE_BYTES_MIN: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
+    pub(super) real_ip_from: Vec<Trusted>,
     pub(super) timeout: Option<Duration>,
     pub(super) errors_max: Option<u32>,
     pub(super) commands_max: Option<u32>,
@@ -40,21 +41,13 @@ pub(super) struct Scope {
     pub(super) pass_error_message: Option<bool>,
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
+    pub(super) proxy_header: Option<ProxyHeader>,
     pub(super) starttls: Option<(StartTls, Said)>,
     pub(super) ssl: Option<(bool, Said)>,
     pub(super) certificates: Vec<Named>,
     pub(super) keys: Vec<Named>,
     pub(super) versions: Option<(Versions, Said)>,
     pub(super) logs: Vec<LogTarget>,
-}
-
-/// How a client may log in, if it must.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Methods {
-    /// The mechanisms.
-    pub(super) mechanisms: Mechanisms,
-    /// Whether mail is taken without a login.
-    pub(super) none: bool,
 }
 
 /// Where something was said.
@@ -84,6 +77,13 @@ pub(super) struct Named {
     pub(super) said: Said,
 }
 
+impl Named {
+    /// As messages about files have it.
+    pub(super) fn quoted(&self) -> String {
+        format!("{:?}", self.path)
+    }
+}
+
 impl Scope {
     /// Takes in a directive that may stand in both blocks.
     pub(super) fn take(
@@ -98,6 +98,10 @@ impl Scope {
                 let name = text(directive, argument(directive, 0)?)?;
                 // An empty name means the machine's, as none at all does.
                 self.server_name = Some(name).filter(|name| !name.is_empty());
+            }
+            Keyword::SetRealIpFrom => {
+                let trusted = trusted::set_real_ip_from(directive, ground.surroundings, complaints)?;
+                self.real_ip_from.extend(trusted);
             }
             Keyword::Timeout => self.timeout = Some(nonzero(directive, complaints)?),
             Keyword::MaxErrors => self.errors_max = Some(count(directive)?.max(1)),
@@ -118,10 +122,7 @@ impl Scope {
                 self.capabilities.entry(protocol).or_default().extend(words);
             }
             Keyword::Auth(protocol) => {
-                let methods = self.methods.entry(protocol).or_default();
-                for word in &directive.args {
-                    methods.add(protocol, directive, word, complaints)?;
-                }
+                self.methods.entry(protocol).or_default().take(protocol, directive, complaints)?;
             }
             Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
@@ -135,6 +136,7 @@ impl Scope {
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
             Keyword::ProxySmtpAuth => self.smtp_auth = Some(flag(directive)?),
+            Keyword::ProxyProtocol => self.proxy_header = Some(proxy_header(directive)?),
             Keyword::Starttls => self.take_starttls(directive)?,
             Keyword::Ssl => self.take_ssl(directive, complaints)?,
             Keyword::SslCertificate => self.certificates.push(named(directive, ground)?),
@@ -206,46 +208,14 @@ impl Scope {
     }
 }
 
-impl Methods {
-    fn add(
-        &mut self,
-        protocol: Protocol,
-        directive: &Directive,
-        word: &Word,
-        complaints: &mut Complaints,
-    ) -> Result<(), Complaint> {
-        let mechanism = match (word.text.to_ascii_lowercase().as_slice(), protocol) {
-            (b"plain", _) => Mechanism::Plain,
-            (b"login", Protocol::Imap | Protocol::Smtp) => Mechanism::Login,
-            (b"cram-md5", _) => Mechanism::CramMd5,
-            (b"apop", Protocol::Pop3) => Mechanism::Apop,
-            (b"none", Protocol::Smtp) => {
-                if std::mem::replace(&mut self.none, true) {
-                    complaints.push(duplicate_word(directive, word));
-                }
-                return Ok(());
-            }
-            (b"external" | b"xoauth2" | b"oauthbearer", _) => {
-                let message = format!(
-                    "the method \"{}\" of \"{}\" is not supported yet",
-                    word.shown(),
-                    directive.shown()
-                );
-                return Err(Complaint::of(directive, message).under(word.span));
-            }
-            (b"login", Protocol::Pop3) => return Err(no_such(directive, word).label("`plain` includes it")),
-            _ => return Err(no_such(directive, word)),
-        };
-        if self.mechanisms.has(mechanism) {
-            complaints.push(duplicate_word(directive, word));
-        }
-        self.mechanisms = self.mechanisms.with(mechanism);
-        Ok(())
+fn proxy_header(directive: &Directive) -> Result<ProxyHeader, Complaint> {
+    let word = argument(directive, 0)?;
+    match word.text.to_ascii_lowercase().as_slice() {
+        b"off" => Ok(ProxyHeader::Off),
+        b"on" => Ok(ProxyHeader::V1),
+        b"v2" => Ok(ProxyHeader::V2),
+        _ => Err(no_such(directive, word).label("`off`, `on` or `v2`")),
     }
-}
-
-fn duplicate_word(directive: &Directive, word: &Word) -> Complaint {
-    Complaint::of(directive, format!("duplicate value \"{}\"", word.shown())).under(word.span).warning()
 }
 
 /// A span of time; warns of none at all, which lets nothing happen (divergences D41).
@@ -273,7 +243,8 @@ fn count(directive: &Directive) -> Result<u32, Complaint> {
     number(directive).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-fn named(directive: &Directive, ground: &Ground<'_>) -> Result<Named, Complaint> {
+/// Understands a file's name.
+pub(super) fn named(directive: &Directive, ground: &Ground<'_>) -> Result<Named, Complaint> {
     let word = argument(directive, 0)?;
     let text = &*word.text;
     if [&b"data:"[..], b"engine:", b"store:"].iter().any(|scheme| text.starts_with(scheme)) {

@@ -8,7 +8,7 @@ use gatepost_core::{AuthServer, Policy, Protocol};
 use super::certificates;
 use super::listen::Listen;
 use super::scope::Scope;
-use super::{Ground, Seen, log};
+use super::{Ground, Seen, log, methods};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
@@ -51,6 +51,7 @@ pub(super) fn servers(
         });
         tls.push(made);
     }
+    methods::remark(mail, blocks, &protocols, complaints);
     let mut servers = Vec::new();
     for ((block, protocol), tls) in blocks.iter().zip(protocols).zip(tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
@@ -68,7 +69,7 @@ pub(super) fn servers(
         }
         let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
         warn_of_chunking(&policy, &block.scope, mail, complaints);
-        servers.push(Server { policy, tls, logs, listeners });
+        servers.push(Server { policy, tls, backend_tls: None, logs, listeners });
     }
     servers
 }
@@ -129,6 +130,8 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     let name = own.server_name.as_deref().or(mail.server_name.as_deref());
     let name = name.map_or_else(|| ground.surroundings.host_name(), str::to_owned);
     let mut policy = Policy::new(protocol, &name, auth);
+    let trusted = if own.real_ip_from.is_empty() { &mail.real_ip_from } else { &own.real_ip_from };
+    policy.real_ip_from.clone_from(trusted);
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
@@ -159,6 +162,7 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.pass_error_message, own.pass_error_message, mail.pass_error_message);
     choose(&mut backend.xclient, own.xclient, mail.xclient);
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
+    choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);
     policy
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{Mechanism, Policy, Protocol, StartTls, Target};
+use gatepost_core::{Mechanism, Policy, Protocol, ProxyHeader, StartTls, Target, Trusted};
 
 use super::{fit, unfit};
 use crate::config::{LogSink, LogTarget};
@@ -98,6 +98,79 @@ fn lists_of_a_server_replace_those_of_mail() {
         [Mechanism::Plain, Mechanism::CramMd5, Mechanism::Apop].map(|each| policy.mechanisms.has(each))
     };
     assert_eq!((listed(own), listed(inherited)), ([false, true, false], [true, false, true]));
+}
+
+#[test]
+fn each_protocol_has_its_mechanisms() {
+    use Mechanism::{Apop, CramMd5, External, Login, OauthBearer, Plain, XOauth2};
+    let oauth = [Plain, CramMd5, External, XOauth2, OauthBearer];
+    for (port, directive, words, mechanisms) in [
+        (143, "imap_auth", "plain cram-md5 EXTERNAL xoauth2 OAuthBearer", &oauth[..]),
+        (110, "pop3_auth", "oauthbearer xoauth2 external cram-md5 plain", &oauth),
+        (25, "smtp_auth", "plain cram-md5 external xoauth2 oauthbearer", &oauth),
+        (143, "imap_auth", "external", &[External]),
+        (143, "imap_auth", "login", &[Login]),
+        (110, "pop3_auth", "apop xoauth2", &[Apop, XOauth2]),
+    ] {
+        let (config, _) =
+            fit(&format!("mail {{ auth_http localhost; {directive} {words}; server {{ listen {port}; }} }}"));
+        let policy = &config.servers[0].policy;
+        let wanted = mechanisms.iter().fold(gatepost_core::Mechanisms::none(), |set, &each| set.with(each));
+        assert_eq!(policy.mechanisms, wanted, "{directive} {words}");
+    }
+}
+
+#[test]
+fn methods_that_no_server_can_offer_are_remarked_on() {
+    let at = "/etc/nginx/nginx.conf:1";
+    let (_, told) = fit(
+        "mail { auth_http localhost; imap_auth plain xoauth2; pop3_auth oauthbearer; server { listen 143; } \
+         server { listen 110; pop3_auth plain; } server { listen 25; smtp_auth External; } }",
+    );
+    assert_eq!(
+        told,
+        [
+            format!("[warn] the method \"xoauth2\" has no effect without TLS in {at}"),
+            format!("[warn] the method \"External\" has no effect without \"ssl_verify_client\" in {at}"),
+        ]
+    );
+}
+
+#[test]
+fn a_proxy_in_front_is_believed_where_it_is_trusted() {
+    let text = "set_real_ip_from 192.0.2.0/24; set_real_ip_from ::1; set_real_ip_from unix:; \
+                server { listen 143 proxy_protocol; } \
+                server { listen 110; listen 995 proxy_protocol bind; set_real_ip_from localhost; }";
+    let (config, told) = fit(&format!("mail {{ auth_http localhost; {text} }}"));
+    assert_eq!(told, [""; 0]);
+    let [imap, pop3] = config.servers.as_slice() else { panic!() };
+    let ip = |text: &str| text.parse().unwrap();
+    let own = [Trusted::Network(ip("::1"), 128), Trusted::Network(ip("127.0.0.1"), 32)];
+    let inherited = [Trusted::Network(ip("192.0.2.0"), 24), Trusted::Network(ip("::1"), 128), Trusted::Unix];
+    assert_eq!((&imap.policy.real_ip_from[..], &pop3.policy.real_ip_from[..]), (&inherited[..], &own[..]));
+    let headers = |server: &crate::config::Server| {
+        server.listeners.iter().map(|listener| listener.proxy_protocol).collect::<Vec<_>>()
+    };
+    assert_eq!((headers(imap), headers(pop3)), (vec![true], vec![false, true]));
+}
+
+#[test]
+fn a_network_with_bits_that_do_not_count_is_taken_and_remarked_on() {
+    let (config, told) =
+        fit("mail { auth_http localhost; set_real_ip_from 192.0.2.7/24; server { listen 143; } }");
+    assert_eq!(told, ["[warn] low address bits of 192.0.2.7/24 are meaningless in /etc/nginx/nginx.conf:1"]);
+    let [trusted] = config.servers[0].policy.real_ip_from[..] else { panic!() };
+    assert!(trusted.includes(&std::net::SocketAddr::from(([192, 0, 2, 200], 1)).into()));
+}
+
+#[test]
+fn a_backend_is_told_of_the_client_in_the_version_that_was_asked_for() {
+    let policies = policies(
+        "proxy_protocol V2; server { listen 143; } server { listen 110; proxy_protocol On; } \
+         server { listen 25; proxy_protocol off; }",
+    );
+    let headers: Vec<_> = policies.iter().map(|policy| policy.backend.proxy_header).collect();
+    assert_eq!(headers, [ProxyHeader::V2, ProxyHeader::V1, ProxyHeader::Off]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "a method that POP3 has not",
-        "mail {\n    auth_http localhost;\n    pop3_auth login digest-md5;\n    imap_auth plain external;\n    …\n}\n",
+        "mail {\n    auth_http localhost;\n    pop3_auth login digest-md5;\n    imap_auth plain apop;\n    …\n}\n",
     ),
     (
         "TLS without a certificate",
@@ -101,8 +101,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("a log level in capitals", "error_log /var/log/mail.log WARN;\nmail { auth_http localhost; … }\n"),
     ("too many workers", "worker_processes 0;\nmail { auth_http localhost; … }\n"),
     (
+        "a proxy that nobody knows",
+        "mail {\n    auth_http localhost;\n    set_real_ip_from 10.0.0.0/33;\n    set_real_ip_from [::1];\n    set_real_ip_from 10.1;\n    set_real_ip_from proxy.exmaple.com;\n    proxy_protocol v3;\n    …\n}\n",
+    ),
+    (
         "something that is not supported yet",
-        "mail {\n    auth_http localhost;\n    resolver 192.0.2.53;\n    server {\n        listen 143 proxy_protocol;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
+        "mail {\n    auth_http localhost;\n    proxy_pass localhost;\n    server {\n        listen 143 rcvbuf=8k;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
     ),
     (
         "sockets that cannot be bound beside a wildcard's",

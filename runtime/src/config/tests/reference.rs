@@ -183,6 +183,7 @@ mail {
 fn the_only_certificate_serves_those_who_have_none() {
     let text = "
 mail {
+    imap_auth plain OAuthBearer xoauth2;
     server_name mail.example.com;
     auth_http http://auth.example.com/mail/auth;
 
@@ -211,7 +212,7 @@ mail {
     let warning = format!(
         "[warn] no \"ssl_certificate\" is defined for the \"starttls\" directive, using \"{}\" in {}",
         file.display(),
-        "/etc/nginx/nginx.conf:9"
+        "/etc/nginx/nginx.conf:10"
     );
     assert_eq!(first_lines(&loaded.warnings), [warning]);
 }

@@ -139,3 +139,26 @@ fn the_first_address_that_accepts_is_taken() {
         scene.ended().await;
     });
 }
+
+#[test]
+fn a_clients_name_is_asked_of_the_dns_and_asked_back() {
+    tell(async {
+        let mut net = TestNet::new(4096);
+        net.host = Some(("Client.Example.", "198.51.100.7".parse().expect("an address")));
+        let mut policy = policy(Protocol::Smtp);
+        policy.resolver_timeout = Some(Duration::from_secs(30));
+        policy.unauthenticated = true;
+        let auth = answer_once(net.listen(AUTH), "HTTP/1.0 200 OK\r\nAuth-Status: no\r\n\r\n");
+        let mut scene = Scene::begin(&net, policy, None, false);
+        hear(&mut scene.client, "220 mx.example ESMTP ready\r\n").await;
+        exchange(&mut scene.client, "EHLO x\r\n", "250-mx.example\r\n").await;
+        scene
+            .client
+            .write_all(b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\n")
+            .await
+            .expect("said");
+        let asked = auth.await.expect("no panic");
+        assert!(asked.contains("Client-Host: client.example\r\n"), "{asked}");
+        scene.ended().await;
+    });
+}

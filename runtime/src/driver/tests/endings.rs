@@ -157,6 +157,7 @@ fn a_relay_at_rest_is_small() {
             },
             policy: Arc::new(policy(Protocol::Imap)),
             tls: None,
+            backend_tls: None,
             seed: Seed([0; 16]),
             number: 1,
         };

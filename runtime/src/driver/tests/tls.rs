@@ -53,6 +53,47 @@ fn tls_first_greets_under_tls() {
 }
 
 #[test]
+fn a_handshake_may_begin_in_the_segment_of_the_proxy_header() {
+    tell(async {
+        let (fixture, tls) = certificates();
+        let scene = Scene::begin_as(&TestNet::new(4096), policy(Protocol::Imap), |arrival| {
+            arrival.tls = Some(tls);
+            (arrival.client.tls_first, arrival.client.proxy_protocol) = (true, true);
+        });
+        // What is written together arrives together: the header, and as much of the handshake as there is room for.
+        let name = NAME.try_into().expect("a name");
+        let mut hello =
+            rustls::ClientConnection::new(Arc::new(fixture.client(&[&TLS13])), name).expect("a client");
+        let mut octets = b"PROXY TCP4 192.0.2.200 203.0.113.1 1024 143\r\n".to_vec();
+        hello.write_tls(&mut octets).expect("memory");
+        let mut stream = scene.client;
+        stream.write_all(&octets).await.expect("said");
+        let mut greeting = Vec::new();
+        while greeting.len() < "* OK IMAP4 ready\r\n".len() {
+            let mut heard = [0; 4096];
+            let count = stream.read(&mut heard).await.expect("octets");
+            assert_ne!(count, 0, "the session ended");
+            let mut heard = &heard[..count];
+            while !heard.is_empty() {
+                hello.read_tls(&mut heard).expect("memory");
+                let state = hello.process_new_packets().expect("TLS");
+                let mut plain = vec![0; state.plaintext_bytes_to_read()];
+                io::Read::read_exact(&mut hello.reader(), &mut plain).expect("octets");
+                greeting.extend(plain);
+            }
+            let mut answer = Vec::new();
+            while hello.wants_write() {
+                hello.write_tls(&mut answer).expect("memory");
+            }
+            stream.write_all(&answer).await.expect("said");
+        }
+        assert_eq!(greeting, b"* OK IMAP4 ready\r\n");
+        drop(stream);
+        scene.session.await.expect("no panic");
+    });
+}
+
+#[test]
 fn an_alert_reaches_the_client_and_the_reason_the_log() {
     tell(async {
         let (fixture, tls) = certificates();
