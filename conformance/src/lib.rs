@@ -11,6 +11,7 @@
 //! Whatever the subject does beyond that fails the run. Where a subject differs on purpose, the transcript
 //! says how, and `divergences.ron` says why.
 
+pub mod digest;
 pub mod divergence;
 pub mod octets;
 pub mod peer;

@@ -14,7 +14,7 @@ use gatepost_core::Wire;
 
 use crate::divergence::Version;
 use crate::octets::Shown;
-use crate::transcript::{Open, Runner, TlsTry, Transcript, Variables};
+use crate::transcript::{BackendTls, Lookup, Open, Runner, TlsTry, Transcript, Variables};
 
 /// A proxy that transcripts are played against.
 pub trait Subject: Send + Sync {
@@ -58,6 +58,13 @@ pub trait Stage {
     /// What went wrong.
     fn client_sends(&mut self, octets: &[u8]) -> Acted;
 
+    /// The client pauses where its octets are cut, for as long as it takes the proxy to read what it has sent.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    fn pause(&mut self) -> Acted;
+
     /// The client half-closes (`Ending::Fin`) or resets.
     ///
     /// # Errors
@@ -71,6 +78,20 @@ pub trait Stage {
     ///
     /// How it ended instead.
     fn shake_hands(&mut self, attempt: &TlsTry) -> Acted;
+
+    /// The proxy has asked the backend for TLS, and the handshake ends as `attempt` says.
+    ///
+    /// # Errors
+    ///
+    /// If the proxy has not, or wants another name.
+    fn shake_backends_hand(&mut self, attempt: &BackendTls) -> Acted;
+
+    /// The proxy has asked the DNS what `lookup` says, and gets its answer.
+    ///
+    /// # Errors
+    ///
+    /// What it has asked instead.
+    fn look_up(&mut self, lookup: &Lookup) -> Acted;
 
     /// From now on `server` can be reached, or cannot.
     ///

@@ -8,7 +8,10 @@
 
 mod check;
 mod library;
+mod lookup;
 mod part;
+mod proxy;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +21,10 @@ use serde::Deserialize;
 use crate::octets::Octets;
 
 pub use library::{Library, LoadError};
+pub use lookup::{Lookup, LookupAnswer, LookupFailure, LookupQuestion};
 pub use part::{Part, Variables, base64_of, expand};
+pub use proxy::{Checksum, ProxyV2};
+pub use tls::{BackendTls, ClientCertificate, TlsResult, TlsTry};
 
 /// One dialogue between a client, the proxy, the auth server and a backend.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,7 +54,7 @@ pub struct Transcript {
 }
 
 /// The `server {}` block of a transcript. Beyond it every runner provides `server_name mx.test`, a certificate
-/// for that name, `auth_http` and no resolver.
+/// for that name and `auth_http`. Of `resolver` the core takes only that there is one; the answers are steps.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -57,6 +63,9 @@ pub struct Config {
     /// Where TLS comes in.
     #[serde(default)]
     pub tls: Tls,
+    /// More parameters of `listen`: `proxy_protocol`.
+    #[serde(default)]
+    pub listen: Vec<String>,
     /// More directives, in nginx's syntax, without `;`.
     #[serde(default)]
     pub directives: Vec<String>,
@@ -106,7 +115,8 @@ impl fmt::Display for Runner {
     }
 }
 
-/// How the core is fed the client's octets.
+/// How the core is fed the client's octets. Where this is octet by octet, the binary gets them once as written, and once more
+/// cut at random.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum SplitPlan {
     /// A `Client` step at a time.
@@ -178,10 +188,15 @@ pub enum Step {
     BackendGetsExpr(Vec<Part>),
     /// The backend sends.
     BackendSays(Octets),
+    /// The proxy asks the backend for TLS, and this comes of it. For the core alone.
+    BackendTls(BackendTls),
     /// The backend half-closes.
     BackendFin,
     /// The backend sees the proxy's FIN.
     BackendSeesFin,
+
+    /// The proxy asks the DNS, and is answered or left waiting. For the core alone.
+    Resolver(Lookup),
 
     /// So many milliseconds pass; the next steps say what happened.
     Wait(u64),
@@ -214,33 +229,6 @@ pub struct SeesSave {
     /// Whether what the stars stand for is base64, and its decoding is to be kept.
     #[serde(default)]
     pub base64: bool,
-}
-
-/// A handshake, and how it ends.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsTry {
-    /// The server name the client asks for.
-    #[serde(default)]
-    pub sni: Option<String>,
-    /// The protocols it offers.
-    #[serde(default)]
-    pub alpn: Vec<String>,
-    /// How it ends.
-    pub expect: TlsResult,
-}
-
-/// How a handshake ends.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub enum TlsResult {
-    /// Well, and no protocol was agreed on.
-    Ok,
-    /// Well, with this protocol.
-    OkAlpn(String),
-    /// With this fatal alert, by its name in RFC 8446 section 6.
-    Alert(String),
-    /// Not well.
-    Fails,
 }
 
 /// What of a request to the auth server matters.

@@ -36,6 +36,11 @@ pub(crate) trait Dialogue<D>: Sized + core::fmt::Debug {
     /// with their line ends, CRLF or LF.
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &D, cx: &Context<'_>) -> Move;
 
+    /// Whether a refusal is one that the client is shown whatever the policy: it says something of the mailbox, not of us.
+    fn is_for_the_client(&self, _line: &[u8], _cx: &Context<'_>) -> bool {
+        false
+    }
+
     /// TLS is up after [`Move::Upgrade`]: what to say next. Nothing heard before counts any more.
     fn on_secured(&mut self, dialect: &D, cx: &Context<'_>) -> Move;
 

@@ -18,7 +18,7 @@ use crate::limits::REFUSAL_BYTES_MAX;
 use crate::phase::Context;
 use crate::policy::Mechanism;
 use crate::report::Notice;
-use crate::sasl::{self, Fault, Outcome};
+use crate::sasl::{self, Outcome};
 use crate::secret::Secret;
 
 /// One protocol's front end. A value of it is what the client has said so far and still counts.
@@ -109,10 +109,9 @@ impl Step {
     pub(crate) fn from_outcome(outcome: Outcome, mechanism: Mechanism) -> Self {
         match outcome {
             Outcome::Credentials(credentials) => Self::Authorize(credentials),
-            Outcome::Failed(fault) => Self::Refuse {
-                refusal: Refusal::BadCredentials,
-                notice: Some(Fault::notice(fault, mechanism)),
-            },
+            Outcome::Failed(fault) => {
+                Self::Refuse { refusal: fault.refusal(), notice: Some(fault.notice(mechanism)) }
+            }
             Outcome::Challenge(..) => Refusal::BadCredentials.into(),
         }
     }
@@ -129,8 +128,10 @@ pub(crate) enum Refusal {
     TooLong,
     /// A line of a SASL exchange is longer than any.
     SaslTooLong,
-    /// A literal is longer than any.
+    /// A literal is longer than any, and on its way.
     LiteralTooBig,
+    /// A literal that would be longer than any is not to be sent.
+    LiteralNotGranted,
     /// It is a command with a wrong argument.
     BadArgument,
     /// It is a command, but not for now.
@@ -153,12 +154,14 @@ pub(crate) enum Refusal {
     BadBase64,
     /// What should be credentials cannot be any.
     BadCredentials,
+    /// The client wants to act as somebody else than it says it is.
+    ActsAsAnother,
 }
 
 impl Refusal {
     /// Whether it counts towards `max_errors`: what is no command does, a refused command does not (decision 17).
     pub(crate) const fn is_error(self) -> bool {
-        matches!(self, Self::Malformed | Self::TooLong)
+        matches!(self, Self::Malformed | Self::TooLong | Self::LiteralTooBig | Self::LiteralNotGranted)
     }
 }
 
@@ -174,6 +177,8 @@ pub(crate) enum Farewell {
     Trouble,
     ShuttingDown,
     ForeignProtocol,
+    /// The reply before it says why.
+    Told,
 }
 
 /// Why a client's certificate will not do.

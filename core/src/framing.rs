@@ -5,7 +5,7 @@
 //! too long for its bound is reported once and the rest of its line is dropped unseen: there is never a guess at
 //! where the next command begins.
 
-use crate::limits::SASL_LINE_BYTES_MAX;
+use crate::limits::AHEAD_BYTES_MAX;
 use crate::secret::Secret;
 
 /// What the client has sent and nobody has used yet. Wiped as it is used; holds no memory while it is empty.
@@ -73,9 +73,9 @@ impl Inbox {
         self.ended
     }
 
-    /// Whether there is as much here as is kept for a client that does not wait for answers.
+    /// Whether there is as much here as is kept for a client that speaks out of its turn.
     pub(crate) fn is_full(&self) -> bool {
-        self.octets.len() >= SASL_LINE_BYTES_MAX
+        self.octets.len() >= AHEAD_BYTES_MAX
     }
 
     /// Everything that is here, whole frames or not.

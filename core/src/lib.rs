@@ -25,7 +25,7 @@ mod backend;
 mod dialect;
 mod event;
 mod framing;
-#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod grammar;
 pub mod limits;

@@ -9,6 +9,14 @@ pub const READ_BYTES_MAX: usize = 4096;
 /// octets and RFC 5034 and RFC 4959 for what the mechanisms need; one number for all three protocols.
 pub const SASL_LINE_BYTES_MAX: usize = 12288;
 
+/// How much a client may send ahead of its turn, while somebody else is busy for it. It is read no further then, so that with one more
+/// read, twice this is there; and as many replies as that holds commands are the most that is ever queued for a client.
+pub const AHEAD_BYTES_MAX: usize = READ_BYTES_MAX;
+
+/// The shortest bound that a command may be given, however small its buffer is configured (RFC 5321 section 4.5.3.1.4), and likewise for a
+/// line of a backend.
+pub const COMMAND_BYTES_MIN: usize = 512;
+
 /// An IMAP tag. RFC 3501 sets no bound; 128 octets is four times what nginx takes.
 pub const TAG_BYTES_MAX: usize = 128;
 

@@ -105,7 +105,16 @@ impl<D: Dialect> Phase<D> {
                 }
                 None => phase.abandoned(cx, out),
             },
-            (phase, Event::Ended(Client, end)) => phase.broken(end, cx, out),
+            (phase, Event::Ended(Client, End::Broken(error))) => {
+                phase.broken(Notice::ClientFailed(error), cx, out)
+            }
+            (phase, Event::Ended(Client, End::Insecure(reason))) => {
+                let notice = match phase.is_shaking() {
+                    true => Notice::HandshakeFailed { reason },
+                    false => Notice::TlsFailed { reason },
+                };
+                phase.broken(notice, cx, out)
+            }
 
             (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, out),
             (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
@@ -246,17 +255,8 @@ impl<D: Dialect> Phase<D> {
     }
 
     /// The client's connection is gone.
-    fn broken(self, end: End, cx: &Context<'_>, out: &mut Actions) -> Self {
-        let shaking = self.is_shaking();
-        cx.report(
-            match end {
-                End::Insecure(reason) if shaking => Notice::HandshakeFailed { reason },
-                End::Insecure(reason) => Notice::TlsFailed { reason },
-                End::Broken(error) => Notice::ClientFailed(error),
-                End::Finished => Notice::ClientClosed,
-            },
-            out,
-        );
+    fn broken(self, notice: Notice, cx: &Context<'_>, out: &mut Actions) -> Self {
+        cx.report(notice, out);
         match self {
             Self::Authorize(_) => out.close(Wire::Auth),
             Self::Login(_) => out.close(Wire::Backend),

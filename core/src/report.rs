@@ -4,10 +4,9 @@
 //! belong to whoever writes the log. Text that came from a peer is escaped (divergences S4) and no report holds octets
 //! of a command that can carry a password (S5).
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write};
 use core::net::IpAddr;
 
 use crate::event::{ResolveError, SystemError, VerifyError};
@@ -378,7 +377,7 @@ impl fmt::Display for Notice {
             Self::ClientTimedOut => f.write_str("client timed out (110: Connection timed out)"),
             Self::ClientClosed => f.write_str("client closed connection"),
             Self::ClientFailed(error) | Self::AuthFailed(error) | Self::UpstreamFailed(error) => error.fmt(f),
-            Self::ShutDown => f.write_str("shutdown timeout"),
+            Self::ShutDown => f.write_str("server shutting down"),
             Self::CommandTooLong { word, octets } => {
                 write!(f, "client sent too long command \"{} ...\" ({octets} octets)", Escaped(word))
             }
@@ -518,6 +517,9 @@ pub enum AuthFault {
     /// An odd HTTP status with `Auth-Status: OK`: accepted, as nginx does (table R3).
     #[error("sent status {0} with \"Auth-Status: OK\", accepted")]
     OddStatus(u16),
+    /// `Auth-Wait` for longer than anybody is kept waiting; in seconds.
+    #[error("sent too long wait: {0} seconds, cut")]
+    LongWait(u64),
     /// `WAIT` more often than anybody waits (S8).
     #[error("said WAIT for too long")]
     WaitedTooLong,
@@ -526,29 +528,37 @@ pub enum AuthFault {
 impl AuthFault {
     const fn level(&self) -> Level {
         match self {
-            Self::OddStatus(_) | Self::InvalidSaslError => Level::Warn,
+            Self::OddStatus(_) | Self::InvalidSaslError | Self::LongWait(_) => Level::Warn,
             _ => Level::Error,
         }
     }
 }
 
 /// A peer's octets made fit for one line: controls, those of eight bits included (a terminal obeys U+009B), `"`, `\` and what is no UTF-8
-/// as `\xHH`, the rest as it is, and cut at
-/// [`LOGGED_BYTES_MAX`] (divergences S4).
+/// as `\xHH`, the rest as it is, and cut where that
+/// is [`LOGGED_BYTES_MAX`] long (divergences S4): nobody can push what stands behind it off the line.
 struct Escaped<'a>(&'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.get(..LOGGED_BYTES_MAX).unwrap_or(self.0);
-        for chunk in shown.utf8_chunks() {
+        let mut room = LOGGED_BYTES_MAX;
+        let mut fits = |octets: usize| {
+            room = room.saturating_sub(octets);
+            room > 0
+        };
+        for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                match c {
-                    '"' | '\\' => write!(f, "\\x{:02X}", u32::from(c))?,
-                    control if control.is_control() => write!(f, "\\x{:02X}", u32::from(control))?,
-                    other => fmt::Write::write_char(f, other)?,
+                let escaped = c.is_control() || matches!(c, '"' | '\\');
+                match escaped {
+                    _ if !fits(if escaped { ESCAPE_BYTES } else { c.len_utf8() }) => return Ok(()),
+                    true => write!(f, "\\x{:02X}", u32::from(c))?,
+                    false => f.write_char(c)?,
                 }
             }
             for octet in chunk.invalid() {
+                if !fits(ESCAPE_BYTES) {
+                    return Ok(());
+                }
                 write!(f, "\\x{octet:02X}")?;
             }
         }
@@ -556,16 +566,13 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// `\xHH`.
+const ESCAPE_BYTES: usize = 4;
+
 struct Quoted<'a, T: AsRef<[u8]> + ?Sized>(&'a T);
 
 impl<T: AsRef<[u8]> + ?Sized> fmt::Display for Quoted<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", Escaped(self.0.as_ref()))
     }
-}
-
-/// `text` as the log would quote it, for the lines the driver writes itself.
-#[must_use]
-pub fn quoted(text: &[u8]) -> String {
-    alloc::format!("{}", Quoted(text))
 }

@@ -13,6 +13,7 @@ pub(crate) mod salt;
 use bytes::Bytes;
 
 use crate::auth::credentials::{CredentialFault, Credentials};
+use crate::dialect::Refusal;
 use crate::policy::Mechanism;
 use crate::report::Notice;
 use crate::sasl::salt::{Salt, Salts};
@@ -80,6 +81,8 @@ pub(crate) enum Fault {
     Digest,
     /// No token, or an impossible one.
     Token,
+    /// A wish to act as somebody else.
+    ActsAsAnother,
 }
 
 impl Exchange {
@@ -155,10 +158,18 @@ impl From<Result<Credentials, CredentialFault>> for Outcome {
 }
 
 impl Fault {
+    /// What the client is told.
+    pub(crate) const fn refusal(self) -> Refusal {
+        match self {
+            Self::ActsAsAnother => Refusal::ActsAsAnother,
+            Self::Login | Self::Password | Self::Digest | Self::Token => Refusal::BadCredentials,
+        }
+    }
+
     /// nginx's log line for it.
     pub(crate) const fn notice(self, mechanism: Mechanism) -> Notice {
         match self {
-            Self::Login => Notice::InvalidLogin(mechanism),
+            Self::Login | Self::ActsAsAnother => Notice::InvalidLogin(mechanism),
             Self::Password => Notice::InvalidPassword(mechanism),
             Self::Digest => Notice::InvalidDigest,
             Self::Token => Notice::InvalidToken(mechanism),

@@ -15,7 +15,7 @@ mod surroundings;
 mod tests;
 mod tree;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,6 +113,15 @@ pub struct Listener {
     pub backlog: i32,
     /// `ipv6only=`; on unless said otherwise. Without meaning for IPv4.
     pub ipv6_only: bool,
+}
+
+/// The wildcard of the same family and port, whose socket hears of connections to `address` too.
+pub(crate) fn unspecified(address: SocketAddr) -> SocketAddr {
+    let wildcard = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(wildcard, address.port())
 }
 
 /// One `error_log`.

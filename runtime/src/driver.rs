@@ -94,9 +94,10 @@ async fn log_in<N: Net, O: Observer>(
             session.handle(net.now(), event, &mut out);
         });
         let mut leftovers = None;
+        let time_left = session.deadline().map_or(Duration::ZERO, |deadline| net.now().until(deadline.at));
         for action in out.drain() {
             trace!(?action);
-            pipes.perform(action, &observer, &mut leftovers);
+            pipes.perform(action, time_left, &observer, &mut leftovers);
         }
         if let Some(leftovers) = leftovers {
             return pipes.into_relaying(leftovers, idle_timeout, observer, drain.clone());

@@ -245,7 +245,8 @@ impl Direction {
         match fault {
             // The source is gone both ways. What it said before that is still delivered.
             Fault::Reading(error) => {
-                self.source_ended = true;
+                // An end like any other: delivering may take a linger from now on.
+                (self.source_ended, self.moved) = (true, true);
                 let was_done = std::mem::replace(&mut back.done, true);
                 back.unsent = Unsent::default();
                 (!was_done).then(|| (self.source, end_of("recv()", error)))

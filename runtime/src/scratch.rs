@@ -63,12 +63,25 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
 
+    use tokio::io::AsyncWriteExt;
+
+    use crate::stream::Stream;
+
     #[tokio::test]
     async fn what_was_shown_once_is_wiped() {
         let mut stream = &b"PASS hunter2\r\n"[..];
         let filled = poll_fn(|cx| poll_read(&mut stream, cx, 4096)).await.expect("octets");
         assert_eq!(filled.len(), 14);
         filled.show_and_wipe(|octets| assert_eq!(octets, b"PASS hunter2\r\n"));
+        SCRATCH.with_borrow(|scratch| assert!(scratch.iter().all(|&octet| octet == 0)));
+    }
+
+    #[tokio::test]
+    async fn what_a_client_says_too_late_is_wiped_unread() {
+        let (mut client, near) = tokio::io::duplex(64);
+        client.write_all(b"PASS hunter2\r\n").await.expect("said");
+        client.shutdown().await.expect("said");
+        Stream::Plain(near).hang_up().await;
         SCRATCH.with_borrow(|scratch| assert!(scratch.iter().all(|&octet| octet == 0)));
     }
 

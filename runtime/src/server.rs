@@ -6,9 +6,13 @@
 //! tenth more CPU), and the thread that is quickest keeps more than its share of what stays open (of 100 sessions on two
 //! threads 1.6 times a fair share, against 1.08). The price: connections that wait in a socket's queue are lost if that
 //! socket is closed, so a later generation takes over all of them, and a thread may serve several.
+//!
+//! An address beside the wildcard of its port has no socket, as in nginx: Linux would not bind it. The wildcard's accepts
+//! for it, and the local address of the connection tells which `server {}` is meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -19,7 +23,7 @@ use gatepost_core::report::Level;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, unspecified};
 use crate::net::wall_clock;
 use crate::observe::{DebugLines, Log, LogFiles};
 use crate::resolve;
@@ -32,6 +36,7 @@ mod worker;
 
 pub use listen::BindError;
 use listen::Bound;
+use signals::Signals;
 use worker::Worker;
 
 /// Why there is no server.
@@ -52,7 +57,7 @@ pub enum Error {
 }
 
 /// Serves `config` until a signal ends it: TERM and INT say goodbye to every session and cut what is not gone within
-/// a moment, QUIT stops accepting and lets sessions end by themselves.
+/// a moment, QUIT stops accepting and lets sessions end by themselves. USR1 opens the logs anew.
 ///
 /// No thread and no runtime exists before listeners are bound and logs are open.
 ///
@@ -62,12 +67,14 @@ pub enum Error {
 pub fn run(config: &Config) -> Result<(), Error> {
     let server = Server::bind(config)?;
     server.install_debug_lines();
-    let log = server.shared.log.clone();
+    let shared = server.shared.clone();
+    // Before anybody is served: a signal that comes meanwhile must not cut sessions.
+    let signals = Signals::take().map_err(Error::Start)?;
     let running = server.start()?;
-    log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
-    signals::follow(&running.control, &log).map_err(Error::Start)?;
+    shared.log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
+    signals.follow(&running.control, &shared.log, &shared.files);
     let ended = running.join();
-    log.line(Level::Notice, None, "exit");
+    shared.log.line(Level::Notice, None, "exit");
     ended
 }
 
@@ -79,9 +86,11 @@ pub fn run(config: &Config) -> Result<(), Error> {
 pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
     files.log(&config.logs).map_err(Error::Log)?;
+    let wildcards = wildcards(config);
     for server in &config.servers {
         files.log(&server.logs).map_err(Error::Log)?;
-        server.listeners.iter().try_for_each(listen::try_out)?;
+        let mut bound = server.listeners.iter().filter(|listener| !is_behind(&wildcards, listener.address));
+        bound.try_for_each(listen::try_out)?;
     }
     Ok(())
 }
@@ -89,7 +98,8 @@ pub fn try_out(config: &Config) -> Result<(), Error> {
 /// Open listeners and logs, and what is to be served there. Nothing is accepted yet.
 #[derive(Debug)]
 pub struct Server {
-    bound: Vec<Bound>,
+    /// Sockets, each with its door.
+    bound: Vec<(usize, Bound)>,
     threads: NonZeroUsize,
     shared: Arc<Shared>,
 }
@@ -97,14 +107,36 @@ pub struct Server {
 /// What all threads look at. A reload makes a new one.
 #[derive(Debug)]
 struct Shared {
-    /// What stands behind each listener, in the order of `Server::bound`.
+    /// What stands behind each listener, in the order of the configuration.
     doors: Vec<Door>,
+    /// Doors without a socket, by their addresses: see [`Shared::door_at`].
+    behind_wildcards: BTreeMap<(IpAddr, u16), usize>,
     /// The main `error_log`.
     log: Arc<Log>,
+    /// The files of every log.
+    files: LogFiles,
     /// The number of the connection that came last.
     numbers: AtomicU64,
     /// Sessions that panicked.
     panics: AtomicU64,
+}
+
+impl Shared {
+    /// The door that was meant by whoever came to `local`, having been accepted by the wildcard socket of `door`.
+    fn door_at(&self, local: SocketAddr, door: usize) -> usize {
+        self.behind_wildcards.get(&(local.ip(), local.port())).copied().unwrap_or(door)
+    }
+}
+
+/// The wildcards that `config` listens on.
+fn wildcards(config: &Config) -> BTreeSet<SocketAddr> {
+    let all = config.servers.iter().flat_map(|server| &server.listeners).map(|listener| listener.address);
+    all.filter(|address| address.ip().is_unspecified()).collect()
+}
+
+/// Whether one of `wildcards` accepts for this address.
+fn is_behind(wildcards: &BTreeSet<SocketAddr>, address: SocketAddr) -> bool {
+    !address.ip().is_unspecified() && wildcards.contains(&unspecified(address))
 }
 
 /// What a client finds behind a listener.
@@ -129,11 +161,17 @@ impl Server {
     pub fn bind(config: &Config) -> Result<Self, Error> {
         let mut files = LogFiles::new(wall_clock, TimeZone::system());
         let log = files.log(&config.logs).map_err(Error::Log)?;
-        let (mut bound, mut doors) = (Vec::new(), Vec::new());
+        let (mut bound, mut doors, mut behind_wildcards) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let wildcards = wildcards(config);
         for server in &config.servers {
             let server_log = files.log(&server.logs).map_err(Error::Log)?;
             for listener in &server.listeners {
-                bound.push(Bound::open(listener, config.worker_processes)?);
+                let address = listener.address;
+                if is_behind(&wildcards, address) {
+                    behind_wildcards.insert((address.ip(), address.port()), doors.len());
+                } else {
+                    bound.push((doors.len(), Bound::open(listener, config.worker_processes)?));
+                }
                 doors.push(Door {
                     text: listener.text.clone(),
                     proxy_protocol: listener.proxy_protocol,
@@ -146,14 +184,22 @@ impl Server {
                 });
             }
         }
-        let shared = Arc::new(Shared { doors, log, numbers: AtomicU64::new(0), panics: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            doors,
+            behind_wildcards,
+            log,
+            files,
+            numbers: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+        });
         Ok(Self { bound, threads: config.worker_processes, shared })
     }
 
-    /// Where it listens, in the order of the configuration; port 0 has become the one that was chosen.
+    /// Where its sockets listen, in the order of the configuration; port 0 has become the one that was chosen. Addresses
+    /// for which a wildcard's socket accepts are not among them.
     #[must_use]
-    pub fn local_addresses(&self) -> Vec<std::net::SocketAddr> {
-        self.bound.iter().map(|bound| bound.address).collect()
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().map(|(_, bound)| bound.address).collect()
     }
 
     /// Starts the threads; ready when each of them accepts.
@@ -165,7 +211,7 @@ impl Server {
         let (stage, seen) = watch::channel(Stage::Serving);
         let mut running = Running { threads: Vec::new(), control: Control(Arc::new(stage)) };
         let mut shares: Vec<Vec<_>> = (0..self.threads.get()).map(|_| Vec::new()).collect();
-        for (door, bound) in self.bound.into_iter().enumerate() {
+        for (door, bound) in self.bound {
             for (socket, share) in bound.sockets.into_iter().zip(&mut shares) {
                 share.push((door, bound.address, socket));
             }

@@ -69,7 +69,11 @@ async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
         let silence = (Instant::now() + LINGER_SILENCE).min(end);
         let read = poll_fn(|cx| scratch::poll_read(stream, cx, SCRATCH_BYTES));
         match timeout_at(silence, read).await {
-            Ok(Ok(filled)) if filled.len() > 0 => left = left.saturating_sub(filled.len()),
+            Ok(Ok(filled)) if filled.len() > 0 => {
+                left = left.saturating_sub(filled.len());
+                // Thrown away unread, but a password for all we know.
+                filled.show_and_wipe(|_| ());
+            }
             _ => return,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::PATIENCE;
+use crate::digest::{cram_md5, md5};
 
 /// The most octets of a request that are read. nginx's largest, with a client certificate, is far below.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -21,6 +22,20 @@ impl Request {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.0.split("\r\n").skip(1).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// Whether the client knows `password`, which has no octet that this protocol escapes: it said so itself, or showed
+    /// the digest of its method, for which the proxy hands on the challenge.
+    #[must_use]
+    pub fn shows(&self, password: &str) -> bool {
+        let salt = self.header("Auth-Salt");
+        let expected = match (self.header("Auth-Method"), salt) {
+            (Some("plain"), None) => password.to_owned(),
+            (Some("cram-md5"), Some(salt)) => cram_md5(password.as_bytes(), salt.as_bytes()),
+            (Some("apop"), Some(salt)) => md5(format!("{salt}{password}").as_bytes()),
+            _ => return false,
+        };
+        self.header("Auth-Pass") == Some(&*expected)
     }
 
     /// All of it, up to and including the empty line.
@@ -41,8 +56,12 @@ impl fmt::Debug for Request {
 pub enum Answer {
     /// The user is known and belongs to this backend.
     Granted(SocketAddr),
+    /// As [`Answer::Granted`], and the backend is to be told this password: behind a digest only the auth server knows it.
+    GrantedWith(SocketAddr, &'static str),
     /// The text that the client is to see; the session ends.
     Refused(&'static str),
+    /// The text that the client is to see after this many seconds; then it may try again.
+    RefusedFor(&'static str, u32),
     /// Nothing: the connection stays open until the other side or the server ends.
     Silence,
 }
@@ -103,14 +122,16 @@ fn serve(mut stream: TcpStream, record: &Mutex<Vec<Request>>, decide: &dyn Fn(&R
     let request = Request(String::from_utf8_lossy(&octets).into_owned());
     let answer = decide(&request);
     record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let mut say = |headers: String| write!(stream, "HTTP/1.0 200 OK\r\nAuth-Status: {headers}\r\n\r\n");
+    let granted =
+        |backend: SocketAddr| format!("OK\r\nAuth-Server: {}\r\nAuth-Port: {}", backend.ip(), backend.port());
     let _ = match answer {
-        Answer::Granted(backend) => write!(
-            stream,
-            "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: {}\r\nAuth-Port: {}\r\n\r\n",
-            backend.ip(),
-            backend.port()
-        ),
-        Answer::Refused(text) => write!(stream, "HTTP/1.0 200 OK\r\nAuth-Status: {text}\r\n\r\n"),
+        Answer::Granted(backend) => say(granted(backend)),
+        Answer::GrantedWith(backend, password) => {
+            say(format!("{}\r\nAuth-Pass: {password}", granted(backend)))
+        }
+        Answer::Refused(text) => say(text.to_owned()),
+        Answer::RefusedFor(text, seconds) => say(format!("{text}\r\nAuth-Wait: {seconds}")),
         // Ends when the proxy hangs up, or by the time limit above.
         Answer::Silence => stream.read(&mut buffer).map(drop),
     };
@@ -149,5 +170,25 @@ mod tests {
         assert!(ask("fred").ends_with("Auth-Server: 127.0.0.1\r\nAuth-Port: 143\r\n\r\n"));
         assert!(ask("barney").contains("Auth-Status: Who?\r\n"));
         assert_eq!(server.heard().len(), 2);
+    }
+
+    /// The digests are those of RFC 2195 section 2 and RFC 1939 section 7.
+    #[test]
+    fn a_password_is_shown_by_itself_or_by_the_digest_of_its_challenge() {
+        let shows = |method: &str, pass: &str, salt: &str, password: &str| {
+            let text = format!("GET / HTTP/1.0\r\nAuth-Method: {method}\r\nAuth-Pass: {pass}\r\n{salt}\r\n");
+            Request(text).shows(password)
+        };
+        let (cram, apop) = ("b913a602c7eda7a495b4e6e7334d3890", "c4c9334bac560ecc979e58001b3e22fb");
+        let challenge = "Auth-Salt: <1896.697170952@postoffice.reston.mci.net>\r\n";
+        let timestamp = "Auth-Salt: <1896.697170952@dbc.mtview.ca.us>\r\n";
+        assert!(shows("plain", "hunter2", "", "hunter2"));
+        assert!(!shows("plain", "hunter3", "", "hunter2"));
+        assert!(shows("cram-md5", cram, challenge, "tanstaaftanstaaf"));
+        assert!(!shows("cram-md5", cram, timestamp, "tanstaaftanstaaf"), "the challenge counts");
+        assert!(!shows("cram-md5", "tanstaaftanstaaf", challenge, "tanstaaftanstaaf"));
+        assert!(!shows("cram-md5", cram, "", "tanstaaftanstaaf"), "no challenge was handed on");
+        assert!(shows("apop", apop, timestamp, "tanstaaf"));
+        assert!(!shows("apop", cram, timestamp, "tanstaaf"));
     }
 }

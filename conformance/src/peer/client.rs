@@ -45,10 +45,17 @@ pub fn run(program: &str, arguments: &[&str]) -> io::Result<Outcome> {
 ///
 /// As [`run`].
 pub fn curl(arguments: &[&str]) -> io::Result<Outcome> {
-    run(
-        "curl",
-        &[&["--disable", "--silent", "--show-error", "--verbose", "--max-time", "30"], arguments].concat(),
-    )
+    curl_with_input(arguments, b"")
+}
+
+/// As [`curl`], with `input` to upload from `-`.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn curl_with_input(arguments: &[&str], input: &[u8]) -> io::Result<Outcome> {
+    let common = ["--disable", "--silent", "--show-error", "--verbose", "--max-time", "30"];
+    run_with_input("curl", &[&common, arguments].concat(), "", input)
 }
 
 /// Runs `program` with `input` to read, which comes a moment after `cue` has appeared on its standard output; at once if

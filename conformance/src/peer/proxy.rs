@@ -55,6 +55,9 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// The mechanisms it offers unless told otherwise.
+    pub const USUAL_MECHANISMS: &str = "imap_auth plain login; pop3_auth plain; smtp_auth plain login;";
+
     /// Whether it can be started here.
     ///
     /// # Errors
@@ -84,6 +87,21 @@ impl Proxy {
     ///
     /// If it cannot be started; the error holds what it said.
     pub fn start(which: Which, auth: SocketAddr, directives: &str) -> io::Result<Self> {
+        Self::start_offering(which, auth, Self::USUAL_MECHANISMS, directives)
+    }
+
+    /// As [`Proxy::start`], with the directives that name mechanisms in place of the usual ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proxy::start`].
+    pub fn start_offering(
+        which: Which,
+        auth: SocketAddr,
+        mechanisms: &str,
+        directives: &str,
+    ) -> io::Result<Self> {
+        let directives = &format!("{mechanisms}\n    {directives}");
         let scratch = scratch_directory(&which.to_string())?;
         let certificate = Certificate::make(&scratch)?;
         let listeners @ [imap, imaps, pop3, pop3s, smtp, smtps] = std::array::from_fn(|_| free_address());
@@ -186,9 +204,6 @@ mail {{
     ssl_certificate {certificate};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;
-    imap_auth plain login;
-    pop3_auth plain;
-    smtp_auth plain login;
     {directives}
 
     server {{ listen {imap}; protocol imap; starttls on; }}

@@ -9,18 +9,24 @@ use gatepost_core::Wire;
 use super::play;
 use crate::divergence::Version;
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage, Subject};
-use crate::transcript::{Open, Runner, TlsTry, Transcript, Variables};
+use crate::transcript::{BackendTls, Lookup, Open, Runner, TlsTry, Transcript, Variables};
 
 /// A proxy that greets with `hello` and does `deeds` when the client has sent a whole line.
 struct Puppet {
     runner: Runner,
     exact: bool,
+    /// Answers only a line that comes in one piece: what cutting is to find.
+    deaf_to_pieces: bool,
     deeds: Vec<Seen>,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    log: &'static str,
 }
 
 struct PuppetStage {
     exact: bool,
+    deaf_to_pieces: bool,
+    in_pieces: bool,
+    log: &'static str,
     deeds: Vec<Seen>,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
     pending: VecDeque<Seen>,
@@ -29,7 +35,14 @@ struct PuppetStage {
 impl Puppet {
     fn new(deeds: &[(Wire, Deed)]) -> Self {
         let deeds = deeds.iter().cloned().map(|(wire, deed)| Seen { wire, deed }).collect();
-        Self { runner: Runner::Core, exact: true, deeds, heard: Arc::default() }
+        Self {
+            runner: Runner::Core,
+            exact: true,
+            deaf_to_pieces: false,
+            deeds,
+            heard: Arc::default(),
+            log: "[info] a client came",
+        }
     }
 }
 
@@ -43,8 +56,10 @@ impl Subject for Puppet {
     }
 
     fn stage(&self, _: &Transcript) -> Result<Box<dyn Stage>, String> {
-        let (exact, deeds, heard) = (self.exact, self.deeds.clone(), Arc::clone(&self.heard));
-        Ok(Box::new(PuppetStage { exact, deeds, heard, pending: VecDeque::new() }))
+        let (deeds, heard) = (self.deeds.clone(), Arc::clone(&self.heard));
+        let &Self { exact, deaf_to_pieces, log, .. } = self;
+        let pending = VecDeque::new();
+        Ok(Box::new(PuppetStage { exact, deaf_to_pieces, in_pieces: false, log, deeds, heard, pending }))
     }
 }
 
@@ -64,9 +79,14 @@ impl Stage for PuppetStage {
 
     fn client_sends(&mut self, octets: &[u8]) -> Acted {
         self.heard.lock().unwrap().push(octets.to_vec());
-        if octets.ends_with(b"\n") {
+        if octets.ends_with(b"\n") && !(self.deaf_to_pieces && self.in_pieces) {
             self.pending.extend(self.deeds.drain(..));
         }
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Acted {
+        self.in_pieces = true;
         Ok(())
     }
 
@@ -76,6 +96,14 @@ impl Stage for PuppetStage {
 
     fn shake_hands(&mut self, _: &TlsTry) -> Acted {
         Err("this proxy has no TLS".to_owned())
+    }
+
+    fn shake_backends_hand(&mut self, _: &BackendTls) -> Acted {
+        Err("this proxy has no TLS".to_owned())
+    }
+
+    fn look_up(&mut self, _: &Lookup) -> Acted {
+        Err("this proxy asks nobody".to_owned())
     }
 
     fn reachable(&mut self, _: Server, _: bool) -> Acted {
@@ -116,7 +144,7 @@ impl Stage for PuppetStage {
     }
 
     fn log(&mut self) -> Vec<String> {
-        vec!["[info] a client came".to_owned()]
+        vec![self.log.to_owned()]
     }
 }
 
@@ -242,6 +270,16 @@ fn a_runner_plays_its_own_version_of_a_block_and_only_where_it_applies() {
 }
 
 #[test]
+fn no_line_of_our_log_holds_a_password_or_a_control() {
+    for log in ["login as fred, hunter2", "AGZyZWQAaHVudGVyMg==", "eABodW50ZXIy", "an escape: \x1B[2J"] {
+        let puppet = Puppet { log, ..Puppet::new(&[]) };
+        assert!(failure("", &puppet).contains("no log may hold"), "{log:?}");
+        let nginx = Puppet { runner: Runner::Nginx, ..puppet };
+        play(&transcript("", ""), &nginx).unwrap();
+    }
+}
+
+#[test]
 fn every_octet_is_a_place_to_cut() {
     let puppet = Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]);
     let script = r#"Client("abc\r\n"), Sees("a OK\r\n")"#;
@@ -249,4 +287,32 @@ fn every_octet_is_a_place_to_cut() {
     let heard = puppet.heard.lock().unwrap();
     let cuts = ["abc\r\n", "a", "bc\r\n", "ab", "c\r\n", "abc", "\r\n", "abc\r", "\n"];
     assert_eq!(*heard, cuts.map(|cut| cut.as_bytes().to_vec()));
+}
+
+/// `GATEPOST_SEED` and its like choose the places, so the test only knows what is true of any.
+#[test]
+fn a_program_is_played_as_written_and_then_cut_by_seeds() {
+    let split = |plan: &str| {
+        let mut puppet = Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]);
+        puppet.runner = Runner::Binary;
+        play(&transcript(r#"Client("abcdefgh\r\n"), Sees("a OK\r\n")"#, plan), &puppet).unwrap();
+        let heard = puppet.heard.lock().unwrap();
+        heard.clone()
+    };
+    let heard = split("split: EveryOctet");
+    assert_eq!(heard[0], b"abcdefgh\r\n");
+    assert!(heard.len() > 2, "{heard:?}");
+    assert_eq!(heard.concat(), heard[0].repeat(heard.concat().len() / 10));
+    assert_eq!(split("split: AsWritten").len(), 1);
+}
+
+#[test]
+fn a_failure_in_pieces_names_the_cuts_and_the_seed() {
+    let mut puppet = Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]);
+    puppet.runner = Runner::Binary;
+    puppet.deaf_to_pieces = true;
+    let script = transcript(r#"Client("ab\r\n"), Sees("a OK\r\n")"#, "split: EveryOctet");
+    let told = play(&script, &puppet).unwrap_err().to_string();
+    assert!(told.contains("x on binary, the client's octets cut at ["), "{told}");
+    assert!(told.contains("GATEPOST_SEED=0x"), "{told}");
 }

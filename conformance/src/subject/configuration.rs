@@ -49,6 +49,7 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
         Tls::Only => ("", "only"),
         Tls::Implicit => (" ssl", "off"),
     };
+    let parameters: String = config.listen.iter().map(|word| format!(" {word}")).collect();
     let mut directives = String::new();
     for directive in &config.directives {
         let _ = writeln!(directives, "        {};", hastened(directive, transcript.haste())?);
@@ -68,7 +69,7 @@ mail {{
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;
     server {{
-        listen {listener}{ssl};
+        listen {listener}{ssl}{parameters};
         protocol {protocol};
         starttls {starttls};
 {directives}    }}

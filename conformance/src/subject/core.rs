@@ -1,5 +1,6 @@
 //! The core as a subject: no I/O, a clock that only transcripts move, and the player in the driver's place.
 
+mod facts;
 mod policy;
 mod stage;
 
@@ -26,6 +27,13 @@ impl Subject for Core {
 
     fn stage(&self, transcript: &Transcript) -> Result<Box<dyn Stage>, String> {
         let policy = Arc::new(policy::of(&transcript.config)?);
-        Ok(Box::new(CoreStage::new(policy, transcript.config.tls == Tls::Implicit)))
+        let mut proxy_protocol = false;
+        for parameter in &transcript.config.listen {
+            match parameter.as_str() {
+                "proxy_protocol" => proxy_protocol = true,
+                _ => return Err(format!("the core knows no parameter {parameter:?} of listen")),
+            }
+        }
+        Ok(Box::new(CoreStage::new(policy, proxy_protocol, transcript.config.tls == Tls::Implicit)))
     }
 }

@@ -73,9 +73,16 @@ fn runners(transcript: &Transcript) -> Vec<String> {
     if transcript.runners.iter().any(|&runner| runner != Runner::Core) {
         for step in transcript.steps() {
             match step {
-                Step::Operator(_) => complaints.push(format!("{step:?} is for the core alone")),
+                Step::Operator(_) | Step::Resolver(_) | Step::BackendTls(_) => {
+                    complaints.push(format!("{step:?} is for the core alone"))
+                }
                 Step::Open(open) if open.from.is_some() => {
                     complaints.push(format!("{step:?}: sockets come from loopback"));
+                }
+                Step::ClientTls(attempt)
+                    if attempt.certificate.is_some() || attempt.resumed || !attempt.begun.is_empty() =>
+                {
+                    complaints.push(format!("{step:?}: only the core is told such things"));
                 }
                 _ => {}
             }

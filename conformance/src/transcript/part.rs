@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use md5::{Digest, Md5};
 use serde::Deserialize;
 
+use super::proxy::{ProxyV2, field};
+use crate::digest::{cram_md5, md5};
 use crate::octets::Octets;
 
 /// One of the parts that are computed and joined.
@@ -25,6 +25,10 @@ pub enum Part {
     Repeat(Octets, usize),
     /// A value that was saved.
     Var(String),
+    /// A PROXY protocol header of version 2.
+    ProxyV2(ProxyV2),
+    /// One of its fields: type, length, and the parts as value.
+    Field(u8, Vec<Part>),
 }
 
 /// Names and their values: addresses and ports of the run, and what was saved.
@@ -48,22 +52,16 @@ impl Part {
         Ok(match self {
             Self::Lit(octets) => expand(octets, variables)?,
             Self::B64(parts) => STANDARD.encode(Self::join(parts, variables)?).into_bytes(),
-            Self::HmacMd5(key, parts) => {
-                let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|error| error.to_string())?;
-                mac.update(&Self::join(parts, variables)?);
-                hex(&mac.finalize().into_bytes())
-            }
-            Self::Md5Hex(parts) => hex(&Md5::digest(Self::join(parts, variables)?)),
+            Self::HmacMd5(key, parts) => cram_md5(key, &Self::join(parts, variables)?).into_bytes(),
+            Self::Md5Hex(parts) => md5(&Self::join(parts, variables)?).into_bytes(),
             Self::Repeat(octets, times) => octets.repeat(*times),
+            Self::ProxyV2(header) => header.octets(variables)?,
+            Self::Field(kind, parts) => field(*kind, &Self::join(parts, variables)?)?,
             Self::Var(name) => {
                 variables.get(name).cloned().ok_or_else(|| format!("nothing was saved as {name:?}"))?
             }
         })
     }
-}
-
-fn hex(octets: &[u8]) -> Vec<u8> {
-    octets.iter().flat_map(|octet| format!("{octet:02x}").into_bytes()).collect()
 }
 
 /// What base64 `text` stands for, if it is base64.

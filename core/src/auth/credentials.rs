@@ -107,6 +107,7 @@ impl Method {
     }
 }
 
-fn is_one_line(octets: &[u8]) -> bool {
+/// Whether `octets` can stand in a line, and end where they end.
+pub(crate) fn is_one_line(octets: &[u8]) -> bool {
     !octets.iter().any(|octet| matches!(octet, b'\0' | b'\r' | b'\n'))
 }

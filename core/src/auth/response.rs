@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
+use crate::auth::credentials::is_one_line;
 use crate::framing::without_line_end;
 use crate::limits::AUTH_HEAD_BYTES_MAX;
 use crate::policy::BackendTls;
@@ -173,11 +174,11 @@ impl Fields {
 
     fn granted(self) -> Result<Granted, AuthFault> {
         let login = match self.user {
-            Some(user) if has_controls(user.expose()) => return Err(AuthFault::InvalidUser),
+            Some(user) if !is_one_line(user.expose()) => return Err(AuthFault::InvalidUser),
             user => user.map(|user| Arc::from(user.expose())),
         };
         let password = match self.pass {
-            Some(pass) if has_controls(pass.expose()) => return Err(AuthFault::InvalidPassword),
+            Some(pass) if !is_one_line(pass.expose()) => return Err(AuthFault::InvalidPassword),
             pass => pass,
         };
         let tls = self.tls.map(backend_tls).transpose()?;
@@ -205,7 +206,7 @@ fn address(server: Option<Vec<u8>>, port: Option<Vec<u8>>) -> Result<Address, Au
     let invalid = |server: Vec<u8>| AuthFault::InvalidServer(server);
     let Ok(text) = core::str::from_utf8(&server) else { return Err(invalid(server)) };
     if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
-        return match has_controls(path.as_bytes()) {
+        return match path.bytes().any(|octet| octet.is_ascii_control()) {
             true => Err(invalid(server)),
             false => Ok(Address::Unix(path.into())),
         };
@@ -244,10 +245,6 @@ fn trim(value: &[u8]) -> &[u8] {
     let from = value.iter().position(|octet| !blank(octet)).unwrap_or(value.len());
     let to = value.iter().rposition(|octet| !blank(octet)).map_or(from, |last| last + 1);
     value.get(from..to).unwrap_or_default()
-}
-
-fn has_controls(octets: &[u8]) -> bool {
-    octets.iter().any(u8::is_ascii_control)
 }
 
 #[cfg(test)]
@@ -373,7 +370,7 @@ mod tests {
 
     #[test]
     fn nothing_that_could_end_a_line_comes_from_the_auth_server() {
-        for head in ["Auth-User: a\tb", "Auth-User: a\0b", "Auth-Pass: a\x7fb", "Auth-Pass: \x01"] {
+        for head in ["Auth-User: a\0b", "Auth-Pass: a\0b"] {
             let text = alloc::format!("{head}\r\n{TO}\r\n");
             assert!(
                 matches!(judged(&text), Err(AuthFault::InvalidUser | AuthFault::InvalidPassword)),

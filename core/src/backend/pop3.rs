@@ -56,6 +56,12 @@ impl Dialogue<Pop3> for Login {
         }
     }
 
+    /// POP-027: codes that the operator promised (RFC 2449 section 8.1, RFC 3206 section 4) tell what the maildrop is like.
+    fn is_for_the_client(&self, line: &[u8], cx: &Context<'_>) -> bool {
+        const CODES: [&[u8]; 3] = [b"-ERR [IN-USE]", b"-ERR [LOGIN-DELAY]", b"-ERR [SYS/"];
+        Pop3::promises(cx, "RESP-CODES") && CODES.iter().any(|code| begins(line, code))
+    }
+
     fn on_secured(&mut self, _: &Pop3, _: &Context<'_>) -> Move {
         self.log_in()
     }

@@ -74,9 +74,10 @@ impl Dialogue<Smtp> for Login {
         // RFC 5321 section 4.2: `ddd-` goes on, `ddd ` and a bare `ddd` end the reply.
         let Some((code, rest)) = without_line_end(line).split_at_checked(3) else { return Move::Refuse };
         match rest.first() {
+            _ if !code.iter().all(u8::is_ascii_digit) => return Move::Refuse,
             Some(b'-') => return Move::Await,
-            None | Some(b' ') if code.iter().all(u8::is_ascii_digit) => {}
-            _ => return Move::Refuse,
+            None | Some(b' ') => {}
+            Some(_) => return Move::Refuse,
         }
         match (self.state, code) {
             (State::Greeting, b"220") => self.greet(dialect, cx),

@@ -125,8 +125,10 @@ impl Dialect for Imap {
         let words: &[u8] = match refusal {
             Refusal::TooLong | Refusal::SaslTooLong => b" BAD [LIMIT] line too long",
             Refusal::LiteralTooBig => b" BAD [TOOBIG] literal too large",
+            Refusal::LiteralNotGranted => b" NO [LIMIT] literal too large",
             Refusal::TlsRequired => b" NO [PRIVACYREQUIRED] TLS required",
             Refusal::UnknownMechanism => b" NO [CANNOT] unsupported mechanism",
+            Refusal::ActsAsAnother => b" NO [AUTHORIZATIONFAILED] cannot act as another user",
             Refusal::BadCredentials => b" NO [AUTHENTICATIONFAILED] invalid credentials",
             _ => b" BAD invalid command",
         };
@@ -166,6 +168,7 @@ impl Dialect for Imap {
             Farewell::Trouble => b"* BYE Internal server error",
             Farewell::ShuttingDown => b"* BYE Server shutting down",
             Farewell::ForeignProtocol => b"* BYE This is IMAP",
+            Farewell::Told => b"* BYE Closing connection",
         }])
     }
 

@@ -67,7 +67,7 @@ impl Pop3 {
     }
 
     /// Whether the operator promised response codes of this kind (RFC 2449 section 6.4, RFC 3206 section 6).
-    fn promises(cx: &Context<'_>, capability: &str) -> bool {
+    pub(crate) fn promises(cx: &Context<'_>, capability: &str) -> bool {
         cx.policy.capabilities.iter().any(|listed| listed.eq_ignore_ascii_case(capability))
     }
 }
@@ -151,6 +151,7 @@ impl Dialect for Pop3 {
         line(&[match refusal {
             Refusal::TooLong | Refusal::SaslTooLong => b"-ERR line too long",
             Refusal::TlsRequired => b"-ERR TLS required",
+            Refusal::ActsAsAnother => b"-ERR cannot act as another user",
             Refusal::BadCredentials => b"-ERR invalid credentials",
             _ => b"-ERR invalid command",
         }])

@@ -109,6 +109,7 @@ impl Dialect for Smtp {
             Err(SyntaxError::Arguments | SyntaxError::Control) => return Refusal::BadArgument.into(),
             Err(_) => return Refusal::Malformed.into(),
         };
+        let name = cx.policy.server_name.as_bytes();
         let mail_needs_tls = command.is_envelope() && cx.policy.unauthenticated;
         if (command.is_secret() || mail_needs_tls) && cx.demands_tls() {
             return Refusal::TlsRequired.into();
@@ -142,7 +143,14 @@ impl Dialect for Smtp {
             Command::Expn => Step::Reply(line(&[b"252 2.5.2 Cannot EXPN list"])),
             Command::Help => Step::Reply(line(&[b"214 2.0.0 See RFC 5321"])),
             Command::Data => Refusal::NotNow.into(),
-            Command::Bdat(octets) => Step::Swallow(octets, Refusal::NotNow),
+            Command::Bdat(Some(octets)) => Step::Swallow(octets, Refusal::NotNow),
+            // Where the octets end that follow, and commands begin again, is not to be guessed.
+            Command::Bdat(None) => Step::Quit(line(&[
+                &self.refuse(Refusal::BadArgument),
+                b"421 4.7.0 ",
+                name,
+                b" Closing connection",
+            ])),
         }
     }
 
@@ -162,7 +170,9 @@ impl Dialect for Smtp {
         let words: &[u8] = match refusal {
             Refusal::Malformed => b"500 5.5.1 Invalid command",
             Refusal::TooSoon => b"503 5.5.0 Improper use of SMTP command pipelining",
-            Refusal::TooLong | Refusal::LiteralTooBig => b"500 5.5.2 Line too long",
+            Refusal::TooLong | Refusal::LiteralTooBig | Refusal::LiteralNotGranted => {
+                b"500 5.5.2 Line too long"
+            }
             Refusal::SaslTooLong => b"500 5.5.6 Authentication exchange line is too long",
             Refusal::BadArgument => b"501 5.5.4 Invalid argument",
             Refusal::NotNow => b"503 5.5.1 Bad sequence of commands",
@@ -174,6 +184,7 @@ impl Dialect for Smtp {
             Refusal::InitialResponse => b"501 5.7.0 No initial response allowed",
             Refusal::Cancelled => b"501 5.7.0 Authentication cancelled",
             Refusal::BadBase64 => b"501 5.5.2 Invalid base64",
+            Refusal::ActsAsAnother => b"535 5.7.0 Cannot act as another user",
             Refusal::BadCredentials => b"535 5.7.0 Invalid credentials",
         };
         line(&[words])
@@ -213,6 +224,7 @@ impl Dialect for Smtp {
             Farewell::Trouble => (b"421 4.3.2 ", b" Internal server error"),
             Farewell::ShuttingDown => (b"421 4.3.2 ", b" Service shutting down"),
             Farewell::ForeignProtocol => (b"421 4.7.0 ", b" This is SMTP"),
+            Farewell::Told => (b"421 4.7.0 ", b" Closing connection"),
         };
         line(&[code, cx.policy.server_name.as_bytes(), words])
     }

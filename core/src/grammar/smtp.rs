@@ -19,8 +19,8 @@ pub(crate) enum Command<'a> {
     /// Likewise.
     Rcpt(&'a [u8]),
     Data,
-    /// So many octets follow, whatever the answer (RFC 3030 section 2).
-    Bdat(u64),
+    /// So many octets follow, whatever the answer (RFC 3030 section 2); none if nobody can tell how many.
+    Bdat(Option<u64>),
     Rset,
     Noop,
     Vrfy,
@@ -63,8 +63,7 @@ impl<'a> Command<'a> {
         } else if is("DATA") {
             Ok(Self::Data)
         } else if is("BDAT") {
-            let octets = arguments.next().and_then(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
-            octets.map(Self::Bdat).ok_or(SyntaxError::Arguments)
+            Ok(Self::Bdat(arguments.next().and_then(decimal)))
         } else if is("RSET") {
             none(arguments.next()).map(|()| Self::Rset)
         } else if is("NOOP") {
@@ -100,6 +99,15 @@ fn name(argument: Option<&[u8]>) -> Result<&[u8], SyntaxError> {
         true => Ok(argument),
         false => Err(SyntaxError::Arguments),
     }
+}
+
+/// Digits and nothing else.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    core::str::from_utf8(digits)
+        .ok()
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?
+        .parse()
+        .ok()
 }
 
 fn some(argument: Option<&[u8]>) -> Result<(), SyntaxError> {
@@ -151,8 +159,10 @@ mod tests {
         );
         assert_eq!(Command::parse(b"AUTH\r\n"), Err(SyntaxError::Arguments));
         assert_eq!(Command::parse(b"AUTH PLAIN x y\r\n"), Err(SyntaxError::Arguments));
-        assert_eq!(Command::parse(b"BDAT 86 LAST\r\n"), Ok(Command::Bdat(86)));
-        assert_eq!(Command::parse(b"BDAT x\r\n"), Err(SyntaxError::Arguments));
+        assert_eq!(Command::parse(b"BDAT 86 LAST\r\n"), Ok(Command::Bdat(Some(86))));
+        for line in ["BDAT\r\n", "BDAT x\r\n", "BDAT +9\r\n", "BDAT 99999999999999999999\r\n"] {
+            assert_eq!(Command::parse(line.as_bytes()), Ok(Command::Bdat(None)), "{line:?}");
+        }
         assert_eq!(Command::parse(b"STARTTLS x\r\n"), Err(SyntaxError::Arguments));
         assert_eq!(Command::parse(b"NOOP a b c\r\n"), Ok(Command::Noop));
         assert_eq!(Command::parse(b"NOOP\rNOOP\r\n"), Err(SyntaxError::UnknownCommand));

@@ -168,7 +168,7 @@ impl<D: Dialect> Authorize<D> {
         let reply = self.dialect.deny(&presentable(denied), code, cx);
         self.dialect.attempt_over();
         cx.forget_login();
-        let wait = denied.wait.filter(|wait| !wait.is_zero());
+        let wait = denied.wait.filter(|wait| !wait.is_zero()).map(|wait| self.bounded(wait, cx, out));
         if self.inquiry.credentials.method.is_refused_in_two_steps() {
             let challenge = challenge.unwrap_or_else(|| INVALID_TOKEN.into());
             let due = Due { reply, ends: wait.is_none() };
@@ -189,7 +189,8 @@ impl<D: Dialect> Authorize<D> {
             }
             None => {
                 out.send(Wire::Client, reply);
-                part::<D>(Farewell::Denied, cx, out)
+                // A code of the auth server's own may say that it was no wrong password (decision 3).
+                part::<D>(if code.is_some() { Farewell::Told } else { Farewell::Denied }, cx, out)
             }
         }
     }
@@ -203,6 +204,15 @@ impl<D: Dialect> Authorize<D> {
                 None
             }
         }
+    }
+
+    /// A wait that is one: what is longer than all waits together may be was a slip of the auth server's, and a descriptor held for it.
+    fn bounded(&self, wait: Duration, cx: &Context<'_>, out: &mut Actions) -> Duration {
+        let longest = waiting_max(cx.policy);
+        if wait > longest {
+            self.report(AuthFault::LongWait(wait.as_secs()), cx, out);
+        }
+        wait.min(longest)
     }
 
     /// Asked to ask again: not at once, and not for ever (divergences S8).

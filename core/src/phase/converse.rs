@@ -9,7 +9,7 @@ use crate::action::Actions;
 use crate::dialect::{Dialect, Farewell, Refusal, Step};
 use crate::framing::{Frame, Inbox};
 use crate::grammar::{is_http_request, loggable};
-use crate::limits::{COMMAND_WORD_BYTES_MAX, SASL_LINE_BYTES_MAX, TAG_BYTES_MAX};
+use crate::limits::{COMMAND_BYTES_MIN, COMMAND_WORD_BYTES_MAX, SASL_LINE_BYTES_MAX, TAG_BYTES_MAX};
 use crate::policy::StartTls;
 use crate::report::{ForeignProtocol, Notice};
 use crate::time::{Deadline, Instant, WaitingFor};
@@ -41,7 +41,7 @@ impl<D: Dialect> Converse<D> {
         let bytes_max = self.command_bytes_max(cx);
         let frame = if D::LITERALS { self.inbox.command(bytes_max) } else { self.inbox.line(bytes_max) };
         match frame {
-            Frame::Partial if self.inbox.has_ended() => Turn::Rest(close(out)),
+            Frame::Partial if self.inbox.has_ended() => Turn::Rest(self.left(cx, out)),
             Frame::Partial => Turn::Rest(self.into()),
             Frame::Whole(octets) if is_http_request(self.inbox.front(octets)) => {
                 Turn::Rest(foreign(ForeignProtocol::Http, cx, out))
@@ -60,10 +60,10 @@ impl<D: Dialect> Converse<D> {
     /// A command may be as long as its buffer; one that carries a SASL response, as long as those may be (decision 9). The word is
     /// looked for no further than it may begin in any command, lest the answer depend on how much has come.
     fn command_bytes_max(&self, cx: &Context<'_>) -> usize {
-        let front = self.inbox.front(COMMAND_WORD_BYTES_MAX.min(cx.policy.client_buffer_bytes));
+        let front = self.inbox.front(COMMAND_WORD_BYTES_MAX);
         match D::verb(front).eq_ignore_ascii_case(D::AUTHENTICATE) {
             true => TAG_BYTES_MAX + D::AUTHENTICATE.len() + SASL_LINE_BYTES_MAX,
-            false => cx.policy.client_buffer_bytes,
+            false => cx.policy.client_buffer_bytes.max(COMMAND_BYTES_MIN),
         }
     }
 
@@ -131,6 +131,14 @@ impl<D: Dialect> Converse<D> {
         Turn::Rest(Upgrade::begin(&self.dialect, self.until, cx, out).into())
     }
 
+    /// The client has gone. It may do so at any time; in the middle of a command it is worth a line.
+    fn left(self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        if !self.inbox.octets().is_empty() {
+            cx.report(Notice::ClientClosed, out);
+        }
+        close(out)
+    }
+
     /// A literal's announcement. The command is over if it is not one that may hold a literal, or may not be given at all.
     fn announced(mut self, octets: usize, cx: &mut Context<'_>, out: &mut Actions) -> Turn<D> {
         match self.dialect.on_announced(self.inbox.front(octets), cx) {
@@ -141,7 +149,7 @@ impl<D: Dialect> Converse<D> {
             }
             Err(refusal) => {
                 self.inbox.discard(octets);
-                self.refuse(refusal, cx, out)
+                self.take(refusal.into(), cx, out)
             }
         }
     }
@@ -153,7 +161,7 @@ impl<D: Dialect> Converse<D> {
         self.report_too_long(announced, cx, out);
         self.inbox.discard(announced);
         if waits {
-            return self.refuse(Refusal::LiteralTooBig, cx, out);
+            return self.refuse(Refusal::LiteralNotGranted, cx, out);
         }
         out.send(Wire::Client, self.dialect.refuse(Refusal::LiteralTooBig));
         Turn::Rest(part::<D>(Farewell::LiteralTooBig, cx, out))

@@ -10,7 +10,7 @@ use crate::backend::{Account, Dialogue, Move};
 use crate::dialect::{Dialect, Farewell};
 use crate::event::End;
 use crate::framing::Inbox;
-use crate::limits::BACKEND_BUFFERS_MAX;
+use crate::limits::{BACKEND_BUFFERS_MAX, COMMAND_BYTES_MIN};
 use crate::policy::ProxyHeader;
 use crate::proxy::{v1, v2};
 use crate::report::{Activity, Notice};
@@ -157,7 +157,7 @@ impl<D: Dialect> Login<D> {
     }
 
     pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        let buffer_bytes = cx.policy.backend.buffer_bytes;
+        let buffer_bytes = cx.policy.backend.buffer_bytes.max(COMMAND_BYTES_MIN);
         self.heard.octets.extend_from_slice(octets);
         while let Some(end) = self.heard.line_end() {
             if self.heard.count(end, buffer_bytes) {
@@ -224,8 +224,8 @@ impl<D: Dialect> Login<D> {
 
     /// A reply that does not lead on. The client sees it only where the operator wants it to.
     fn refused(self, end: usize, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
-        let passed_on = cx.policy.backend.pass_error_message;
         let (_, line) = self.heard.reply(end);
+        let passed_on = cx.policy.backend.pass_error_message || self.dialogue.is_for_the_client(line, cx);
         let said = crate::framing::without_line_end(line);
         let reply = self.dialogue.without_tag(said, &self.dialect).to_vec();
         cx.report(Notice::UpstreamRefused { reply, passed_on }, out);
@@ -233,8 +233,9 @@ impl<D: Dialect> Login<D> {
             return fail(&self.dialect, cx, out);
         }
         out.close(Wire::Backend);
-        out.send(Wire::Client, Bytes::from(self.heard.octets));
-        part::<D>(Farewell::Denied, cx, out)
+        let (reply, _) = self.heard.reply(end);
+        out.send(Wire::Client, Bytes::copy_from_slice(reply));
+        part::<D>(Farewell::Told, cx, out)
     }
 }
 

@@ -81,7 +81,10 @@ impl<D: Dialect> Sasl<D> {
     pub(super) fn turn(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Turn<D> {
         let bytes_max = SASL_LINE_BYTES_MAX + 2;
         match self.inbox.line(bytes_max) {
-            Frame::Partial if self.inbox.has_ended() => Turn::Rest(close(out)),
+            Frame::Partial if self.inbox.has_ended() => {
+                cx.report(Notice::ClientClosed, out);
+                Turn::Rest(close(out))
+            }
             Frame::Partial => Turn::Rest(self.into()),
             Frame::Whole(octets) => {
                 let line = Secret::from(without_line_end(self.inbox.front(octets)).trim_ascii_end());
@@ -117,7 +120,7 @@ impl<D: Dialect> Sasl<D> {
             }
             Outcome::Failed(fault) => {
                 cx.report(fault.notice(mechanism), out);
-                give_up(dialect, inbox, until, Refusal::BadCredentials, out)
+                give_up(dialect, inbox, until, fault.refusal(), out)
             }
         }
     }

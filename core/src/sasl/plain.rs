@@ -14,7 +14,7 @@ pub(super) fn respond(message: &Secret) -> Outcome {
         return Outcome::Failed(Fault::Login);
     };
     if !act_as.is_empty() && act_as != login {
-        return Outcome::Failed(Fault::Login);
+        return Outcome::Failed(Fault::ActsAsAnother);
     }
     Outcome::from(Credentials::new(Method::Plain, login, password))
 }

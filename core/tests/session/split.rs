@@ -3,12 +3,17 @@
 use gatepost_core::{Protocol, Wire};
 use proptest::prelude::*;
 
-use crate::stage::{PROTOCOLS, Stage, policy};
+use crate::stage::{Door, PROTOCOLS, Stage, policy};
 
 /// What a client might say: commands that are right, wrong, half, or none at all.
 fn words(protocol: Protocol) -> &'static [&'static str] {
     match protocol {
         Protocol::Imap => &[
+            "q AUTHENTICATE XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==\r\n",
+            "r AUTHENTICATE OAUTHBEARER\r\n",
+            "bixhPXdpbG1hLAFhdXRoPUJlYXJlciBodW50ZXIyAQE=\r\n",
+            "s AUTHENTICATE EXTERNAL ZnJlZA==\r\n",
+            "AQ==\r\n",
             "a NOOP\r\n",
             "b CAPABILITY\r\n",
             "c LOGIN fred hunter2\r\n",
@@ -42,6 +47,11 @@ fn words(protocol: Protocol) -> &'static [&'static str] {
             "\0",
         ],
         Protocol::Pop3 => &[
+            "AUTH XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==\r\n",
+            "AUTH OAUTHBEARER\r\n",
+            "bixhPXdpbG1hLAFhdXRoPUJlYXJlciBodW50ZXIyAQE=\r\n",
+            "AUTH EXTERNAL ZnJlZA==\r\n",
+            "AQ==\r\n",
             "USER fred\r\n",
             "PASS hunter2\r\n",
             "USER wilma\r\nPASS  x \r\n",
@@ -65,6 +75,11 @@ fn words(protocol: Protocol) -> &'static [&'static str] {
             "\u{16}\u{3}",
         ],
         Protocol::Smtp => &[
+            "AUTH XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==\r\n",
+            "AUTH OAUTHBEARER\r\n",
+            "bixhPXdpbG1hLAFhdXRoPUJlYXJlciBodW50ZXIyAQE=\r\n",
+            "AUTH EXTERNAL ZnJlZA==\r\n",
+            "AQ==\r\n",
             "EHLO c.test\r\n",
             "HELO c.test\r\n",
             "AUTH PLAIN AGZyZWQAaHVudGVyMg==\r\n",
@@ -91,7 +106,10 @@ fn words(protocol: Protocol) -> &'static [&'static str] {
     }
 }
 
-fn talk() -> impl Strategy<Value = (Protocol, Vec<u8>)> {
+/// How a client that comes through a balancer is announced.
+const PROXY_HEADER: &[u8] = b"PROXY TCP4 203.0.113.9 198.51.100.1 40001 143\r\n";
+
+fn talk() -> impl Strategy<Value = (Protocol, Door, Vec<u8>)> {
     proptest::sample::select(&PROTOCOLS[..]).prop_flat_map(|protocol| {
         let word = prop_oneof![
             30 => proptest::sample::select(words(protocol)).prop_map(|word| word.as_bytes().to_vec()),
@@ -99,16 +117,21 @@ fn talk() -> impl Strategy<Value = (Protocol, Vec<u8>)> {
             1 => (12200usize..12500).prop_map(|times| [b"x AUTHENTICATE PLAIN ", &vec![b'A'; times][..], b"\r\n"].concat()),
             1 => (12200usize..12500).prop_map(|times| [b"AUTH PLAIN ", &vec![b'A'; times][..], b"\r\n"].concat()),
         ];
-        (Just(protocol), proptest::collection::vec(word, 0..12).prop_map(|words| words.concat()))
+        let door = proptest::sample::select(vec![Door::Plain, Door::ProxyHeader, Door::Tls]);
+        (Just(protocol), door, proptest::collection::vec(word, 0..12)).prop_map(|(protocol, door, words)| {
+            let header = if door == Door::ProxyHeader { PROXY_HEADER } else { b"" };
+            (protocol, door, [header, &words.concat()].concat())
+        })
     })
 }
 
 fn overhear<'a>(
     protocol: Protocol,
+    door: Door,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     piece: usize,
 ) -> Vec<(Wire, Vec<u8>)> {
-    let mut stage = Stage::new(policy(protocol), piece);
+    let mut stage = Stage::new(policy(protocol), door, piece);
     for piece in pieces {
         stage.client_says(piece);
     }
@@ -128,17 +151,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_chunking_is_heard_alike((protocol, talk) in talk(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20), piece in 1usize..40) {
-        let whole = overhear(protocol, [&talk[..]], usize::MAX);
+    fn any_chunking_is_heard_alike((protocol, door, talk) in talk(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20), piece in 1usize..40) {
+        let whole = overhear(protocol, door, [&talk[..]], usize::MAX);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(talk.len() + 1)).chain([0, talk.len()]).collect();
         cuts.sort_unstable();
         let pieces = cuts.windows(2).map(|pair| &talk[pair[0]..pair[1]]).filter(|piece| !piece.is_empty());
-        prop_assert_eq!(by_wire(&overhear(protocol, pieces, piece)), by_wire(&whole));
+        prop_assert_eq!(by_wire(&overhear(protocol, door, pieces, piece)), by_wire(&whole));
     }
 
     #[test]
-    fn octet_by_octet_is_heard_alike((protocol, talk) in talk()) {
-        let whole = overhear(protocol, [&talk[..]], usize::MAX);
-        prop_assert_eq!(by_wire(&overhear(protocol, talk.chunks(1), 1)), by_wire(&whole));
+    fn octet_by_octet_is_heard_alike((protocol, door, talk) in talk()) {
+        let whole = overhear(protocol, door, [&talk[..]], usize::MAX);
+        prop_assert_eq!(by_wire(&overhear(protocol, door, talk.chunks(1), 1)), by_wire(&whole));
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gatepost_core::{
-    Action, Actions, Address, AuthServer, Client, End, Event, Instant, Mechanism, Mechanisms, Peer, Policy,
-    Protocol, Seed, Session, StartTls, Target, TlsFacts, WaitingFor, Wire,
+    Action, Actions, Address, AuthServer, Certificate, Client, End, Event, Instant, Mechanism, Mechanisms,
+    Peer, Policy, Protocol, Seed, Session, StartTls, Target, TlsFacts, VerifyClient, WaitingFor, Wire,
 };
 
 pub(crate) const NOW: Instant = Instant::from_unix_millis(1_767_225_600_000);
@@ -25,24 +25,51 @@ pub(crate) fn client() -> Peer {
 }
 
 pub(crate) fn facts() -> TlsFacts {
-    TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    let mut facts = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+    facts.certificate = Some(Arc::new(Certificate {
+        verdict: Ok(()),
+        subject: "CN=fred".into(),
+        issuer: "CN=ca".into(),
+        common_name: Some("fred".into()),
+        serial: "01".into(),
+        fingerprint_sha1: "aa".into(),
+        fingerprint_sha256: "bb".into(),
+        pem: String::new(),
+    }));
+    facts
+}
+
+/// What comes before a greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Plain,
+    ProxyHeader,
+    Tls,
 }
 
 /// Everything on: every mechanism, STARTTLS, and mail without a login.
 pub(crate) fn policy(protocol: Protocol) -> Policy {
     let auth = AuthServer::new(Target::Address(address("127.0.0.1:9000")), "127.0.0.1");
-    let mechanisms =
-        [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::XOauth2, Mechanism::Apop];
+    let mechanisms = [
+        Mechanism::Plain,
+        Mechanism::Login,
+        Mechanism::CramMd5,
+        Mechanism::External,
+        Mechanism::XOauth2,
+        Mechanism::OauthBearer,
+        Mechanism::Apop,
+    ];
     let mut policy = Policy::new(protocol, "mx.test", auth);
     policy.starttls = StartTls::On;
     policy.mechanisms = mechanisms.into_iter().fold(policy.mechanisms, Mechanisms::with);
     policy.unauthenticated = protocol == Protocol::Smtp;
+    policy.verify_client = VerifyClient::Optional;
     policy
 }
 
-pub(crate) fn session(policy: Policy, tls_first: bool) -> Session {
-    let client =
-        Client { peer: client(), listener: "198.51.100.1:143".into(), proxy_protocol: false, tls_first };
+pub(crate) fn session(policy: Policy, door: Door) -> Session {
+    let (proxy_protocol, tls_first) = (door == Door::ProxyHeader, door == Door::Tls);
+    let client = Client { peer: client(), listener: "198.51.100.1:143".into(), proxy_protocol, tls_first };
     Session::new(Arc::new(policy), client, Seed([7; 16]), NOW)
 }
 
@@ -74,18 +101,18 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(policy: Policy, piece: usize) -> Self {
-        Self::opened(policy, piece, None)
+    pub(crate) fn new(policy: Policy, door: Door, piece: usize) -> Self {
+        Self::opened(policy, door, piece, None)
     }
 
-    pub(crate) fn traced(policy: Policy) -> Self {
-        Self::opened(policy, usize::MAX, Some(Vec::new()))
+    pub(crate) fn traced(policy: Policy, door: Door) -> Self {
+        Self::opened(policy, door, usize::MAX, Some(Vec::new()))
     }
 
-    fn opened(policy: Policy, piece: usize, trace: Option<Vec<String>>) -> Self {
+    fn opened(policy: Policy, door: Door, piece: usize, trace: Option<Vec<String>>) -> Self {
         let mut stage = Self {
             protocol: policy.protocol,
-            session: session(policy, false),
+            session: session(policy, door),
             now: NOW,
             heard: Vec::new(),
             log: Vec::new(),

@@ -6,7 +6,7 @@ use gatepost_core::{
     Action, Actions, Answer, End, Event, Policy, Protocol, ResolveError, Session, SystemError, Wire,
 };
 
-use crate::stage::{NOW, PROTOCOLS, client, facts, peer, policy, session};
+use crate::stage::{Door, NOW, PROTOCOLS, client, facts, peer, policy, session};
 
 /// How a session gets into a phase: events one by one.
 type Way = fn(Protocol) -> Vec<Event<'static>>;
@@ -96,7 +96,7 @@ fn the_map_of_names() {
             Event::Resolved(Answer::Addresses(Ok(vec!["192.0.2.8".parse().unwrap()]))),
             Event::Resolved(Answer::Addresses(Err(ResolveError::NotFound))),
         ]) {
-            let mut session = session(policy.clone(), false);
+            let mut session = session(policy.clone(), Door::Plain);
             session.handle(NOW, Event::Opened(Wire::Client, client()), &mut Actions::new());
             if asked_back {
                 session.handle(NOW, Event::Resolved(name.clone()), &mut Actions::new());
@@ -120,7 +120,8 @@ fn the_map_of_names() {
 fn arrive_at(phase: &str, way: Way, protocol: Protocol) -> Session {
     let delayed = Policy { greeting_delay: std::time::Duration::from_secs(5), ..policy(protocol) };
     let policy = if phase == "greet" { delayed } else { policy(protocol) };
-    let mut session = session(policy, matches!(phase, "arrive" | "refused"));
+    let mut session =
+        session(policy, if matches!(phase, "arrive" | "refused") { Door::Tls } else { Door::Plain });
     for event in way(protocol) {
         session.handle(NOW, event, &mut Actions::new());
     }

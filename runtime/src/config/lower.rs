@@ -139,7 +139,7 @@ struct Mail {
     scope: Scope,
     seen: Seen,
     blocks: Vec<server::Block>,
-    addresses: BTreeMap<SocketAddr, Span>,
+    addresses: BTreeMap<SocketAddr, listen::Place>,
 }
 
 impl Main<'_> {
@@ -177,6 +177,7 @@ impl Main<'_> {
                 }
             }
         }
+        listen::check_wildcards(&mail.addresses, self.complaints);
         for server in &mut mail.blocks {
             server.mark.step = block.end.step;
         }
@@ -215,7 +216,7 @@ impl Main<'_> {
         &mut self,
         directive: &Directive,
         block: &mut server::Block,
-        addresses: &mut BTreeMap<SocketAddr, Span>,
+        addresses: &mut BTreeMap<SocketAddr, listen::Place>,
     ) -> Result<(), Complaint> {
         let listen = listen::listen(directive, self.ground.surroundings)?;
         let at = value::argument(directive, 0)?.span;
@@ -224,9 +225,10 @@ impl Main<'_> {
             return Err(Complaint::of(directive, message).under(at));
         }
         for listener in &listen.listeners {
-            if let Some(first) = addresses.insert(listener.address, at) {
+            let place = listen::Place::new(directive, at, &listen, listener);
+            if let Some(first) = addresses.insert(listener.address, place) {
                 let message = format!("duplicate \"{}\" address and port pair", listener.text);
-                return Err(Complaint::of(directive, message).under(at).first(first));
+                return Err(Complaint::of(directive, message).under(at).first(first.at));
             }
         }
         block.listens.push(listen);

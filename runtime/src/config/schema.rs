@@ -256,3 +256,26 @@ impl Context {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By their names, or as `proxy_ssl_…` for all that begin so.
+    #[test]
+    fn the_readme_names_every_directive_that_does_not_take_effect() {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+        let readme = readme.expect("a README");
+        let quoted = readme.split('`').skip(1).step_by(2);
+        let named: Vec<_> = quoted.filter_map(|text| text.split(' ').next()).collect();
+        let is_named = |name: &str| {
+            named.iter().any(|&each| match each.strip_suffix('…') {
+                Some(beginning) => !beginning.is_empty() && name.starts_with(beginning),
+                None => each == name,
+            })
+        };
+        let others = ROWS.iter().filter(|row| !matches!(row.fate, Fate::Honoured(_)));
+        let unnamed: Vec<_> = others.map(|row| row.name).filter(|name| !is_named(name)).collect();
+        assert_eq!(unnamed, [""; 0]);
+    }
+}

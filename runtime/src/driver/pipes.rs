@@ -1,10 +1,12 @@
 //! A session's three wires, and its actions on them.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{Action, Answer, End, Event, Handshake, Leftovers, Payload, Peer, Target, Wire};
 use rustls::ClientConfig;
+use tokio::time::{Instant, timeout};
 
 use super::question::Asked;
 use super::relaying::Relaying;
@@ -76,16 +78,18 @@ impl<N: Net> Pipes<N> {
     }
 
     /// Does what the session asks, without waiting for anything: what takes time goes on in [`Pipe::next`]. A relay is
-    /// put into `leftovers` for the caller, who has to have done everything else by then.
+    /// put into `leftovers` for the caller, who has to have done everything else by then. `time_left` is what the
+    /// session has until its deadline.
     pub(super) fn perform(
         &mut self,
         action: Action,
+        time_left: Duration,
         observer: &impl Observer,
         leftovers: &mut Option<Leftovers>,
     ) {
         match action {
             Action::Open(wire, target) => {
-                let dial = Box::pin(dial(self.net.clone(), target));
+                let dial = Box::pin(dial(self.net.clone(), target, time_left));
                 self.wire(wire).dial(dial);
             }
             Action::Send(wire, octets) => self.wire(wire).send(octets),
@@ -144,17 +148,27 @@ impl<N: Net> Pipes<N> {
     }
 }
 
-/// Connects to `target`, trying its addresses in order. The session's deadline bounds the whole.
-async fn dial<N: Net>(net: N, target: Target) -> Result<(N::Stream, Peer), End> {
+/// Connects to `target`, trying its addresses in order. Each has an equal share of the time that is left, so that one
+/// that swallows packets leaves some for the next; the last is bounded by the session's deadline alone.
+async fn dial<N: Net>(net: N, target: Target, time_left: Duration) -> Result<(N::Stream, Peer), End> {
     let addresses = match target {
         Target::Address(address) => vec![address],
         Target::AnyOf(addresses) => addresses.iter().copied().map(Into::into).collect(),
     };
+    let begun = Instant::now();
     let mut failure = End::Insecure("no address to connect to".into());
-    for address in addresses {
-        match net.connect(&address).await {
+    for (tried, address) in addresses.iter().enumerate() {
+        let connect = net.connect(address);
+        let connected = match u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX) {
+            1 => connect.await,
+            untried => {
+                let share = time_left.saturating_sub(begun.elapsed()) / untried;
+                timeout(share, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
+        };
+        match connected {
             Ok(connected) => return Ok(connected),
-            Err(error) => failure = End::Broken(connect_error(&address, &error)),
+            Err(error) => failure = End::Broken(connect_error(address, &error)),
         }
     }
     Err(failure)

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 
@@ -37,13 +37,15 @@ struct TestNet {
     begun: Instant,
     /// How many octets each stream holds.
     room: usize,
+    /// Addresses that swallow packets.
+    silent: Rc<RefCell<BTreeSet<String>>>,
     /// What the DNS knows: the name of whoever asks for it, and its address.
     host: Option<(&'static str, std::net::IpAddr)>,
 }
 
 impl TestNet {
     fn new(room: usize) -> Self {
-        Self { doors: Rc::default(), begun: Instant::now(), room, host: None }
+        Self { doors: Rc::default(), begun: Instant::now(), room, silent: Rc::default(), host: None }
     }
 
     /// Everyone who connects to `address`.
@@ -61,7 +63,11 @@ impl Net for TestNet {
         let (near, far) = duplex(self.room);
         let door = self.doors.borrow().get(&address.to_string()).cloned();
         let peer = Peer { remote: address.clone(), local: inet("192.0.2.9:50000") };
+        let silent = self.silent.borrow().contains(&address.to_string());
         async move {
+            if silent {
+                std::future::pending::<()>().await;
+            }
             let door = door.ok_or(io::ErrorKind::ConnectionRefused)?;
             door.send(far).map_err(|_| io::ErrorKind::ConnectionRefused)?;
             Ok((near, peer))

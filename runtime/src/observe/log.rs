@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use gatepost_core::Report;
@@ -27,7 +27,7 @@ pub type Clock = fn() -> SystemTime;
 /// Opens log files, each path once however many `error_log`s name it.
 #[derive(Debug)]
 pub struct LogFiles {
-    open: BTreeMap<PathBuf, Arc<File>>,
+    open: BTreeMap<PathBuf, Arc<RwLock<File>>>,
     clock: Clock,
     zone: TimeZone,
 }
@@ -58,17 +58,31 @@ impl LogFiles {
         if let Some(file) = self.open.get(path) {
             return Ok(Sink::File(file.clone()));
         }
-        let file = OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-            let told = system_error("open()", &error);
-            io::Error::new(
-                error.kind(),
-                format!("open() \"{}\" failed ({}: {})", path.display(), told.code, told.text),
-            )
-        })?;
-        let file = Arc::new(file);
+        let file = Arc::new(RwLock::new(open(path)?));
         self.open.insert(path.clone(), file.clone());
         Ok(Sink::File(file))
     }
+
+    /// Opens every file anew by its path, for whoever has renamed it meanwhile. Every [`Log`] made here goes on in the
+    /// new files. One that cannot be opened stays as it was; these are returned, in nginx's words.
+    pub fn reopen(&self) -> Vec<io::Error> {
+        let mut failed = Vec::new();
+        for (path, file) in &self.open {
+            match open(path) {
+                Ok(new) => *file.write().unwrap_or_else(PoisonError::into_inner) = new,
+                Err(error) => failed.push(error),
+            }
+        }
+        failed
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
+        let told = system_error("open()", &error);
+        let text = format!("open() \"{}\" failed ({}: {})", path.display(), told.code, told.text);
+        io::Error::new(error.kind(), text)
+    })
 }
 
 /// The `error_log`s of one `server {}`, or of the process. A line goes out in one write, so that those of several
@@ -83,7 +97,8 @@ pub struct Log {
 #[derive(Debug)]
 enum Sink {
     Stderr,
-    File(Arc<File>),
+    /// Replaced when logs are reopened.
+    File(Arc<RwLock<File>>),
 }
 
 impl Log {
@@ -108,7 +123,9 @@ impl Log {
             if level >= *least {
                 let _ = match sink {
                     Sink::Stderr => write_once(&mut io::stderr().lock(), &line),
-                    Sink::File(file) => write_once(&mut &**file, &line),
+                    Sink::File(file) => {
+                        write_once(&mut &*file.read().unwrap_or_else(PoisonError::into_inner), &line)
+                    }
                 };
             }
         }
@@ -260,6 +277,36 @@ mod tests {
         let target = LogTarget { sink: LogSink::File("/nowhere/at/all".into()), level: Level::Info };
         let error = LogFiles::new(noon, TimeZone::UTC).log(&[target]).expect_err("no such directory");
         assert_eq!(error.to_string(), "open() \"/nowhere/at/all\" failed (2: No such file or directory)");
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_is_made_anew_when_logs_are_reopened() {
+        let (file, rotated) = (Scratch::new("rotated.log"), Scratch::new("rotated.log.1"));
+        let mut files = LogFiles::new(noon, TimeZone::UTC);
+        let log = files.log(&[file.target(Level::Info)]).expect("a log");
+        std::fs::rename(&file.0, &rotated.0).expect("renamed");
+        log.line(Level::Info, None, "before");
+        assert!(files.reopen().is_empty());
+        log.line(Level::Info, None, "after");
+        assert!(rotated.text().ends_with("before\n"), "{}", rotated.text());
+        assert!(file.text().ends_with("after\n"), "{}", file.text());
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_reopened_goes_on_in_the_old_file() {
+        let (folder, rotated) = (Scratch::new("folder"), Scratch::new("moved"));
+        std::fs::create_dir(&folder.0).expect("a folder");
+        let path = folder.0.join("a.log");
+        let mut files = LogFiles::new(noon, TimeZone::UTC);
+        let target = LogTarget { sink: LogSink::File(path.clone()), level: Level::Info };
+        let log = files.log(&[target]).expect("a log");
+        std::fs::rename(&path, &rotated.0).expect("moved");
+        std::fs::remove_dir(&folder.0).expect("removed");
+        let failed: Vec<_> = files.reopen().iter().map(ToString::to_string).collect();
+        let told = format!("open() \"{}\" failed (2: No such file or directory)", path.display());
+        assert_eq!(failed, [told]);
+        log.line(Level::Info, None, "still here");
+        assert!(rotated.text().ends_with("still here\n"), "{}", rotated.text());
     }
 
     #[test]

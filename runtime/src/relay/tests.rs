@@ -226,3 +226,55 @@ async fn what_a_backend_said_before_it_was_reset_is_delivered() {
     };
     assert_eq!(error.to_string(), "recv() failed (104: Connection reset by peer)");
 }
+
+/// Takes what is written at once, as TLS does, and delivers it at a certain moment; reads some octets, and is reset at
+/// that moment.
+struct Late {
+    says: &'static [u8],
+    moment: Pin<Box<Sleep>>,
+    delivered: bool,
+}
+
+impl Late {
+    fn new(says: &'static [u8], seconds: u64) -> Self {
+        Self { says, moment: Box::pin(sleep(Duration::from_secs(seconds))), delivered: false }
+    }
+}
+
+impl AsyncRead for Late {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.says.is_empty() {
+            ready!(self.moment.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        buffer.put_slice(std::mem::take(&mut self.says));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Late {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(octets.len()))
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.moment.as_mut().poll(cx));
+        self.delivered = true;
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_client_has_a_linger_to_take_what_a_reset_backend_said_long_ago() {
+    let begun = Instant::now();
+    let (mut client, mut backend) = (Late::new(b"", 110), Late::new(b"* BYE overloaded\r\n", 100));
+    relay(&mut client, &mut backend, Start::default(), DAY).await;
+    assert!(client.delivered, "cut after {:?}", begun.elapsed());
+    assert_eq!(begun.elapsed().as_secs(), 110);
+}

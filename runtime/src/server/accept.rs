@@ -74,11 +74,14 @@ impl Acceptor {
             self.first = (self.first + index + 1) % self.sockets.len();
             let accepted = accepted.and_then(|(stream, remote)| {
                 // A socket bound to one address needs no question.
-                let local = match address.ip().is_unspecified() {
-                    true => stream.local_addr()?,
-                    false => *address,
+                let (local, door) = match address.ip().is_unspecified() {
+                    true => {
+                        let local = stream.local_addr()?;
+                        (local, self.shared.door_at(local, *door))
+                    }
+                    false => (*address, *door),
                 };
-                Ok(Accepted { door: *door, stream, remote, local })
+                Ok(Accepted { door, stream, remote, local })
             });
             return Poll::Ready(accepted.map_err(|error| (*door, error)));
         }

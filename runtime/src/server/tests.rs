@@ -219,3 +219,54 @@ fn a_server_that_nobody_holds_stops() {
     });
     assert!(ended, "it still accepts");
 }
+
+/// As nginx does, of which a real one was asked: `listen P` and `listen 127.0.0.1:P` in two servers.
+#[test]
+fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
+    let port = nobody().port();
+    let logs: Arc<[LogTarget]> = [].into();
+    let server = |protocol, addresses: &[SocketAddr]| config::Server {
+        policy: Arc::new(Policy::new(
+            protocol,
+            "mx.example",
+            AuthServer::new(Target::Address(nobody().into()), ""),
+        )),
+        tls: None,
+        backend_tls: None,
+        resolver: None,
+        logs: logs.clone(),
+        listeners: addresses
+            .iter()
+            .map(|&address| Listener {
+                address,
+                text: address.to_string().into(),
+                tls_first: false,
+                proxy_protocol: false,
+                backlog: 511,
+                ipv6_only: true,
+            })
+            .collect(),
+    };
+    let at = |last| SocketAddr::from(([127, 0, 0, last], port));
+    let config = Config {
+        worker_processes: NonZeroUsize::new(2).expect("two"),
+        logs: logs.clone(),
+        servers: vec![
+            server(Protocol::Pop3, &[at(1)]),
+            server(Protocol::Imap, &[([0, 0, 0, 0], port).into(), at(3)]),
+        ],
+    };
+    try_out(&config).expect("fit");
+    let server = Server::bind(&config).expect("one socket for all");
+    assert_eq!(server.local_addresses(), [([0, 0, 0, 0], port).into()]);
+    let running = server.start().expect("threads");
+    for (last, greeting) in
+        [(1, "+OK POP3 ready\r\n"), (2, "* OK IMAP4 ready\r\n"), (3, "* OK IMAP4 ready\r\n")]
+    {
+        let mut stream = TcpStream::connect(at(last)).expect("accepted");
+        stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+        hear(&mut stream, greeting);
+    }
+    running.control().stop();
+    running.join().expect("no panic");
+}

@@ -1,12 +1,19 @@
 //! The policy that a transcript's directives ask for.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use gatepost_core::{Address, AuthServer, Mechanism, Mechanisms, Policy, StartTls, Target};
+use gatepost_core::{
+    Address, AuthServer, BackendTls, Mechanism, Mechanisms, Policy, ProxyHeader, StartTls, Target, Trusted,
+    VerifyClient,
+};
 
 use super::stage::AUTH_SERVER;
 use crate::subject::configuration::{AUTH_URI, SERVER_NAME, millis, words};
 use crate::transcript::{Config, Protocol, Tls};
+
+/// `resolver_timeout` where it is not said.
+const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The policy of one `server {}`.
 pub(super) fn of(config: &Config) -> Result<Policy, String> {
@@ -77,9 +84,51 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
         "proxy_pass_error_message" => policy.backend.pass_error_message = flag()?,
         "xclient" => policy.backend.xclient = flag()?,
         "proxy_smtp_auth" => policy.backend.smtp_auth = flag()?,
+        "set_real_ip_from" => policy.real_ip_from.push(trusted(one()?)?),
+        "proxy_protocol" => {
+            policy.backend.proxy_header = match one()? {
+                "off" => ProxyHeader::Off,
+                "on" => ProxyHeader::V1,
+                "v2" => ProxyHeader::V2,
+                word => return Err(format!("{word:?} is no version")),
+            };
+        }
+        "proxy_ssl" => {
+            policy.backend.tls = match one()? {
+                "off" => BackendTls::Off,
+                "on" => BackendTls::On,
+                "starttls" => BackendTls::StartTls,
+                word => return Err(format!("{word:?} is no way to TLS")),
+            };
+        }
+        "proxy_ssl_name" => policy.backend.tls_name = Some(one()?.into()),
+        "ssl_verify_client" => {
+            policy.verify_client = match one()? {
+                "off" => VerifyClient::Off,
+                "on" => VerifyClient::On,
+                "optional" => VerifyClient::Optional,
+                "optional_no_ca" => VerifyClient::OptionalNoCa,
+                word => return Err(format!("{word:?} is no way to verify")),
+            };
+        }
+        "auth_http_pass_client_cert" => policy.auth.pass_client_cert = flag()?,
+        "resolver" => policy.resolver_timeout = Some(RESOLVER_TIMEOUT),
+        "resolver_timeout" => policy.resolver_timeout = Some(time()?),
         _ => return Err("the core has no such thing".to_owned()),
     }
     Ok(())
+}
+
+/// An address, with or without how many bits of it count.
+fn trusted(text: &str) -> Result<Trusted, String> {
+    let (network, bits) = text.split_once('/').map_or((text, None), |(network, bits)| (network, Some(bits)));
+    let network: IpAddr = network.parse().map_err(|error| format!("{network:?}: {error}"))?;
+    let bits = match bits {
+        Some(bits) => bits.parse::<u8>().map_err(|error| error.to_string())?,
+        None if network.is_ipv4() => 32,
+        None => 128,
+    };
+    Ok(Trusted::Network(network, bits))
 }
 
 fn mechanism(word: &str) -> Result<Option<Mechanism>, String> {
@@ -87,6 +136,9 @@ fn mechanism(word: &str) -> Result<Option<Mechanism>, String> {
         "plain" => Some(Mechanism::Plain),
         "login" => Some(Mechanism::Login),
         "cram-md5" => Some(Mechanism::CramMd5),
+        "external" => Some(Mechanism::External),
+        "xoauth2" => Some(Mechanism::XOauth2),
+        "oauthbearer" => Some(Mechanism::OauthBearer),
         "apop" => Some(Mechanism::Apop),
         "none" => None,
         _ => return Err(format!("the core knows no {word:?}")),

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Address, Answer, Client, End, Event, Handshake, Instant, Leftovers, Peer, Policy,
-    Question, ResolveError, Seed, Session, SystemError, Target, TlsFacts, Wire,
+    Action, Actions, Address, Client, End, Event, Handshake, Instant, Leftovers, Peer, Policy, Question,
+    Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
+use super::facts::{answer, facts, question};
+use crate::octets::Shown;
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage};
-use crate::transcript::{Open, TlsResult, TlsTry, Variables};
+use crate::transcript::{BackendTls, Lookup, Open, TlsResult, TlsTry, Variables};
 
 /// Where the client comes from unless a transcript says otherwise.
 const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 40000);
@@ -35,6 +37,7 @@ const DEADLINES_MAX: usize = 1000;
 /// One run against the core.
 pub(super) struct CoreStage {
     policy: Arc<Policy>,
+    proxy_protocol: bool,
     tls_first: bool,
     now: Instant,
     client: SocketAddr,
@@ -48,9 +51,11 @@ pub(super) struct CoreStage {
     client_is_gone: bool,
     /// The server the session waits to be connected to.
     opening: Option<Wire>,
-    /// The session waits for the client's handshake.
-    securing: bool,
-    /// What the session asks the DNS, where nothing has a name.
+    /// The session waits for the client's handshake, which began with these octets.
+    securing: Option<Vec<u8>>,
+    /// The session waits for the backend's handshake, and wants this name.
+    securing_backend: Option<Option<Box<str>>>,
+    /// The session has asked the DNS.
     asked: Option<Question>,
     seen: VecDeque<Seen>,
     log: Vec<String>,
@@ -63,9 +68,10 @@ struct Inbox {
 }
 
 impl CoreStage {
-    pub(super) fn new(policy: Arc<Policy>, tls_first: bool) -> Self {
+    pub(super) fn new(policy: Arc<Policy>, proxy_protocol: bool, tls_first: bool) -> Self {
         Self {
             policy,
+            proxy_protocol,
             tls_first,
             now: Instant::from_unix_millis(DAWN),
             client: CLIENT,
@@ -75,7 +81,8 @@ impl CoreStage {
             known: BTreeSet::new(),
             client_is_gone: false,
             opening: None,
-            securing: false,
+            securing: None,
+            securing_backend: None,
             asked: None,
             seen: VecDeque::new(),
             log: Vec::new(),
@@ -85,9 +92,6 @@ impl CoreStage {
     /// Tells the session of an event, does what it asks, then lets it read what it wants of what has arrived.
     fn tell(&mut self, event: Event<'_>) -> Acted {
         self.tell_only(event)?;
-        while let Some(question) = self.asked.take() {
-            self.tell_only(Event::Resolved(nothing_known(&question)))?;
-        }
         while let Some((wire, octets, end)) = self.next_arrival() {
             match (octets.as_slice(), end) {
                 ([], Some(end)) => self.tell_only(Event::Ended(wire, end))?,
@@ -120,7 +124,7 @@ impl CoreStage {
         let session = self.session.as_ref()?;
         for wire in [Wire::Backend, Wire::Auth, Wire::Client] {
             let Some(inbox) = self.inbox.get_mut(&wire) else { continue };
-            if !session.wants(wire) || (wire == Wire::Client && self.securing) {
+            if !session.wants(wire) {
                 continue;
             }
             if !inbox.octets.is_empty() {
@@ -153,21 +157,30 @@ impl CoreStage {
             Action::Send(wire, payload) if self.inbox.contains_key(&wire) => {
                 self.sees(wire, Deed::Sends(payload.expose().to_vec()));
             }
-            Action::Secure(Wire::Client, Handshake::Accept { .. })
+            Action::Secure(Wire::Client, Handshake::Accept { already_read })
                 if self.inbox.contains_key(&Wire::Client) =>
             {
-                self.securing = true;
+                self.securing = Some(already_read.to_vec());
             }
+            Action::Secure(Wire::Backend, Handshake::Connect { name })
+                if self.inbox.contains_key(&Wire::Backend) =>
+            {
+                self.securing_backend = Some(name);
+            }
+            Action::Resolve(question) => self.asked = Some(question),
             Action::Close(wire) => {
                 if !self.known.contains(&wire) {
                     return Err(format!("the proxy closes {wire:?}, which was never open"));
                 }
                 self.inbox.remove(&wire);
                 self.opening.take_if(|opening| *opening == wire);
-                self.securing &= wire != Wire::Client;
+                match wire {
+                    Wire::Client => (self.securing, self.asked) = (None, None),
+                    Wire::Backend => self.securing_backend = None,
+                    Wire::Auth => {}
+                }
                 self.sees(wire, Deed::Ends(Ending::Fin));
             }
-            Action::Resolve(question) => self.asked = Some(question),
             Action::Relay(leftovers) => self.relay(leftovers),
             Action::Report(report) => self.log.push(format!("[{}] {report}", report.level().name())),
             Action::Send(..) | Action::Secure(..) => {
@@ -233,13 +246,6 @@ impl CoreStage {
     }
 }
 
-fn nothing_known(question: &Question) -> Answer {
-    match question {
-        Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
-        Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::NotFound)),
-    }
-}
-
 fn broken(call: &'static str, code: i32, text: &str) -> End {
     End::Broken(SystemError { call, code, text: text.to_owned() })
 }
@@ -271,11 +277,12 @@ impl Stage for CoreStage {
         let client = Client {
             peer: peer.clone(),
             listener: LISTENER.to_string().into(),
-            proxy_protocol: false,
+            proxy_protocol: self.proxy_protocol,
             tls_first: self.tls_first,
         };
         self.session = Some(Session::new(Arc::clone(&self.policy), client, Seed([7; 16]), self.now));
-        (self.relaying, self.securing, self.opening, self.client_is_gone) = (false, false, None, false);
+        (self.relaying, self.opening, self.client_is_gone) = (false, None, false);
+        (self.securing, self.securing_backend, self.asked) = (None, None, None);
         self.known = BTreeSet::from([Wire::Client]);
         self.inbox = BTreeMap::from([(Wire::Client, Inbox::default())]);
         self.seen.clear();
@@ -284,6 +291,10 @@ impl Stage for CoreStage {
 
     fn client_sends(&mut self, octets: &[u8]) -> Acted {
         self.arrives(Wire::Client, octets, None)
+    }
+
+    fn pause(&mut self) -> Acted {
+        Ok(()) // each event is heard as it comes
     }
 
     fn client_ends(&mut self, how: Ending) -> Acted {
@@ -301,23 +312,50 @@ impl Stage for CoreStage {
     }
 
     fn shake_hands(&mut self, attempt: &TlsTry) -> Acted {
-        if !std::mem::take(&mut self.securing) {
+        let Some(mut begun) = self.securing.take() else {
             return Err("the proxy does not wait for a handshake".to_owned());
+        };
+        if let Some(inbox) = self.inbox.get_mut(&Wire::Client) {
+            begun.extend(inbox.octets.drain(..));
         }
-        if self.inbox.get(&Wire::Client).is_some_and(|inbox| !inbox.octets.is_empty()) {
-            return Err("there are octets in the way of the handshake".to_owned());
+        if begun != *attempt.begun {
+            return Err(format!("the handshake begins with {} on the wire", Shown(&begun)));
         }
         match &attempt.expect {
-            TlsResult::Ok | TlsResult::OkAlpn(_) => {
-                let facts = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
-                self.tell(Event::Secured(Wire::Client, facts))
-            }
+            TlsResult::Ok | TlsResult::OkAlpn(_) => self.tell(Event::Secured(Wire::Client, facts(attempt))),
             TlsResult::Alert(alert) => {
                 self.tell(Event::Ended(Wire::Client, End::Insecure(alert.as_str().into())))
             }
             TlsResult::Fails => {
                 self.tell(Event::Ended(Wire::Client, End::Insecure("the handshake failed".into())))
             }
+        }
+    }
+
+    fn shake_backends_hand(&mut self, attempt: &BackendTls) -> Acted {
+        let Some(name) = self.securing_backend.take() else {
+            return Err("the proxy does not ask the backend for TLS".to_owned());
+        };
+        if name.as_deref() != attempt.name.as_deref() {
+            return Err(format!("the proxy wants a certificate for {name:?}"));
+        }
+        match &attempt.fails {
+            None => {
+                let facts = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+                self.tell(Event::Secured(Wire::Backend, facts))
+            }
+            Some(reason) => self.tell(Event::Ended(Wire::Backend, End::Insecure(reason.as_str().into()))),
+        }
+    }
+
+    fn look_up(&mut self, lookup: &Lookup) -> Acted {
+        let asked = self.asked.take().ok_or("the proxy asks the DNS nothing")?;
+        if asked != question(&lookup.asks) {
+            return Err(format!("the proxy asks the DNS for {asked:?}"));
+        }
+        match answer(&asked, &lookup.gets) {
+            Some(answer) => self.tell(Event::Resolved(answer)),
+            None => Ok(()),
         }
     }
 

@@ -1,16 +1,18 @@
 //! `listen`: config.md 6.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use super::address::{Fault, Host, addresses_of, port, split, unix_path};
 use super::scope::Said;
 use super::value::{argument, digits};
-use crate::config::Listener;
-use crate::config::diagnostic::Complaint;
+use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
+use crate::config::source::Span;
 use crate::config::surroundings::Surroundings;
-use crate::config::tree::Directive;
+use crate::config::tree::{Directive, Mark};
+use crate::config::{Listener, unspecified};
 
 /// nginx's listen queue on Linux.
 const BACKLOG: i32 = 511;
@@ -22,30 +24,34 @@ pub(super) struct Listen {
     pub(super) listeners: Vec<Listener>,
     /// The parameter `ssl`.
     pub(super) ssl: Option<Said>,
+    /// The parameter that asks for a socket of its own, where that of a wildcard would do.
+    pub(super) own_socket: Option<Span>,
 }
 
 /// Understands a `listen`, names resolved.
 pub(super) fn listen(directive: &Directive, surroundings: &dyn Surroundings) -> Result<Listen, Complaint> {
     let word = argument(directive, 0)?;
     let addresses = addresses(directive, word, surroundings)?;
-    let mut listen = Listen { listeners: Vec::new(), ssl: None };
+    let mut listen = Listen { listeners: Vec::new(), ssl: None, own_socket: None };
     let (mut backlog, mut ipv6_only, mut proxy_protocol) = (BACKLOG, true, false);
     for parameter in directive.args.iter().skip(1) {
         let text = parameter.shown();
         match text.split_once('=').map_or((text.as_str(), None), |(name, value)| (name, Some(value))) {
             ("ssl", None) => listen.ssl = Some(Said { end: directive.end, words: parameter.span }),
-            // Every listener here has a socket of its own.
-            ("bind", None) => {}
+            ("bind", None) => listen.own_socket = Some(parameter.span),
             ("proxy_protocol", None) => proxy_protocol = true,
             ("backlog", Some(value)) => {
+                listen.own_socket = Some(parameter.span);
                 let number = digits(value.as_bytes()).and_then(|number| i32::try_from(number).ok());
                 let message = format!("invalid backlog \"{text}\"");
                 backlog = number
                     .filter(|&number| number > 0)
                     .ok_or_else(|| Complaint::of(directive, message).under(parameter.span))?;
             }
-            ("ipv6only", Some("on")) => ipv6_only = true,
-            ("ipv6only", Some("off")) => ipv6_only = false,
+            ("ipv6only", Some(value @ ("on" | "off"))) => {
+                listen.own_socket = Some(parameter.span);
+                ipv6_only = value == "on";
+            }
             ("ipv6only", Some(value)) if value.starts_with('o') => {
                 let message = format!("invalid ipv6only flags \"{value}\"");
                 return Err(Complaint::of(directive, message).under(parameter.span));
@@ -73,6 +79,48 @@ pub(super) fn listen(directive: &Directive, surroundings: &dyn Surroundings) -> 
         })
         .collect();
     Ok(listen)
+}
+
+/// What is known of an address that somebody listens on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Where it is written.
+    pub(super) at: Span,
+    /// The end of that directive.
+    end: Mark,
+    own_socket: Option<Span>,
+    /// It takes IPv4 as well as IPv6.
+    dual: bool,
+}
+
+impl Place {
+    /// Of `listener`, which `listen` says.
+    pub(super) fn new(directive: &Directive, at: Span, listen: &Listen, listener: &Listener) -> Self {
+        let dual = listener.address == unspecified(listener.address) && !listener.ipv6_only;
+        Self { at, end: directive.end, own_socket: listen.own_socket, dual }
+    }
+}
+
+/// Complains of every socket that could not be bound beside that of a wildcard: Linux lets only one listen. An address
+/// that does not ask for a socket of its own shares the wildcard's (config.md 6), so there is nothing wrong with it.
+pub(super) fn check_wildcards(places: &BTreeMap<SocketAddr, Place>, complaints: &mut Complaints) {
+    for (&address, place) in places {
+        let wildcard = unspecified(address);
+        if let (Some(parameter), Some(first)) = (place.own_socket, places.get(&wildcard))
+            && address != wildcard
+        {
+            let message = format!("\"{address}\" cannot have a socket of its own beside \"{wildcard}\"");
+            let complaint = Complaint::at(place.end, message).under(parameter).first(first.at);
+            complaints.push(complaint.label("without this it is served by that one's socket"));
+        }
+        let dual = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
+        if let Some(first) = places.get(&dual).filter(|first| first.dual && address.is_ipv4()) {
+            let message =
+                format!("\"{address}\" cannot have a socket beside \"{dual}\", which takes IPv4 too");
+            let complaint = Complaint::at(place.end, message).under(place.at).first(first.at);
+            complaints.push(complaint.label("that one says `ipv6only=off`"));
+        }
+    }
 }
 
 fn addresses(

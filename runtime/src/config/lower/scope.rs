@@ -18,6 +18,9 @@ use crate::config::source::Span;
 use crate::config::tree::{Directive, Mark};
 use crate::tls::Versions;
 
+/// A command or reply line that everyone must be able to take (RFC 5321 section 4.5.3.1.4).
+const LINE_BYTES_MIN: usize = 512;
+
 /// What one block says itself. What it does not say is `None` or empty.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
@@ -31,6 +34,8 @@ pub(super) struct Scope {
     pub(super) greeting_delay: Option<Duration>,
     pub(super) client_buffer_bytes: BTreeMap<Protocol, usize>,
     pub(super) capabilities: BTreeMap<Protocol, Vec<Box<str>>>,
+    /// Where CHUNKING stands in `smtp_capabilities`.
+    pub(super) chunking: Option<Said>,
     pub(super) methods: BTreeMap<Protocol, Methods>,
     pub(super) auth_http: Option<AuthServer>,
     pub(super) auth_http_timeout: Option<Duration>,
@@ -110,11 +115,17 @@ impl Scope {
             Keyword::MaxCommands => self.commands_max = Some(count(directive)?),
             Keyword::SmtpGreetingDelay => self.greeting_delay = Some(time(directive)?),
             Keyword::ClientBuffer(protocol) => {
-                self.client_buffer_bytes.insert(protocol, size(directive)?);
+                self.client_buffer_bytes.insert(protocol, buffer(directive, complaints)?);
             }
             Keyword::Capabilities(protocol) => {
                 let words = directive.args.iter().map(|word| text(directive, word));
                 let words = words.collect::<Result<Vec<_>, _>>()?;
+                let chunking = words.iter().position(|word| word.eq_ignore_ascii_case("CHUNKING"));
+                if let (Protocol::Smtp, Some(word)) =
+                    (protocol, chunking.and_then(|at| directive.args.get(at)))
+                {
+                    self.chunking = Some(Said { end: directive.end, words: word.span });
+                }
                 self.capabilities.entry(protocol).or_default().extend(words);
             }
             Keyword::Auth(protocol) => {
@@ -127,7 +138,7 @@ impl Scope {
                 let value = text(directive, argument(directive, 1)?)?;
                 self.auth_http_headers.push((name, value));
             }
-            Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(size(directive)?),
+            Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(buffer(directive, complaints)?),
             Keyword::ProxyTimeout => self.proxy_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
@@ -223,6 +234,16 @@ fn nonzero(directive: &Directive, complaints: &mut Complaints) -> Result<Duratio
         complaints.push(Complaint::of(directive, message).under(directive.args_span()).warning());
     }
     Ok(span)
+}
+
+/// The size of a buffer for lines. One that cannot hold a line every peer may send is made larger, which is said.
+fn buffer(directive: &Directive, complaints: &mut Complaints) -> Result<usize, Complaint> {
+    let octets = size(directive)?;
+    if octets < LINE_BYTES_MIN {
+        let message = format!("\"{}\" is too small for a line, {LINE_BYTES_MIN} is used", directive.shown());
+        complaints.push(Complaint::of(directive, message).under(directive.args_span()).warning());
+    }
+    Ok(octets.max(LINE_BYTES_MIN))
 }
 
 /// A number that need not be told exactly once it is large.

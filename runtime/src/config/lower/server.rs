@@ -82,6 +82,7 @@ pub(super) fn servers(
         policy.resolver_timeout = resolver.is_some().then(|| {
             effective(block.scope.resolver_timeout, mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT)
         });
+        warn_of_chunking(&policy, &block.scope, mail, complaints);
         servers.push(Server { policy: Arc::new(policy), tls, backend_tls, resolver, logs, listeners });
     }
     servers
@@ -187,6 +188,17 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);
     policy
+}
+
+/// CHUNKING is the backend's to offer. To a client that never logs in we are the server for as long as it has named no
+/// recipient, and BDAT is refused till then.
+fn warn_of_chunking(policy: &Policy, own: &Scope, mail: &Scope, complaints: &mut Complaints) {
+    let listed = if own.capabilities.contains_key(&Protocol::Smtp) { own.chunking } else { mail.chunking };
+    if let (Protocol::Smtp, true, Some(said)) = (policy.protocol, policy.unauthenticated, listed) {
+        let message = r#"CHUNKING in "smtp_capabilities" is not supported yet under "smtp_auth none""#;
+        let complaint = Complaint::at(said.end, message).under(said.words).warning();
+        complaints.push(complaint.hint("without a login, BDAT is not passed on"));
+    }
 }
 
 /// Puts what counts into `default`'s place, if anything was said.

@@ -25,6 +25,14 @@ const NO_USER: &str = "no privileges are given up";
 const NO_LIMIT: &str = "the number of connections is not limited";
 const NO_RLIMIT: &str = "the limit of open files stays as it is";
 const NO_SHUTDOWN: &str = "sessions may take as long as they like to end";
+const NO_AFFINITY: &str = "threads run on any CPU";
+const NO_PRIORITY: &str = "the priority stays as it is";
+const NO_CORE: &str = "the limit of core files stays as it is";
+const NO_DIRECTORY: &str = "the working directory stays as it is";
+const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
+const NO_POOL: &str = "there are no pools of threads";
+const NO_ENGINE: &str = "no engine is loaded";
+const NO_DEBUG: &str = "\"error_log\" alone decides what is logged";
 const NO_ENV: &str = "the environment stays as it is";
 
 const fn row(
@@ -42,11 +50,11 @@ pub(super) const ROWS: &[Row] = &[
     // Outermost.
     row("user", MAIN, Shape::Args(1, 2), Refused, Ineffective(Value::Any, "", NO_USER)),
     row("worker_processes", MAIN, ONE, Refused, Honoured(Keyword::WorkerProcesses)),
-    row("worker_cpu_affinity", MAIN, SOME, Refused, Accepted(Value::Any)),
-    row("worker_priority", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("worker_cpu_affinity", MAIN, SOME, Refused, Ineffective(Value::Any, "", NO_AFFINITY)),
+    row("worker_priority", MAIN, ONE, Refused, Ineffective(Value::Any, "0", NO_PRIORITY)),
     row("worker_rlimit_nofile", MAIN, ONE, Refused, Ineffective(Value::Number, "", NO_RLIMIT)),
-    row("worker_rlimit_core", MAIN, ONE, Refused, Accepted(Value::Offset)),
-    row("working_directory", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("worker_rlimit_core", MAIN, ONE, Refused, Ineffective(Value::Offset, "", NO_CORE)),
+    row("working_directory", MAIN, ONE, Refused, Ineffective(Value::Any, "", NO_DIRECTORY)),
     row("worker_shutdown_timeout", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_SHUTDOWN)),
     row("daemon", MAIN, FLAG, Refused, Ineffective(Value::Any, "off", NO_FORK)),
     row("master_process", MAIN, FLAG, Refused, Accepted(Value::Any)),
@@ -55,11 +63,11 @@ pub(super) const ROWS: &[Row] = &[
     row("error_log", ANY, SOME, Adds, Honoured(Keyword::ErrorLog)),
     row("env", MAIN, ONE, Adds, Ineffective(Value::Any, "TZ", NO_ENV)),
     row("load_module", MAIN, ONE, Adds, Accepted(Value::Any)),
-    row("timer_resolution", MAIN, ONE, Refused, Accepted(Value::Time)),
+    row("timer_resolution", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLUTION)),
     row("debug_points", MAIN, ONE, Refused, Accepted(Value::Any)),
-    row("thread_pool", MAIN, Shape::Args(2, 3), Adds, Accepted(Value::Any)),
+    row("thread_pool", MAIN, Shape::Args(2, 3), Adds, Ineffective(Value::Any, "", NO_POOL)),
     row("pcre_jit", MAIN, FLAG, Refused, Accepted(Value::Any)),
-    row("ssl_engine", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("ssl_engine", MAIN, ONE, Refused, Ineffective(Value::Any, "", NO_ENGINE)),
     row("google_perftools_profiles", MAIN, ONE, Refused, Accepted(Value::Any)),
     row("ssl_object_cache_inheritable", MAIN, FLAG, Refused, Accepted(Value::Any)),
     row("quic_bpf", MAIN, FLAG, Refused, Accepted(Value::Any)),
@@ -76,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
     row("accept_mutex_delay", EVENTS, ONE, Refused, Accepted(Value::Time)),
     row("worker_aio_requests", EVENTS, ONE, Refused, Accepted(Value::Number)),
     row("epoll_events", EVENTS, ONE, Refused, Accepted(Value::Number)),
-    row("debug_connection", EVENTS, ONE, Adds, Accepted(Value::Any)),
+    row("debug_connection", EVENTS, ONE, Adds, Ineffective(Value::Any, "", NO_DEBUG)),
     // mail {}: the core.
     row("server", MAIL, Shape::Block(0), Adds, Honoured(Keyword::Server)),
     row("listen", SERVER, SOME, Adds, Honoured(Keyword::Listen)),

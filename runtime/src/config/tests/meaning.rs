@@ -252,6 +252,18 @@ fn a_listen_by_name_opens_every_address() {
 }
 
 #[test]
+fn an_address_beside_a_wildcard_of_its_family_may_share_its_socket_or_have_its_own_where_there_is_none() {
+    for listens in [
+        "listen 143; listen 127.0.0.1:143; listen [::]:143; listen [::1]:143;",
+        "listen 143; listen [::1]:143 bind; listen 127.0.0.1:144 bind backlog=5;",
+        "listen 143 bind; listen 127.0.0.1:143; listen [::]:143 ipv6only=on;",
+    ] {
+        let text = format!("mail {{ auth_http localhost; server {{ protocol imap; {listens} }} }}");
+        assert_eq!(fit(&text).1, [""; 0], "{listens}");
+    }
+}
+
+#[test]
 fn nobody_listens_on_more_addresses_than_there_are_ports() {
     let told = unfit(
         "mail { auth_http localhost; server { protocol imap; listen 127.0.0.1:1-65535; listen 127.0.0.2:1-2; } }",
@@ -302,6 +314,71 @@ fn what_has_no_effect_is_said() {
             format!("[warn] duplicate value \"PLAIN\" in {at}:5"),
         ]
     );
+}
+
+#[test]
+fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() {
+    let told =
+        fit("worker_cpu_affinity auto; worker_priority -5; worker_rlimit_core 1g; working_directory /tmp;\n\
+         timer_resolution 100ms; thread_pool default threads=32; ssl_engine x; lock_file logs/lock;\n\
+         events { debug_connection 127.0.0.1; accept_mutex on; worker_aio_requests 32; } mail {}")
+        .1;
+    let at = "/etc/nginx/nginx.conf";
+    let no_effect = |name, what, line| {
+        format!("[warn] the \"{name}\" directive has no effect yet: {what} in {at}:{line}")
+    };
+    assert_eq!(
+        told,
+        [
+            no_effect("worker_cpu_affinity", "threads run on any CPU", 1),
+            no_effect("worker_priority", "the priority stays as it is", 1),
+            no_effect("worker_rlimit_core", "the limit of core files stays as it is", 1),
+            no_effect("working_directory", "the working directory stays as it is", 1),
+            no_effect("timer_resolution", "the clock is read whenever it is needed", 2),
+            no_effect("thread_pool", "there are no pools of threads", 2),
+            no_effect("ssl_engine", "no engine is loaded", 2),
+            no_effect("debug_connection", "\"error_log\" alone decides what is logged", 3),
+        ]
+    );
+    assert!(fit("worker_priority 0; mail {}").1.is_empty());
+}
+
+#[test]
+fn a_buffer_too_small_for_a_line_is_made_larger_and_said() {
+    let (config, told) = fit("mail { auth_http localhost; proxy_buffer 511; pop3_client_buffer 512;\n\
+         server { listen 143; imap_client_buffer 0; } server { listen 110; proxy_buffer 1k; } }");
+    let sizes = |at: usize| {
+        let policy = &config.servers[at].policy;
+        (policy.client_buffer_bytes, policy.backend.buffer_bytes)
+    };
+    assert_eq!((sizes(0), sizes(1)), ((512, 512), (512, 1024)));
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        told,
+        [
+            format!("[warn] \"proxy_buffer\" is too small for a line, 512 is used in {at}:1"),
+            format!("[warn] \"imap_client_buffer\" is too small for a line, 512 is used in {at}:2"),
+        ]
+    );
+}
+
+#[test]
+fn chunking_is_warned_of_where_mail_is_taken_without_a_login() {
+    let told = |mail: &str| fit(&format!("mail {{ auth_http localhost;\n{mail} }}")).1;
+    let warning = "[warn] CHUNKING in \"smtp_capabilities\" is not supported yet under \"smtp_auth none\" \
+                   in /etc/nginx/nginx.conf:2";
+    for (mail, warnings) in [
+        ("smtp_capabilities SIZE Chunking; smtp_auth none; server { listen 25; }", &[warning][..]),
+        (
+            "smtp_capabilities CHUNKING; server { listen 25; smtp_auth none; } server { listen 587; }",
+            &[warning],
+        ),
+        ("smtp_capabilities CHUNKING; server { listen 587; }", &[]),
+        ("smtp_capabilities CHUNKING; smtp_auth none; server { listen 25; smtp_capabilities SIZE; }", &[]),
+        ("imap_capabilities CHUNKING; smtp_auth none; server { listen 143; }", &[]),
+    ] {
+        assert_eq!(told(mail), warnings, "{mail}");
+    }
 }
 
 #[test]

@@ -117,6 +117,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    proxy_pass localhost;\n    server {\n        listen 143 rcvbuf=8k;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
     ),
     (
+        "sockets that cannot be bound beside a wildcard's",
+        "mail {\n    auth_http localhost;\n    server { protocol imap; listen 127.0.0.1:143 bind; listen 4000; }\n    server {\n        listen 143;\n        listen [::]:4000 ipv6only=off;\n        listen 127.0.0.2:143;\n    }\n}\n",
+    ),
+    (
         "a line break in a header",
         "mail {\n    auth_http localhost;\n    auth_http_header X-Key \"a\\r\\nX-Admin: yes\";\n    …\n}\n",
     ),

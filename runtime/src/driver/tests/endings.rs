@@ -45,6 +45,29 @@ fn an_auth_server_that_refuses_is_our_trouble_and_told() {
 }
 
 #[test]
+fn addresses_that_swallow_packets_leave_time_for_the_one_that_answers() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let swallowing = ["192.0.2.3:80", "192.0.2.4:80"];
+        net.silent.borrow_mut().extend(swallowing.map(String::from));
+        let asked = answer_once(net.listen(AUTH), "HTTP/1.0 200 OK\r\nAuth-Status: no\r\n\r\n");
+        let mut policy = policy(Protocol::Imap);
+        let addresses = [swallowing[0], swallowing[1], AUTH].map(|each| each.parse().expect("an address"));
+        policy.auth.target = Target::AnyOf(addresses.into());
+        let timeout = policy.auth.timeout;
+        let mut scene = Scene::begin(&net, policy, None, false);
+        hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
+        let begun = Instant::now();
+        exchange(&mut scene.client, "a LOGIN joe hunter2\r\n", "a NO [AUTHENTICATIONFAILED] no\r\n").await;
+        asked.await.expect("the third address is asked");
+        // A third each.
+        let spent = begun.elapsed();
+        assert!(spent.abs_diff(timeout * 2 / 3) < Duration::from_millis(20), "{spent:?} of {timeout:?}");
+        scene.ended().await;
+    });
+}
+
+#[test]
 fn a_silent_client_is_told_and_let_go_after_its_time() {
     tell(async {
         let net = TestNet::new(4096);
