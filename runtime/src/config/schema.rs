@@ -104,6 +104,7 @@ pub(super) enum Keyword {
     AuthHttp,
     AuthHttpTimeout,
     AuthHttpHeader,
+    AuthHttpPassClientCert,
     ProxyBuffer,
     ProxyTimeout,
     ProxyPassErrorMessage,
@@ -120,6 +121,10 @@ pub(super) enum Keyword {
     SslCertificate,
     SslCertificateKey,
     SslProtocols,
+    SslVerifyClient,
+    SslVerifyDepth,
+    SslClientCertificate,
+    SslTrustedCertificate,
 }
 
 /// The directives about TLS towards backends.

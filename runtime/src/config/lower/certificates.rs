@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use gatepost_core::{Protocol, StartTls};
+use gatepost_core::{Protocol, StartTls, VerifyClient};
 
 use super::Ground;
 use super::scope::{Named, Said, Scope};
@@ -11,6 +11,9 @@ use super::server::{Block, effective};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::tree::Mark;
 use crate::tls::{Acceptor, Settings, Versions};
+
+/// nginx's default of `ssl_verify_depth`.
+const VERIFY_DEPTH: usize = 1;
 
 /// What makes a server speak TLS, and where that was said.
 #[derive(Clone, Copy, Debug)]
@@ -100,10 +103,32 @@ pub(super) fn load(
         let message = r#""ssl_protocols" leaves no protocol that is supported"#.to_owned();
         return Err(noticed(versions_said, message).hint("add `TLSv1.2 TLSv1.3`"));
     }
-    let settings = Settings { versions, ..Settings::new(protocol, pairs) };
+    let authority = effective(block.scope.client_certificate.as_ref(), mail.client_certificate.as_ref());
+    let trusted = effective(block.scope.trusted_certificate.as_ref(), mail.trusted_certificate.as_ref());
+    let (verify_client, verify_said) =
+        effective(block.scope.verify_client, mail.verify_client).unwrap_or((VerifyClient::Off, said));
+    let needs_authority = matches!(verify_client, VerifyClient::On | VerifyClient::Optional);
+    if needs_authority && authority.is_none() && trusted.is_none() {
+        let message = "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".to_owned();
+        return Err(noticed(verify_said, message));
+    }
+    let settings = Settings {
+        protocol,
+        certificates: pairs,
+        versions,
+        verify_client,
+        client_ca: authority.map(|file| file.path.clone()).into_iter().collect(),
+        trusted: trusted.map(|file| file.path.clone()),
+        depth: effective(block.scope.verify_depth, mail.verify_depth).unwrap_or(VERIFY_DEPTH),
+    };
     ground.surroundings.tls(&settings).map_err(|error| {
         let message = error.to_string();
-        let culprit = certificates.iter().chain(&keys).find(|file| message.contains(&file.quoted()));
+        let culprit = certificates
+            .iter()
+            .chain(&keys)
+            .chain(authority)
+            .chain(trusted)
+            .find(|file| message.contains(&file.quoted()));
         noticed(culprit.map_or(said, |file| file.said), message)
     })
 }

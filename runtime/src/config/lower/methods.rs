@@ -1,10 +1,10 @@
 //! `imap_auth`, `pop3_auth` and `smtp_auth`: how a client may log in.
 
-use gatepost_core::{Mechanism, Mechanisms, Protocol};
+use gatepost_core::{Mechanism, Mechanisms, Protocol, VerifyClient};
 
 use super::certificates::{Wanted, wanted};
 use super::scope::{Said, Scope};
-use super::server::Block;
+use super::server::{Block, effective};
 use super::value::no_such;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
@@ -100,10 +100,13 @@ impl Methods {
 
 impl Demand {
     fn is_met(self, server: &Block, mail: &Scope) -> bool {
+        let has_tls = !matches!(wanted(server, mail), Wanted::No);
         match self {
-            Self::Tls => !matches!(wanted(server, mail), Wanted::No),
-            // Nobody can ask for one yet.
-            Self::Certificate => false,
+            Self::Tls => has_tls,
+            Self::Certificate => {
+                let verify = effective(server.scope.verify_client, mail.verify_client);
+                has_tls && verify.is_some_and(|(verify, _)| verify != VerifyClient::Off)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted};
+use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted, VerifyClient};
 
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
@@ -40,6 +40,7 @@ pub(super) struct Scope {
     pub(super) auth_http: Option<AuthServer>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
+    pub(super) pass_client_cert: Option<bool>,
     pub(super) proxy_buffer_bytes: Option<usize>,
     pub(super) proxy_timeout: Option<Duration>,
     pub(super) pass_error_message: Option<bool>,
@@ -52,6 +53,10 @@ pub(super) struct Scope {
     pub(super) certificates: Vec<Named>,
     pub(super) keys: Vec<Named>,
     pub(super) versions: Option<(Versions, Said)>,
+    pub(super) verify_client: Option<(VerifyClient, Said)>,
+    pub(super) verify_depth: Option<usize>,
+    pub(super) client_certificate: Option<Named>,
+    pub(super) trusted_certificate: Option<Named>,
     pub(super) logs: Vec<LogTarget>,
 }
 
@@ -138,6 +143,7 @@ impl Scope {
                 let value = text(directive, argument(directive, 1)?)?;
                 self.auth_http_headers.push((name, value));
             }
+            Keyword::AuthHttpPassClientCert => self.pass_client_cert = Some(flag(directive)?),
             Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(buffer(directive, complaints)?),
             Keyword::ProxyTimeout => self.proxy_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
@@ -150,6 +156,14 @@ impl Scope {
             Keyword::SslCertificate => self.certificates.push(named(directive, ground)?),
             Keyword::SslCertificateKey => self.keys.push(named(directive, ground)?),
             Keyword::SslProtocols => self.take_versions(directive, complaints)?,
+            Keyword::SslVerifyClient => {
+                self.verify_client = Some((verify_client(directive)?, Said::of(directive)));
+            }
+            Keyword::SslVerifyDepth => {
+                self.verify_depth = Some(usize::try_from(number(directive)?).unwrap_or(usize::MAX));
+            }
+            Keyword::SslClientCertificate => self.client_certificate = Some(named(directive, ground)?),
+            Keyword::SslTrustedCertificate => self.trusted_certificate = Some(named(directive, ground)?),
             Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground.prefix)?),
             // These belong to one block only and were dealt with there.
             Keyword::Events
@@ -213,6 +227,17 @@ impl Scope {
         }
         self.versions = Some((versions, Said::of(directive)));
         Ok(())
+    }
+}
+
+fn verify_client(directive: &Directive) -> Result<VerifyClient, Complaint> {
+    let word = argument(directive, 0)?;
+    match word.text.to_ascii_lowercase().as_slice() {
+        b"off" => Ok(VerifyClient::Off),
+        b"on" => Ok(VerifyClient::On),
+        b"optional" => Ok(VerifyClient::Optional),
+        b"optional_no_ca" => Ok(VerifyClient::OptionalNoCa),
+        _ => Err(no_such(directive, word).label("`off`, `on`, `optional` or `optional_no_ca`")),
     }
 }
 

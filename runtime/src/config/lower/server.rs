@@ -160,6 +160,8 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut policy.commands_max, own.commands_max, mail.commands_max);
     let starttls = |scope: &Scope| scope.starttls.map(|(starttls, _)| starttls);
     choose(&mut policy.starttls, starttls(own), starttls(mail));
+    let verify = |scope: &Scope| scope.verify_client.map(|(verify, _)| verify);
+    choose(&mut policy.verify_client, verify(own), verify(mail));
 
     fn of<T: Clone>(map: &BTreeMap<Protocol, T>, protocol: Protocol) -> Option<T> {
         map.get(&protocol).cloned()
@@ -177,6 +179,7 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     let headers =
         if own.auth_http_headers.is_empty() { &mail.auth_http_headers } else { &own.auth_http_headers };
     policy.auth.headers.clone_from(headers);
+    choose(&mut policy.auth.pass_client_cert, own.pass_client_cert, mail.pass_client_cert);
 
     let backend = &mut policy.backend;
     choose(&mut backend.buffer_bytes, own.proxy_buffer_bytes, mail.proxy_buffer_bytes);

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use gatepost_core::{Protocol, StartTls};
+use gatepost_core::{Protocol, StartTls, VerifyClient};
 
-use super::{Loaded, all_lines, first_lines, load_on, machine};
+use super::{Loaded, Severity, all_lines, first_lines, load_on, machine};
 
 /// A folder with a certificate and its key, removed when dropped.
 struct Certificates(PathBuf);
@@ -325,6 +325,52 @@ mail {
     };
     let all: Vec<_> = loaded.config.servers.iter().map(ready).collect();
     assert_eq!(all, [(true, true, vec![b"imap".to_vec()]), (true, false, vec![b"pop3".to_vec()])]);
+}
+
+#[test]
+fn client_certificates_are_asked_for_where_that_was_said() {
+    let text = "
+mail {
+    auth_http 127.0.0.1;
+    ssl_certificate /etc/nginx/ssl/mail.crt;
+    ssl_certificate_key /etc/nginx/ssl/mail.key;
+    ssl_client_certificate /etc/nginx/ssl/mail.crt;
+    ssl_verify_client optional;
+    imap_auth plain external;
+    pop3_auth external;
+    ssl_verify_depth 3;
+    auth_http_pass_client_cert on;
+    server { listen 993 ssl; }
+    server { listen 995 ssl; ssl_verify_client off; auth_http_pass_client_cert off; }
+    server { listen 465 ssl; ssl_verify_client optional_no_ca; }
+    server { listen 143; ssl_verify_client on; }
+}
+";
+    let loaded = Certificates::new("client").load(text);
+    let found: Vec<_> = loaded
+        .config
+        .servers
+        .iter()
+        .map(|server| (server.policy.verify_client, server.policy.auth.pass_client_cert))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (VerifyClient::Optional, true),
+            (VerifyClient::Off, false),
+            (VerifyClient::OptionalNoCa, true),
+            (VerifyClient::On, true)
+        ]
+    );
+    let warning = "[warn] the method \"external\" has no effect without \"ssl_verify_client\"";
+    assert_eq!(first_lines(&loaded.warnings), [format!("{warning} in /etc/nginx/nginx.conf:9")]);
+    let missing =
+        text.replace("ssl_client_certificate /etc/nginx/ssl/mail.crt", "ssl_client_certificate nothere.pem");
+    let certificates = Certificates::new("client-missing");
+    let told = load_on(machine(), &certificates.in_place(&missing)).unwrap_err();
+    let refusal = told.iter().find(|each| each.severity == Severity::Emerg).unwrap();
+    assert!(refusal.message.contains("nothere.pem"), "{refusal}");
+    assert_eq!(refusal.place.as_ref().map(|(_, line)| *line), Some(6), "{refusal}");
 }
 
 #[test]
