@@ -26,6 +26,7 @@ use gatepost_core::report::Level;
 pub use self::diagnostic::{Diagnostic, Excerpt, Severity};
 pub use self::surroundings::{Memory, Surroundings, System};
 use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+use crate::resolve;
 
 /// Blocks that belong to other modules of nginx; the same file often serves them.
 const OTHER_MODULES: &[&str] = &["http", "stream"];
@@ -88,6 +89,8 @@ pub struct Server {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How to be a client of backends that speak TLS (`proxy_ssl` and what belongs to it).
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
+    /// `resolver`: whom to ask for the names of SMTP clients; the policy has a `resolver_timeout` exactly if it is there.
+    pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.
     pub logs: Arc<[LogTarget]>,
     /// Its `listen`s, names expanded to addresses.

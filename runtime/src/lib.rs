@@ -8,6 +8,7 @@ pub mod net;
 pub mod observe;
 mod pipe;
 mod relay;
+pub mod resolve;
 mod rewound;
 mod scratch;
 pub mod server;

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::net::wall_clock;
 use crate::observe::{DebugLines, Log, LogFiles};
+use crate::resolve;
 
 mod accept;
 mod listen;
@@ -114,6 +115,7 @@ struct Door {
     policy: Arc<Policy>,
     tls: Option<Arc<rustls::ServerConfig>>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
+    resolver: Option<resolve::Settings>,
     log: Arc<Log>,
 }
 
@@ -138,6 +140,7 @@ impl Server {
                     policy: server.policy.clone(),
                     tls: server.tls.clone(),
                     backend_tls: server.backend_tls.clone(),
+                    resolver: server.resolver.clone(),
                     log: server_log.clone(),
                 });
             }

@@ -6,6 +6,7 @@ mod certificates;
 mod listen;
 mod log;
 mod methods;
+mod proxy_ssl;
 mod scope;
 mod server;
 mod trusted;

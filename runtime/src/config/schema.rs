@@ -108,6 +108,7 @@ pub(super) enum Keyword {
     Xclient,
     ProxySmtpAuth,
     ProxyProtocol,
+    ProxySsl(ProxySslWord),
     ClientBuffer(gatepost_core::Protocol),
     Capabilities(gatepost_core::Protocol),
     Auth(gatepost_core::Protocol),
@@ -117,6 +118,19 @@ pub(super) enum Keyword {
     SslCertificate,
     SslCertificateKey,
     SslProtocols,
+}
+
+/// The directives about TLS towards backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProxySslWord {
+    /// `proxy_ssl` itself.
+    Mode,
+    Verify,
+    TrustedCertificate,
+    Name,
+    ServerName,
+    Certificate,
+    CertificateKey,
 }
 
 /// Finds what `directive` is, if it may stand in `context` with the arguments it has.

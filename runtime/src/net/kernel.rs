@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::Net;
+use crate::resolve::Resolver;
 
 /// The system's present time. It may jump when the system's clock is set: fit for log lines, not for deadlines.
 #[must_use]
@@ -24,6 +25,7 @@ pub fn wall_clock() -> SystemTime {
 /// when the system's clock is set.
 #[derive(Clone, Debug)]
 pub struct Kernel {
+    resolver: Option<Resolver>,
     started: tokio::time::Instant,
     started_unix_millis: u64,
 }
@@ -34,9 +36,18 @@ impl Kernel {
     pub fn new() -> Self {
         let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
+            resolver: None,
             started: tokio::time::Instant::now(),
             started_unix_millis: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+impl Kernel {
+    /// The same network, with somebody to ask for names.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Resolver) -> Self {
+        Self { resolver: Some(resolver), ..self }
     }
 }
 
@@ -66,12 +77,15 @@ impl Net for Kernel {
         }
     }
 
-    /// There is nobody to ask.
     fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static {
-        std::future::ready(match question {
-            Question::NameOf(_) => Answer::Name(Err(ResolveError::Refused)),
-            Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::Refused)),
-        })
+        let resolver = self.resolver.clone();
+        async move {
+            match (resolver, question) {
+                (Some(resolver), question) => resolver.answer(question).await,
+                (None, Question::NameOf(_)) => Answer::Name(Err(ResolveError::Refused)),
+                (None, Question::AddressesOf(_)) => Answer::Addresses(Err(ResolveError::Refused)),
+            }
+        }
     }
 
     fn now(&self) -> Instant {

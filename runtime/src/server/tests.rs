@@ -34,6 +34,7 @@ impl Served {
                 policy: Arc::new(Policy::new(protocol, "mx.example", auth)),
                 tls: None,
                 backend_tls: None,
+                resolver: None,
                 logs,
                 listeners: vec![Listener {
                     address: ([127, 0, 0, 1], 0).into(),

@@ -1,5 +1,7 @@
 //! One thread: its sockets, its sessions, its end.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
 use crate::net::{Kernel, Socket};
 use crate::observe::SessionLog;
+use crate::resolve::Resolver;
 
 /// How long sessions may take to say goodbye when the process stops.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -72,9 +75,12 @@ impl Worker {
             Ok(acceptor) => Some(acceptor),
             Err(error) => return drop(ready.send(Err(error))),
         };
+        let mut sessions = match Sessions::new(shared) {
+            Ok(sessions) => sessions,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
         // Whoever started this thread may be gone, which the stage will tell.
         let _ = ready.send(Ok(()));
-        let mut sessions = Sessions::new(shared);
         let (mut quitting, mut stopping) = (stage.clone(), stage);
         let mut cut = None;
         while acceptor.is_some() || !sessions.running.is_empty() {
@@ -118,20 +124,36 @@ async fn next(acceptor: &mut Option<Acceptor>) -> Accepted {
 /// A thread's sessions.
 struct Sessions {
     running: JoinSet<()>,
-    net: Kernel,
+    /// The network as the sessions of each door see it.
+    nets: Vec<Kernel>,
     drain: Drain,
     shared: Arc<Shared>,
 }
 
 impl Sessions {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { running: JoinSet::new(), net: Kernel::new(), drain: Drain::default(), shared }
+    fn new(shared: Arc<Shared>) -> io::Result<Self> {
+        let (net, mut resolvers) = (Kernel::new(), BTreeMap::new());
+        let mut nets = Vec::with_capacity(shared.doors.len());
+        for door in &shared.doors {
+            nets.push(match &door.resolver {
+                None => net.clone(),
+                Some(settings) => {
+                    let resolver = match resolvers.entry(settings) {
+                        Entry::Occupied(made) => made.into_mut(),
+                        Entry::Vacant(place) => place.insert(Resolver::new(settings)?),
+                    };
+                    net.clone().with_resolver(resolver.clone())
+                }
+            });
+        }
+        drop(resolvers);
+        Ok(Self { running: JoinSet::new(), nets, drain: Drain::default(), shared })
     }
 
     /// Begins a session with whoever came in.
     fn begin(&mut self, accepted: Accepted) {
         let Accepted { door, stream, remote, local } = accepted;
-        let Some(door) = self.shared.doors.get(door) else { return };
+        let (Some(door), Some(net)) = (self.shared.doors.get(door), self.nets.get(door)) else { return };
         let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let mut seed = Seed([0; 16]);
         if aws_lc_rs::rand::fill(&mut seed.0).is_err() {
@@ -153,7 +175,7 @@ impl Sessions {
             number,
         };
         let observer = SessionLog::new(door.log.clone(), number);
-        self.running.spawn_local(drive(self.net.clone(), arrival, observer, self.drain.clone()));
+        self.running.spawn_local(drive(net.clone(), arrival, observer, self.drain.clone()));
     }
 
     /// A session that panicked is a bug of ours and costs its client the connection, but nobody else.

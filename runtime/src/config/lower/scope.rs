@@ -7,6 +7,7 @@ use std::time::Duration;
 use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted};
 
 use super::methods::{Methods, duplicate_word};
+use super::proxy_ssl::ProxySsl;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
 use super::{Ground, auth_http, log, trusted};
 use crate::config::LogTarget;
@@ -37,6 +38,7 @@ pub(super) struct Scope {
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
     pub(super) proxy_header: Option<ProxyHeader>,
+    pub(super) proxy_ssl: ProxySsl,
     pub(super) starttls: Option<(StartTls, Said)>,
     pub(super) ssl: Option<(bool, Said)>,
     pub(super) certificates: Vec<Named>,
@@ -126,6 +128,7 @@ impl Scope {
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
             Keyword::ProxySmtpAuth => self.smtp_auth = Some(flag(directive)?),
             Keyword::ProxyProtocol => self.proxy_header = Some(proxy_header(directive)?),
+            Keyword::ProxySsl(word) => self.proxy_ssl.take(word, directive, ground)?,
             Keyword::Starttls => self.take_starttls(directive)?,
             Keyword::Ssl => self.take_ssl(directive, complaints)?,
             Keyword::SslCertificate => self.certificates.push(named(directive, ground)?),

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use gatepost_core::{AuthServer, Policy, Protocol};
 
-use super::certificates;
 use super::listen::Listen;
 use super::scope::Scope;
-use super::{Ground, Seen, log, methods};
+use super::{Ground, Seen, certificates, log, methods, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
@@ -52,8 +51,13 @@ pub(super) fn servers(
         tls.push(made);
     }
     methods::remark(mail, blocks, &protocols, complaints);
+    let mut backend_tls = Vec::new();
+    for (block, &protocol) in blocks.iter().zip(&protocols) {
+        let made = protocol.map(|protocol| proxy_ssl::load(block, &mail.proxy_ssl, protocol, ground));
+        backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
+    }
     let mut servers = Vec::new();
-    for ((block, protocol), tls) in blocks.iter().zip(protocols).zip(tls) {
+    for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let Some(protocol) = protocol else { continue };
         let logs = match (&block.scope.logs, &mail.logs) {
@@ -68,7 +72,7 @@ pub(super) fn servers(
             listener.tls_first |= tls_first;
         }
         let policy = Arc::new(policy(protocol, &block.scope, mail, auth, ground));
-        servers.push(Server { policy, tls, backend_tls: None, logs, listeners });
+        servers.push(Server { policy, tls, backend_tls, resolver: None, logs, listeners });
     }
     servers
 }
@@ -161,6 +165,8 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.pass_error_message, own.pass_error_message, mail.pass_error_message);
     choose(&mut backend.xclient, own.xclient, mail.xclient);
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
+    choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
+    backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);
     policy
 }

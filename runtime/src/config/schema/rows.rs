@@ -4,6 +4,7 @@ use gatepost_core::Protocol::{Imap, Pop3, Smtp};
 
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
+use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
 use super::{Again, Context, Keyword, Row, Shape, Value};
 
 const MAIN: &[Context] = &[Context::Main];
@@ -119,13 +120,13 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_connect_timeout", BOTH, ONE, Refused, NotYet("")),
     row("proxy_oauth", BOTH, FLAG, Refused, NotYet("off")),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
-    row("proxy_ssl", BOTH, ONE, Refused, NotYet("off")),
-    row("proxy_ssl_verify", BOTH, FLAG, Refused, NotYet("")),
-    row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_ssl_name", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_ssl_server_name", BOTH, FLAG, Refused, NotYet("")),
-    row("proxy_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
+    row("proxy_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(Verify))),
+    row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(TrustedCertificate))),
+    row("proxy_ssl_name", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Name))),
+    row("proxy_ssl_server_name", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(ServerName))),
+    row("proxy_ssl_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Certificate))),
+    row("proxy_ssl_certificate_key", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(CertificateKey))),
     // The three protocols.
     row("imap_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Imap))),
     row("imap_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Imap))),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{Mechanism, Policy, Protocol, ProxyHeader, StartTls, Target, Trusted};
+use gatepost_core::{BackendTls, Mechanism, Policy, Protocol, ProxyHeader, StartTls, Target, Trusted};
 
 use super::{fit, unfit};
 use crate::config::{LogSink, LogTarget};
@@ -171,6 +171,40 @@ fn a_backend_is_told_of_the_client_in_the_version_that_was_asked_for() {
     );
     let headers: Vec<_> = policies.iter().map(|policy| policy.backend.proxy_header).collect();
     assert_eq!(headers, [ProxyHeader::V2, ProxyHeader::V1, ProxyHeader::Off]);
+}
+
+#[test]
+fn backends_are_spoken_to_as_proxy_ssl_says() {
+    let text = "proxy_ssl STARTTLS; proxy_ssl_name backend.example.com; proxy_ssl_verify off; \
+                server { listen 143; } server { listen 110; proxy_ssl on; proxy_ssl_name 192.0.2.1; } \
+                server { listen 25; proxy_ssl off; }";
+    let (config, told) = fit(&format!("mail {{ auth_http localhost; {text} }}"));
+    assert_eq!(told, [""; 0]);
+    let all: Vec<_> = config
+        .servers
+        .iter()
+        .map(|server| (server.policy.backend.tls, server.policy.backend.tls_name.as_deref()))
+        .collect();
+    let name = Some("backend.example.com");
+    let wanted = [(BackendTls::StartTls, name), (BackendTls::On, Some("192.0.2.1")), (BackendTls::Off, name)];
+    assert_eq!(all, wanted);
+    assert!(config.servers.iter().all(|server| server.backend_tls.is_some()), "a user may need it");
+}
+
+#[test]
+fn tls_towards_backends_is_ready_only_where_something_was_said_about_it() {
+    for (text, ready) in [
+        ("", false),
+        ("proxy_ssl off;", false),
+        ("proxy_ssl on; proxy_ssl_verify off;", true),
+        ("proxy_ssl off; proxy_ssl_verify off;", true),
+    ] {
+        let (config, _) = fit(&format!(
+            "mail {{ auth_http localhost; server {{ listen 143; {text} }} server {{ listen 110; }} }}"
+        ));
+        let found: Vec<_> = config.servers.iter().map(|server| server.backend_tls.is_some()).collect();
+        assert_eq!(found, [ready, false], "{text}");
+    }
 }
 
 #[test]

@@ -105,6 +105,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    set_real_ip_from 10.0.0.0/33;\n    set_real_ip_from [::1];\n    set_real_ip_from 10.1;\n    set_real_ip_from proxy.exmaple.com;\n    proxy_protocol v3;\n    …\n}\n",
     ),
     (
+        "TLS to backends by halves",
+        "mail {\n    auth_http localhost;\n    server { listen 143; proxy_ssl tls; }\n    server { listen 110; proxy_ssl on; proxy_ssl_certificate a.pem; }\n    server { listen 25; proxy_ssl on; proxy_ssl_certificate_key a.key; }\n    server { listen 465; proxy_ssl_name *.example.com; proxy_ssl_verify yes; }\n    server { listen 587; proxy_ssl starttls; proxy_ssl_trusted_certificate\n        /nonexistent/ca.pem; }\n}\n",
+    ),
+    (
         "something that is not supported yet",
         "mail {\n    auth_http localhost;\n    proxy_pass localhost;\n    server {\n        listen 143 rcvbuf=8k;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
     ),

@@ -218,6 +218,29 @@ mail {
 }
 
 #[test]
+fn a_backend_can_be_shown_a_certificate_of_ours() {
+    let text = "
+mail {
+    auth_http 127.0.0.1;
+    proxy_ssl on;
+    proxy_ssl_trusted_certificate /etc/nginx/ssl/mail.crt;
+    proxy_ssl_certificate /etc/nginx/ssl/mail.crt;
+    proxy_ssl_certificate_key /etc/nginx/ssl/mail.key;
+    server { listen 143; }
+    server { listen 110; proxy_ssl_server_name off; }
+}
+";
+    let loaded = Certificates::new("backend").load(text);
+    assert!(loaded.warnings.is_empty());
+    let ready = |server: &crate::config::Server| {
+        let tls = server.backend_tls.as_ref().unwrap();
+        (tls.client_auth_cert_resolver.has_certs(), tls.enable_sni, tls.alpn_protocols.clone())
+    };
+    let all: Vec<_> = loaded.config.servers.iter().map(ready).collect();
+    assert_eq!(all, [(true, true, vec![b"imap".to_vec()]), (true, false, vec![b"pop3".to_vec()])]);
+}
+
+#[test]
 fn a_certificate_and_another_s_key_are_refused() {
     let (one, other) = (Certificates::new("one"), Certificates::new("other"));
     let text = format!(
