@@ -188,7 +188,8 @@ pub enum Step {
     BackendGetsExpr(Vec<Part>),
     /// The backend sends.
     BackendSays(Octets),
-    /// The proxy asks the backend for TLS, and this comes of it. For the core alone.
+    /// The proxy asks the backend for TLS, and this comes of it. On sockets the backend's certificate is for `mx.test`, and
+    /// trusted.
     BackendTls(BackendTls),
     /// The backend half-closes.
     BackendFin,

@@ -24,6 +24,18 @@ fn the_three_protocols_tls_and_the_auth_server_are_covered() {
     }
 }
 
+/// What the whole dialogue asks for beyond that.
+#[test]
+fn tokens_certificates_proxy_headers_names_and_tls_to_backends_are_covered() {
+    let library = Library::load().unwrap();
+    let with = |tag: &str| {
+        library.transcripts.iter().filter(|transcript| transcript.tags.iter().any(|own| own == tag)).count()
+    };
+    for tag in ["mech:xoauth2", "mech:oauthbearer", "mech:external", "proxy", "resolver", "backend-tls"] {
+        assert!(with(tag) > 1, "{tag}");
+    }
+}
+
 #[test]
 fn whatever_runs_on_sockets_runs_on_the_core_too() {
     let library = Library::load().unwrap();

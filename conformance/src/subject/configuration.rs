@@ -51,6 +51,9 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
     };
     let parameters: String = config.listen.iter().map(|word| format!(" {word}")).collect();
     let mut directives = String::new();
+    if config.directives.iter().any(|directive| directive.starts_with("proxy_ssl")) {
+        let _ = writeln!(directives, "        proxy_ssl_trusted_certificate {};", certificate.display());
+    }
     for directive in &config.directives {
         let _ = writeln!(directives, "        {};", hastened(directive, transcript.haste())?);
     }

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
-use super::tls::{Certificate, shake_hands};
+use super::tls::{Certificate, serve, shake_hands};
 use super::{Acted, Deed, Ending, Seen, Server, Stage, configuration};
 use crate::peer::{Child, PATIENCE, Scratch, free_address, scratch_directory};
 use crate::transcript::{BackendTls, Lookup, Open, TlsTry, Transcript, Variables};
@@ -276,14 +276,23 @@ impl Stage for SocketStage {
         let shaken = shake_hands(stream, attempt, &self.certificate);
         let shaken = in_time(&self.runtime, ANSWERS_WITHIN, shaken).ok_or("the handshake does not end")??;
         self.client.link = Some(match shaken {
-            Ok(stream) => Link::Tls(Box::new(stream)),
+            Ok(stream) => Link::Tls(Box::new(stream.into())),
             Err(stream) => Link::Garbled(stream),
         });
         Ok(())
     }
 
-    fn shake_backends_hand(&mut self, _attempt: &BackendTls) -> Acted {
-        Err("the backend on sockets has no certificate".to_owned())
+    fn shake_backends_hand(&mut self, attempt: &BackendTls) -> Acted {
+        let Some(Link::Plain(stream)) = self.backend.endpoint.link.take() else {
+            return Err("the backend is not connected, or speaks TLS already".to_owned());
+        };
+        let shaken = serve(stream, attempt, &self.certificate);
+        let shaken = in_time(&self.runtime, ANSWERS_WITHIN, shaken).ok_or("the handshake does not end")??;
+        self.backend.endpoint.link = Some(match shaken {
+            Ok(stream) => Link::Tls(Box::new(stream.into())),
+            Err(stream) => Link::Garbled(stream),
+        });
+        Ok(())
     }
 
     fn look_up(&mut self, _lookup: &Lookup) -> Acted {

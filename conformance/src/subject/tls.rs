@@ -1,17 +1,17 @@
-//! The client's side of TLS, and the certificate it trusts.
+//! The client's and the backend's side of TLS, and the certificate that both the proxy and the backend have.
 
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, server};
 
 use super::configuration::SERVER_NAME;
-use crate::transcript::{TlsResult, TlsTry};
+use crate::transcript::{BackendTls, TlsResult, TlsTry};
 
 /// A self-made certificate for `mx.test`, with its key.
 pub(super) struct Certificate(CertifiedKey<KeyPair>);
@@ -70,6 +70,41 @@ pub(super) async fn shake_hands(
             }
         }
     }
+}
+
+/// Lets the proxy shake hands with the backend, whose certificate is for `mx.test`. Where the handshake fails, and was expected
+/// to, the bare stream comes back.
+///
+/// # Errors
+///
+/// How the handshake ended, or for whom the proxy asked, if not as expected.
+pub(super) async fn serve(
+    stream: TcpStream,
+    attempt: &BackendTls,
+    certificate: &Certificate,
+) -> Result<Result<server::TlsStream<TcpStream>, TcpStream>, String> {
+    let config = server_config(certificate).map_err(|error| error.to_string())?;
+    let shaken = TlsAcceptor::from(Arc::new(config)).accept(stream).into_fallible().await;
+    match (shaken, &attempt.fails) {
+        (Ok(stream), None) => {
+            let asked_for = stream.get_ref().1.server_name();
+            match asked_for == attempt.name.as_deref() {
+                true => Ok(Ok(stream)),
+                false => Err(format!("the proxy asks for {asked_for:?}")),
+            }
+        }
+        (Err((_, stream)), Some(_)) => Ok(Err(stream)),
+        (Ok(_), Some(_)) => Err("expected a handshake that fails\n     got TLS".to_owned()),
+        (Err((error, _)), None) => Err(format!("expected a handshake\n     got {error}")),
+    }
+}
+
+fn server_config(certificate: &Certificate) -> Result<ServerConfig, rustls::Error> {
+    let key = PrivateKeyDer::Pkcs8(certificate.0.signing_key.serialize_der().into());
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der()], key)
 }
 
 fn client_config(attempt: &TlsTry, certificate: &Certificate) -> Result<ClientConfig, rustls::Error> {

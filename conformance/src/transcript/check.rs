@@ -73,8 +73,8 @@ fn runners(transcript: &Transcript) -> Vec<String> {
     if transcript.runners.iter().any(|&runner| runner != Runner::Core) {
         for step in transcript.steps() {
             match step {
-                Step::Operator(_) | Step::Resolver(_) | Step::BackendTls(_) => {
-                    complaints.push(format!("{step:?} is for the core alone"))
+                Step::Operator(_) | Step::Resolver(_) => {
+                    complaints.push(format!("{step:?} is for the core alone"));
                 }
                 Step::Open(open) if open.from.is_some() => {
                     complaints.push(format!("{step:?}: sockets come from loopback"));

@@ -56,7 +56,7 @@ pub struct BackendTls {
     /// The name that the backend's certificate has to be for; its address if absent.
     #[serde(default)]
     pub name: Option<String>,
-    /// Why the handshake fails, if it does.
+    /// Why the handshake fails, if it does; on sockets the reason is whatever it is.
     #[serde(default)]
     pub fails: Option<String>,
 }
