@@ -292,14 +292,14 @@ fn a_client_may_hang_up_at_any_moment(which: Which) {
     }
 }
 
-/// Whether `line` is what an operator should read about a session that ended so. An ordinary goodbye without a word is
+/// Whether `line` is what an operator should read about a session that ended so. To leave between two commands is
 /// nothing to tell, and a client that has said its last word may still be waiting for the answer.
 fn tells(line: Option<&str>, phase: Phase, hang_up: HangUp) -> bool {
     let Some(line) = line else {
         return match phase {
             // It may be gone before it was ever accepted.
             Phase::BeforeTheGreeting => true,
-            Phase::AfterTheGreeting | Phase::InACommand | Phase::InSasl => hang_up != HangUp::Reset,
+            Phase::AfterTheGreeting => hang_up != HangUp::Reset,
             _ => false,
         };
     };
@@ -321,6 +321,7 @@ fn tells(line: Option<&str>, phase: Phase, hang_up: HangUp) -> bool {
         (_, Phase::WhileAuthorizing | Phase::DuringTheBackendsLogin) => {
             line.contains(" timed out (110: Connection timed out)")
         }
+        (_, Phase::InACommand | Phase::InSasl) => line.starts_with("client closed connection"),
         (_, Phase::InTheHandshake | Phase::InTheHandshakeOfStartTls) => {
             line.starts_with("peer closed connection in SSL handshake")
         }

@@ -222,6 +222,7 @@ fn a_server_that_nobody_holds_stops() {
 
 /// As nginx does, of which a real one was asked: `listen P` and `listen 127.0.0.1:P` in two servers.
 #[test]
+#[ignore = "it listens on every address of this machine for a moment; tests stay on the loopback"]
 fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
     let port = nobody().port();
     let logs: Arc<[LogTarget]> = [].into();
