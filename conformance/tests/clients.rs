@@ -3,6 +3,9 @@
 //! the very same file as a witness.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is test code, which fails by panicking")]
 
+#[path = "clients/vouched.rs"]
+mod vouched;
+
 use std::net::SocketAddr;
 
 use gatepost_conformance::peer::{
@@ -95,13 +98,14 @@ struct World {
 }
 
 impl World {
-    /// Those who show that they know `hunter2` are sent to `backend`, given the protocol; the others see `refusal`.
+    /// Those who show that they know the password `hunter2` are sent to `backend`, given the protocol; the others see
+    /// `refusal`.
     fn new(
         which: Which,
         refusal: Answer,
         backend: impl Fn(&str) -> Option<SocketAddr> + Send + Sync + 'static,
     ) -> Self {
-        let auth = AuthServer::start(move |request| {
+        let decide = move |request: &Request| {
             let backend = request.header("Auth-Protocol").and_then(&backend);
             let known = request.header("Auth-User") == Some("fred") && request.shows("hunter2");
             match (known, backend, request.header("Auth-Method")) {
@@ -109,14 +113,25 @@ impl World {
                 (true, Some(backend), _) => Answer::GrantedWith(backend, "hunter2"),
                 _ => refusal.clone(),
             }
-        })
-        .unwrap();
-        let proxy = Proxy::start_offering(which, auth.address, MECHANISMS, "").unwrap();
+        };
+        Self::deciding(which, MECHANISMS, "", decide)
+    }
+
+    /// The auth server answers as `decide` says; the proxy has `mechanisms` and other `directives`.
+    fn deciding(
+        which: Which,
+        mechanisms: &str,
+        directives: &str,
+        decide: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let auth = AuthServer::start(decide).unwrap();
+        let proxy = Proxy::start_offering(which, auth.address, mechanisms, directives).unwrap();
         let certificate = proxy.certificate().display().to_string();
         Self { proxy, auth, certificate }
     }
 
-    /// Runs the client as `fred`: to read the first message, or to send `message`.
+    /// Runs the client as `fred`: to read the first message, or to send `message`. For EXTERNAL, `password` is the path of
+    /// a file with the client's certificate and its key; where the mechanism takes a token, it is that.
     fn run(&self, security: Security, login: Login, password: &str, message: &str) -> Outcome {
         let address = match (login.protocol, security) {
             ("imap", Security::Tls) => self.proxy.imaps,
@@ -165,8 +180,14 @@ impl World {
             _ => "client.example.net", // what it says in EHLO
         };
         let url = format!("{}{scheme}://{address}/{path}", login.protocol);
-        let (user, options) = (format!("fred:{password}"), format!("AUTH={}", login.mechanism));
+        let options = format!("AUTH={}", login.mechanism);
+        let (user, proof) = match login.method {
+            "external" => ("fred:".to_owned(), vec!["--cert", password]),
+            "xoauth2" | "oauthbearer" => ("fred".to_owned(), vec!["--oauth2-bearer", password]),
+            _ => (format!("fred:{password}"), Vec::new()),
+        };
         let mut all = vec!["--cacert", &self.certificate, "--user", &user, "--login-options", &options, &url];
+        all.extend(proof);
         if security == Security::StartTls {
             all.push("--ssl-reqd");
         }
@@ -219,9 +240,10 @@ impl World {
 fn is_about(request: &Request, login: Login) {
     assert_eq!(request.header("Auth-Protocol"), Some(login.protocol), "{request:?}");
     assert_eq!(request.header("Auth-Method"), Some(login.method), "{request:?}");
-    let plain = login.method == "plain";
-    assert_eq!(request.header("Auth-Salt").is_some(), !plain, "{request:?}");
-    assert_eq!(request.text().contains("hunter"), plain, "{request:?}");
+    let is_digest = ["apop", "cram-md5"].contains(&login.method);
+    assert_eq!(request.header("Auth-Salt").is_some(), is_digest, "{request:?}");
+    let tells_all = ["plain", "xoauth2", "oauthbearer"].contains(&login.method);
+    assert_eq!(request.text().contains("hunter"), tells_all, "{request:?}");
 }
 
 fn readers_wanted(which: Which) -> Result<(), Skip> {

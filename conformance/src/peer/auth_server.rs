@@ -24,18 +24,26 @@ impl Request {
         self.0.split("\r\n").skip(1).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// Whether the client knows `password`, which has no octet that this protocol escapes: it said so itself, or showed
-    /// the digest of its method, for which the proxy hands on the challenge.
+    /// Whether the client knows `password`, or token, which has no octet that this protocol escapes: it said so itself, or
+    /// showed the digest of its method, for which the proxy hands on the challenge.
     #[must_use]
     pub fn shows(&self, password: &str) -> bool {
         let salt = self.header("Auth-Salt");
         let expected = match (self.header("Auth-Method"), salt) {
-            (Some("plain"), None) => password.to_owned(),
+            (Some("plain" | "xoauth2" | "oauthbearer"), None) => password.to_owned(),
             (Some("cram-md5"), Some(salt)) => cram_md5(password.as_bytes(), salt.as_bytes()),
             (Some("apop"), Some(salt)) => md5(format!("{salt}{password}").as_bytes()),
             _ => return false,
         };
         self.header("Auth-Pass") == Some(&*expected)
+    }
+
+    /// Whether the client logs in with a certificate of this subject (as RFC 2253 writes it), which the proxy has verified,
+    /// and with nothing else.
+    #[must_use]
+    pub fn shows_certificate_of(&self, subject: &str) -> bool {
+        let said = ["Auth-Method", "Auth-Pass", "Auth-SSL-Verify", "Auth-SSL-Subject"];
+        said.map(|name| self.header(name)) == [Some("external"), Some(""), Some("SUCCESS"), Some(subject)]
     }
 
     /// All of it, up to and including the empty line.
@@ -58,6 +66,9 @@ pub enum Answer {
     Granted(SocketAddr),
     /// As [`Answer::Granted`], and the backend is to be told this password: behind a digest only the auth server knows it.
     GrantedWith(SocketAddr, &'static str),
+    /// As [`Answer::GrantedWith`], and the backend is to be told this user name, whatever the client said: backend, user,
+    /// password.
+    GrantedAs(SocketAddr, &'static str, &'static str),
     /// The text that the client is to see; the session ends.
     Refused(&'static str),
     /// The text that the client is to see after this many seconds; then it may try again.
@@ -130,6 +141,9 @@ fn serve(mut stream: TcpStream, record: &Mutex<Vec<Request>>, decide: &dyn Fn(&R
         Answer::GrantedWith(backend, password) => {
             say(format!("{}\r\nAuth-Pass: {password}", granted(backend)))
         }
+        Answer::GrantedAs(backend, user, password) => {
+            say(format!("{}\r\nAuth-User: {user}\r\nAuth-Pass: {password}", granted(backend)))
+        }
         Answer::Refused(text) => say(text.to_owned()),
         Answer::RefusedFor(text, seconds) => say(format!("{text}\r\nAuth-Wait: {seconds}")),
         // Ends when the proxy hangs up, or by the time limit above.
@@ -190,5 +204,24 @@ mod tests {
         assert!(!shows("cram-md5", cram, "", "tanstaaftanstaaf"), "no challenge was handed on");
         assert!(shows("apop", apop, timestamp, "tanstaaf"));
         assert!(!shows("apop", cram, timestamp, "tanstaaf"));
+        for method in ["xoauth2", "oauthbearer"] {
+            assert!(shows(method, "hunter2", "", "hunter2"));
+            assert!(!shows(method, "hunter3", "", "hunter2"));
+            assert!(!shows(method, "hunter2", timestamp, "hunter2"), "no challenge precedes a token");
+        }
+        assert!(!shows("external", "hunter2", "", "hunter2"), "a certificate is no password");
+    }
+
+    #[test]
+    fn a_certificate_counts_once_it_is_verified() {
+        let shows = |method: &str, verdict: &str, subject: &str| {
+            let tls = format!("Auth-SSL-Verify: {verdict}\r\nAuth-SSL-Subject: {subject}\r\n");
+            let text = format!("GET / HTTP/1.0\r\nAuth-Method: {method}\r\nAuth-Pass: \r\n{tls}\r\n");
+            Request(text).shows_certificate_of("CN=fred")
+        };
+        assert!(shows("external", "SUCCESS", "CN=fred"));
+        assert!(!shows("external", "SUCCESS", "CN=barney"));
+        assert!(!shows("external", "FAILED:certificate has expired", "CN=fred"));
+        assert!(!shows("plain", "SUCCESS", "CN=fred"));
     }
 }

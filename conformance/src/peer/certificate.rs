@@ -1,7 +1,12 @@
-//! A certificate for the loopback interface, made for one test.
+//! Certificates made for one test: a server's for the loopback interface, and clients' with their authority.
 
 use std::io;
 use std::path::PathBuf;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
 
 use super::Scratch;
 
@@ -29,4 +34,50 @@ impl Certificate {
             key: scratch.write("key.pem", made.signing_key.serialize_pem())?,
         })
     }
+}
+
+/// Who signs the certificates of clients.
+#[derive(Debug)]
+pub struct ClientAuthority {
+    /// Its certificate, as a PEM file, for `ssl_client_certificate`.
+    pub certificate: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl ClientAuthority {
+    /// Makes one whose common name is `name`, in `scratch`.
+    ///
+    /// # Errors
+    ///
+    /// The file system's, or the cryptographic library's.
+    pub fn make(scratch: &Scratch, name: &str) -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut params = called(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let made = params.self_signed(&key).map_err(io::Error::other)?;
+        let certificate = scratch.write(&format!("{name}.pem"), made.pem())?;
+        Ok(Self { certificate, issuer: Issuer::new(params, key) })
+    }
+
+    /// Signs a client's certificate whose subject is the common name `name`. Tells the path of one PEM file, in `scratch`, with
+    /// the certificate and its key.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientAuthority::make`].
+    pub fn sign(&self, scratch: &Scratch, name: &str) -> io::Result<PathBuf> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut params = called(name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let made = params.signed_by(&key, &self.issuer).map_err(io::Error::other)?;
+        scratch.write(&format!("{name}.pem"), made.pem() + &key.serialize_pem())
+    }
+}
+
+fn called(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }

@@ -1,6 +1,7 @@
 """Logs in by Python's smtplib, and sends the message of standard input.
 
-The mechanism "any" leaves the choice to the library, which tries all that it knows, one after the other. Whoever is refused
+For XOAUTH2 and OAUTHBEARER the password is a token, and why it is refused comes first; for EXTERNAL it is a file with a
+certificate and its key. The mechanism "any" leaves the choice to the library, which tries all that it knows, one after the other. Whoever is refused
 gets the refusal on standard error, and exit code 67, as by curl.
 """
 
@@ -13,6 +14,27 @@ trust = ssl.create_default_context(cafile=certificate)
 # A certificate that is its own authority need not name the key of another (RFC 5280 section 4.2.1.1).
 trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
 name = "client.example.net"
+if mechanism.startswith("EXTERNAL"):
+    trust.load_cert_chain(password)
+
+messages = {
+    "XOAUTH2": f"user={user}\1auth=Bearer {password}\1\1",
+    "OAUTHBEARER": f"n,a={user},\1auth=Bearer {password}\1\1",
+}
+
+
+def bearer(challenge=None):
+    """The token, and once it is refused what RFC 7628 section 3.2.3 wants to hear."""
+    if challenge:
+        print(challenge.decode(), file=sys.stderr)
+        return "\1"
+    return messages[mechanism]
+
+
+def external(challenge=None):
+    """As whom the certificate's owner wants to act."""
+    return user
+
 
 if security == "Tls":
     smtp = smtplib.SMTP_SSL(host, int(port), name, context=trust, timeout=20)
@@ -29,6 +51,7 @@ try:
         mechanism, _, later = mechanism.partition(" without initial response")
         assert mechanism in smtp.esmtp_features["auth"].split(), smtp.esmtp_features
         ways = {"PLAIN": smtp.auth_plain, "LOGIN": smtp.auth_login, "CRAM-MD5": smtp.auth_cram_md5}
+        ways |= {"XOAUTH2": bearer, "OAUTHBEARER": bearer, "EXTERNAL": external}
         smtp.user, smtp.password = user, password
         smtp.auth(mechanism, ways[mechanism], initial_response_ok=not later)
 except smtplib.SMTPAuthenticationError as refusal:
