@@ -3,15 +3,18 @@
 //! ```text
 //!                    +--------------------------------------------------------------+
 //!   Event ---------> | Session                                                      | ---> Actions
-//!   (Opened,         |   Arrive -> Greet -> Converse <-> Sasl                       |      (Open, Send,
-//!    Received,       |                        |  ^   ^                              |       Secure, Close,
-//!    Secured,        |                        v  |   '--- Penalty <---.             |       Relay, Report)
-//!    Ended,          |                     Upgrade             ^      |             |
-//!    Deadline,       |                             Authorize --'------'             |
-//!    Drain)          |                                 '-----> Login ---> (relay)   |
+//!   (Opened,         |   Arrive -> Identify -> Greet -> Converse <-> Sasl           |      (Open, Send,
+//!    Received,       |                                   |   ^  ^      |             |       Secure, Resolve,
+//!    Secured,        |                                   v   |  |      v             |       Close, Relay,
+//!    Ended,          |                              Upgrade  |  |   Authorize        |       Report)
+//!    Resolved,       |                        Refused -------'  |    |  |  |         |
+//!    Deadline,       |                           ^     Penalty -'<---'  |  |         |
+//!    Drain)          |                           '----------------------'  v         |
+//!                    |                                        Login ---> (relay)    |
 //!                    +--------------------------------------------------------------+
 //! ```
 //!
+//! A command that carries credentials leads from Converse to Authorize, as the end of a SASL exchange does.
 //! There is no clock, socket, die or log in here: moments, octets and a seed come in with the calls, and what
 //! operators should know goes out as a [`Report`]. Once the relay begins the session is over.
 #![no_std]

@@ -40,6 +40,10 @@ fn version_1_is_one_line_of_single_spaces() {
         "PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n",
         "PROXY TCP4 1.1.1.1 1.1.1.1 1 1 \r\n",
         "PROXY TCP4 x 1.1.1.1 1 1\r\n",
+        "PROXY TCP4 999.2.3.4 1.1.1.1 1 1\r\n",
+        "PROXY TCP4 ::1 ::1 1 1\r\n",
+        "PROXY TCP6 1.1.1.1 1.1.1.1 1 1\r\n",
+        "PROXY TCP4 1.1.1.1 1.1.1.1 01 1\r\n",
         "PROXY UDP4 1.1.1.1 1.1.1.1 1 1\r\n",
         "GET / HTTP/1.1\r\n",
         "proxy UNKNOWN\r\n",
@@ -62,6 +66,10 @@ fn a_header_may_come_in_any_pieces_and_nothing_else_is_waited_for() {
     }
     assert!(broken(b"a") && broken(b"PROXZ") && broken(b"\r\n\r\n\0\r\nQUIX"));
     assert!(broken(&[b"PROXY ", &[b'x'; 101][..]].concat()), "107 octets without an end");
+    for unknown in [b"\x22\x11", b"\x21\x51", b"\x21\x13"] {
+        assert!(broken(&[&b"\r\n\r\n\0\r\nQUIT\n"[..], &unknown[..], b"\0\0"].concat()), "{unknown:?}");
+    }
+    assert_eq!(read(b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0"), Ok(Some((Header::Local, 16))));
     assert_eq!(read(b"\r\n\r\n\0\r\nQUIT\n\x31"), Err(Fault::Version(3)));
     assert_eq!(read(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"), Err(Fault::TooLarge));
 }

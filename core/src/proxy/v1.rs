@@ -2,7 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 
@@ -29,8 +29,8 @@ pub(super) fn read(octets: &[u8]) -> Result<Option<(Header, usize)>, Fault> {
     let mut words = text.split(' ');
     let header = match (words.next(), words.next()) {
         (Some("PROXY"), Some("UNKNOWN")) => Header::Local,
-        (Some("PROXY"), Some("TCP4" | "TCP6")) => {
-            let mut address = || words.next().filter(|text| is_address(text)).map(String::from);
+        (Some("PROXY"), Some(family @ ("TCP4" | "TCP6"))) => {
+            let mut address = || words.next().filter(|text| is_address(family, text)).map(String::from);
             let (source, destination) = (address(), address());
             let mut port = || words.next().and_then(port_number);
             let (source_port, destination_port) = (port(), port());
@@ -52,13 +52,18 @@ pub(super) fn first_line(octets: &[u8]) -> &[u8] {
     without_line_end(line.get(..HEADER_BYTES_MAX).unwrap_or(line))
 }
 
-/// Hexadecimal digits, dots and colons, as nginx has it; whether it is an address shows where one is needed.
-fn is_address(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_hexdigit() || matches!(octet, b'.' | b':'))
+/// An address of the family that was announced (PP-009).
+fn is_address(family: &str, text: &str) -> bool {
+    match family {
+        "TCP4" => text.parse::<Ipv4Addr>().is_ok(),
+        _ => text.parse::<Ipv6Addr>().is_ok(),
+    }
 }
 
+/// Decimal digits, and none before the first that counts (PP-010).
 fn port_number(text: &str) -> Option<u16> {
-    text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    let digits = text.bytes().all(|octet| octet.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 /// The header for a backend: the client, and our end of its connection. Addresses of different families are both told in IPv6's form, for

@@ -19,6 +19,10 @@ pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED_BYTES: usize = 16;
 
 const COMMAND_PROXY: u8 = 1;
+/// UNIX sockets.
+const FAMILY_MAX: u8 = 3;
+/// Datagrams.
+const TRANSPORT_MAX: u8 = 2;
 const TCP_OVER_IPV4: u8 = 0x11;
 const TCP_OVER_IPV6: u8 = 0x21;
 
@@ -47,7 +51,9 @@ pub(super) fn read(octets: &[u8]) -> Result<Option<(Header, usize)>, Fault> {
     let Some(header) = octets.get(..end) else { return Ok(None) };
     let broken = || Fault::Broken(b"version 2".to_vec());
     let block = header.get(FIXED_BYTES..).unwrap_or_default();
+    let is_known = kind & 0xF <= COMMAND_PROXY && family >> 4 <= FAMILY_MAX && family & 0xF <= TRANSPORT_MAX;
     let (proxied, fields) = match (kind & 0xF, family) {
+        _ if !is_known => return Err(broken()), // PP-014, PP-016
         (COMMAND_PROXY, TCP_OVER_IPV4) => addresses::<4>(block, |octets| Ipv4Addr::from(octets).into()),
         (COMMAND_PROXY, TCP_OVER_IPV6) => addresses::<16>(block, |octets| Ipv6Addr::from(octets).into()),
         _ => return Ok(Some((Header::Local, end))),

@@ -1,8 +1,9 @@
 //! The password is always `hunter2`, and nobody who reads a trace, a report or a log line learns it.
 
-use gatepost_core::Protocol;
+use gatepost_core::{Protocol, Wire};
+use proptest::prelude::*;
 
-use crate::stage::{Door, Stage, policy};
+use crate::stage::{Door, PROTOCOLS, Stage, policy};
 
 /// Logins by every mechanism, and attempts that go wrong with the password in the wrong place.
 fn talks() -> Vec<(Protocol, &'static str)> {
@@ -59,5 +60,66 @@ fn a_command_too_long_is_logged_without_its_arguments() {
         let line = stage.log.iter().find(|line| line.contains("too long")).expect("a log line");
         assert!(!line.contains("hunter2"), "{line}");
         assert!(line.contains(command.trim_start_matches("a ").split(' ').next().unwrap()), "{line}");
+    }
+}
+
+/// `octets` in base64, by nobody's code but this.
+fn base64(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits: Vec<u8> =
+        octets.iter().flat_map(|octet| (0..8).rev().map(move |place| octet >> place & 1)).collect();
+    let digit = |six: &[u8]| six.iter().fold(0, |value, bit| value << 1 | bit) << (6 - six.len());
+    bits.chunks(6).map(|six| char::from(ALPHABET[usize::from(digit(six))])).collect()
+}
+
+/// A login by SASL under TLS in one line, and whether the auth server was asked about it.
+fn is_asked_about(protocol: Protocol, way: usize, login: &[u8], password: &[u8]) -> (bool, Stage) {
+    let (mechanism, message) = match way {
+        0 => ("PLAIN", [b"\0", login, b"\0", password].concat()),
+        1 => ("XOAUTH2", [b"user=", login, b"\x01auth=Bearer ", password, b"\x01\x01"].concat()),
+        2 => ("OAUTHBEARER", [b"n,a=", login, b",\x01auth=Bearer ", password, b"\x01\x01"].concat()),
+        _ => ("EXTERNAL", login.to_vec()),
+    };
+    let command = if protocol == Protocol::Imap { "a AUTHENTICATE" } else { "AUTH" };
+    let mut stage = Stage::new(policy(protocol), Door::Tls, usize::MAX);
+    stage.client_says(format!("{command} {mechanism} {}\r\n", base64(&message)).as_bytes());
+    (stage.heard.iter().any(|(wire, _)| *wire == Wire::Auth), stage)
+}
+
+#[test]
+fn a_credential_that_is_fit_is_asked_about() {
+    for protocol in PROTOCOLS {
+        for way in 0..4 {
+            assert!(is_asked_about(protocol, way, b"fred", b"hunter2").0, "{protocol:?} {way}");
+        }
+    }
+}
+
+/// A name or password that a client might send, with the octets that end lines more often than chance has them.
+fn credential() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(
+        prop_oneof![4 => any::<u8>(), 1 => proptest::sample::select(b"\0\r\n".to_vec())],
+        1..12,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Decision 10: whatever the mechanism, such octets end the attempt before anybody is asked.
+    #[test]
+    fn no_nul_cr_or_lf_of_a_credential_reaches_any_wire(
+        protocol in proptest::sample::select(&PROTOCOLS[..]), login in credential(), password in credential(), way in 0usize..4,
+    ) {
+        let (asked, stage) = is_asked_about(protocol, way, &login, &password);
+        let unfit = |octets: &[u8]| octets.iter().any(|octet| b"\0\r\n".contains(octet));
+        let secret = if way == 3 { &login } else { &password };
+        prop_assert!(!(asked && (unfit(&login) || unfit(secret))), "{:?}", stage.heard);
+        // And whatever was asked or told is whole lines.
+        for (_, octets) in stage.heard.iter().filter(|(wire, _)| *wire != Wire::Client) {
+            let text: Vec<_> = octets.split(|octet| *octet == b'\n').collect();
+            prop_assert!(octets == b"<closed>" || text.iter().rev().skip(1).all(|line| line.ends_with(b"\r")));
+            prop_assert!(!octets.contains(&0));
+        }
     }
 }
