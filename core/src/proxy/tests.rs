@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Fault, Header, Proxied, read, v1, v2};
-use crate::event::TlsFacts;
+use crate::event::{Certificate, TlsFacts};
 use crate::wire::{Address, Peer};
 
 fn inet(text: &str) -> Address {
@@ -115,6 +115,27 @@ fn version_2_tells_what_tls_says() {
     assert_eq!(header.get(28..28 + expected.len()), Some(&expected[..]));
     assert_eq!(header.len(), 28 + expected.len() + 4);
     assert!(read(&header).is_ok());
+}
+
+#[test]
+fn a_name_longer_than_names_are_does_not_make_the_header_longer() {
+    let mut tls = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+    let certificate = |name: usize| Certificate {
+        verdict: Ok(()),
+        subject: "CN=x".into(),
+        issuer: "CN=x".into(),
+        common_name: Some("x".repeat(name)),
+        serial: "01".into(),
+        fingerprint_sha1: "aa".into(),
+        fingerprint_sha256: "bb".into(),
+        pem: "".into(),
+    };
+    for (name, fits) in [(256, true), (257, false), (70_000, false)] {
+        tls.certificate = Some(Arc::new(certificate(name)));
+        let header = v2::header(&inet("192.0.2.7:1"), &ours("192.0.2.1:2"), Some(&tls));
+        assert_eq!(read(&header).unwrap().unwrap().1, header.len());
+        assert_eq!(header.windows(256).any(|octets| octets == [b'x'; 256]), fits, "{name}");
+    }
 }
 
 #[test]

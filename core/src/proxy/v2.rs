@@ -19,6 +19,9 @@ pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED_BYTES: usize = 16;
 
 const COMMAND_PROXY: u8 = 1;
+/// Four times X.520's bound, for UTF-8.
+const COMMON_NAME_BYTES_MAX: usize = 256;
+
 /// UNIX sockets.
 const FAMILY_MAX: u8 = 3;
 /// Datagrams.
@@ -167,7 +170,9 @@ fn put_tls(tls: &TlsFacts, body: &mut Vec<u8>) {
     };
     let mut fields = Vec::new();
     put(SSL_VERSION, &[tls.protocol.as_bytes()], &mut fields);
-    if let Some(name) = certificate.and_then(|certificate| certificate.common_name.as_ref()) {
+    // Anybody can show a certificate of his own making; one with a name longer than names are has none.
+    let common_name = certificate.and_then(|certificate| certificate.common_name.as_ref());
+    if let Some(name) = common_name.filter(|name| name.len() <= COMMON_NAME_BYTES_MAX) {
         put(SSL_COMMON_NAME, &[name.as_bytes()], &mut fields);
     }
     put(SSL_CIPHER, &[tls.cipher.as_bytes()], &mut fields);

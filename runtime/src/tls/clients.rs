@@ -12,7 +12,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 use super::backend::authorities_in;
 use super::certificates::{chain_in, read};
@@ -40,10 +40,14 @@ impl Authorities {
     ) -> Result<Self, Error> {
         let (mut roots, mut certificates) = (RootCertStore::empty(), Vec::new());
         for path in files {
-            roots.extend(authorities_in(path)?.roots);
+            authorities_in(path)?; // which says what is wrong with them
             let unusable = |reason| Error::Authorities { path: path.clone(), reason };
             certificates.extend(read(path).and_then(|text| chain_in(&text)).map_err(unusable)?);
         }
+        // A certificate that is no authority's vouches for itself, but whoever has its key for nobody else.
+        roots.add_parsable_certificates(
+            certificates.iter().filter(|certificate| is_authority(certificate)).cloned(),
+        );
         Ok(Self { roots, certificates, depth, provider, time })
     }
 
@@ -105,6 +109,12 @@ fn alone(parsed: &X509Certificate<'_>, now: UnixTime) -> Result<(), VerifyError>
         true => Ok(()),
         false => Err(error(26)),
     }
+}
+
+/// Whether a certificate may sign others: it says so (RFC 5280 section 4.2.1.9), or is older than that could be said.
+fn is_authority(certificate: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(certificate)
+        .is_ok_and(|(_, parsed)| parsed.is_ca() || parsed.version() == X509Version::V1)
 }
 
 fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
