@@ -25,7 +25,12 @@ use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Severity};
 pub use self::surroundings::{Memory, Surroundings, System};
-use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+use self::{
+    diagnostic::Complaints,
+    lower::{Ground, Zones},
+    source::Sources,
+    tree::Rules,
+};
 use crate::resolve;
 use crate::tls;
 
@@ -61,7 +66,8 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
     let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
     let rules = Rules { surroundings, skipped: OTHER_MODULES };
     let tree = tree::read(&path, rules, &mut sources, &mut complaints);
-    let ground = Ground { surroundings, prefix, folder: path.parent().unwrap_or(prefix) };
+    let zones = Zones::default();
+    let ground = Ground { surroundings, prefix, folder: path.parent().unwrap_or(prefix), zones: &zones };
     let config = lower::lower(&tree, ground, &mut complaints);
     let told = complaints.told(&sources);
     match config {
