@@ -26,6 +26,7 @@ use gatepost_core::report::Level;
 pub use self::diagnostic::{Diagnostic, Excerpt, Severity};
 pub use self::surroundings::{Memory, Surroundings, System};
 use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
 
@@ -75,10 +76,25 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
 pub struct Config {
     /// `worker_processes`: how many threads serve clients.
     pub worker_processes: NonZeroUsize,
+    /// `pid`: the file with the number of the process.
+    pub pid: Pid,
     /// `error_log` of the main level: for lines that belong to no server.
     pub logs: Arc<[LogTarget]>,
     /// The `server {}` blocks of `mail {}`, in order.
     pub servers: Vec<Server>,
+}
+
+/// `pid`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pid {
+    /// Nothing is said about it. A process in the foreground, which whoever started it knows, then writes none; who looks
+    /// for a process looks at [`crate::pid_file::DEFAULT`].
+    #[default]
+    Unsaid,
+    /// `off`: none.
+    Off,
+    /// This one.
+    File(PidFile),
 }
 
 /// One `server {}`.

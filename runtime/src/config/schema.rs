@@ -90,6 +90,7 @@ pub(super) enum Keyword {
     Events,
     Mail,
     WorkerProcesses,
+    Pid,
     ErrorLog,
     Server,
     Listen,

@@ -170,6 +170,7 @@ impl Scope {
             | Keyword::Mail
             | Keyword::Server
             | Keyword::WorkerProcesses
+            | Keyword::Pid
             | Keyword::Listen
             | Keyword::Protocol => {}
         }

@@ -20,7 +20,6 @@ const TWO: Shape = Shape::Args(2, 2);
 const SOME: Shape = Shape::Args(1, usize::MAX);
 
 const NO_FORK: &str = "Gatepost stays in the foreground";
-const NO_PID: &str = "no pid file is written";
 const NO_USER: &str = "no privileges are given up";
 const NO_LIMIT: &str = "the number of connections is not limited";
 const NO_RLIMIT: &str = "the limit of open files stays as it is";
@@ -58,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
     row("worker_shutdown_timeout", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_SHUTDOWN)),
     row("daemon", MAIN, FLAG, Refused, Ineffective(Value::Any, "off", NO_FORK)),
     row("master_process", MAIN, FLAG, Refused, Accepted(Value::Any)),
-    row("pid", MAIN, ONE, Refused, Ineffective(Value::Any, "off", NO_PID)),
+    row("pid", MAIN, ONE, Refused, Honoured(Keyword::Pid)),
     row("lock_file", MAIN, ONE, Refused, Accepted(Value::Any)),
     row("error_log", ANY, SOME, Adds, Honoured(Keyword::ErrorLog)),
     row("env", MAIN, ONE, Adds, Ineffective(Value::Any, "TZ", NO_ENV)),

@@ -6,7 +6,8 @@ use gatepost_core::report::Level;
 use gatepost_core::{BackendTls, Mechanism, Policy, Protocol, ProxyHeader, StartTls, Target, Trusted};
 
 use super::{fit, unfit};
-use crate::config::{LogSink, LogTarget};
+use crate::config::{LogSink, LogTarget, Pid};
+use crate::pid_file::PidFile;
 
 /// The policies of the servers of a `mail {}`, in order.
 fn policies(mail: &str) -> Vec<Policy> {
@@ -297,6 +298,7 @@ fn what_has_no_effect_is_said() {
          server { listen 143; } }",
     );
     assert_eq!(config.worker_processes.get(), 3);
+    assert_eq!(config.pid, Pid::File(PidFile::new("/run/nginx.pid")));
     let at = "/etc/nginx/nginx.conf";
     assert_eq!(
         told,
@@ -305,7 +307,6 @@ fn what_has_no_effect_is_said() {
             format!(
                 "[warn] the \"daemon\" directive has no effect yet: Gatepost stays in the foreground in {at}:1"
             ),
-            format!("[warn] the \"pid\" directive has no effect yet: no pid file is written in {at}:1"),
             format!(
                 "[warn] the \"worker_connections\" directive has no effect yet: the number of connections is not limited in {at}:2"
             ),
@@ -314,6 +315,20 @@ fn what_has_no_effect_is_said() {
             format!("[warn] duplicate value \"PLAIN\" in {at}:5"),
         ]
     );
+}
+
+#[test]
+fn a_pid_file_is_taken_from_the_prefix_and_may_be_off() {
+    for (said, means) in [
+        ("", Pid::Unsaid),
+        ("pid off;", Pid::Off),
+        ("pid /run/mail.pid;", Pid::File(PidFile::new("/run/mail.pid"))),
+        ("pid logs/nginx.pid;", Pid::File(PidFile::new("/etc/nginx/logs/nginx.pid"))),
+    ] {
+        let (config, told) = fit(&format!("{said} mail {{}}"));
+        assert_eq!(config.pid, means, "{said}");
+        assert_eq!(told, [""; 0]);
+    }
 }
 
 #[test]
