@@ -26,7 +26,7 @@ use super::schema::{Again, Context, Fate, Keyword, admit, known};
 use super::source::Span;
 use super::surroundings::Surroundings;
 use super::tree::{self, Directive, Mark, Tree};
-use super::{Config, LogTarget, Pid};
+use super::{Config, LogSink, LogTarget, Pid};
 use crate::pid_file::PidFile;
 
 /// nginx, too, starts no more workers than this.
@@ -44,6 +44,8 @@ pub(super) struct Ground<'a> {
     pub(super) prefix: &'a Path,
     /// The main file's folder, that certificates are taken from.
     pub(super) folder: &'a Path,
+    /// Where lines go for which no `error_log` is in force (`-e`).
+    pub(super) error_log: Option<&'a LogSink>,
 }
 
 /// Which directives a block has, understood or not: where the first of each name is, and how many there are.
@@ -246,7 +248,7 @@ impl Main<'_> {
 
     fn finish(self, whole: bool, seen: &Seen) -> Option<Config> {
         let Self { ground, complaints, worker_processes, pid, logs, mail } = self;
-        let logs = server::main_logs(logs);
+        let logs = server::main_logs(logs, &ground);
         // Nothing can be said to be missing in what was not read to its end.
         if !whole {
             return None;

@@ -89,9 +89,9 @@ pub(super) fn servers(
 }
 
 /// Where lines go that belong to no server.
-pub(super) fn main_logs(logs: Vec<LogTarget>) -> Arc<[LogTarget]> {
+pub(super) fn main_logs(logs: Vec<LogTarget>, ground: &Ground<'_>) -> Arc<[LogTarget]> {
     match logs.is_empty() {
-        true => Arc::new([log::default_target()]),
+        true => Arc::new([log::default_target(ground.error_log)]),
         false => logs.into(),
     }
 }
