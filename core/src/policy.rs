@@ -192,6 +192,11 @@ pub struct Policy {
     pub capabilities: Vec<Box<str>>,
     /// `imap_auth`, `pop3_auth` or `smtp_auth`.
     pub mechanisms: Mechanisms,
+    /// `auth_strict`: whether the mechanisms that are not listed are refused, all of them. Otherwise PLAIN, LOGIN and the
+    /// protocols' own ways to give a password are taken unlisted, as by nginx.
+    pub auth_strict: bool,
+    /// `plaintext_auth`: whether a client that is not on this machine may log in without TLS.
+    pub plaintext_auth: bool,
     /// Whether `smtp_auth` has the word `none`: mail is taken without a login.
     pub unauthenticated: bool,
     /// `auth_http` and what belongs to it.
@@ -262,6 +267,8 @@ impl Policy {
             client_buffer_bytes: 4096,
             capabilities: capabilities.iter().map(|&word| word.into()).collect(),
             mechanisms,
+            auth_strict: false,
+            plaintext_auth: true,
             unauthenticated: false,
             auth,
             backend: Backend::default(),

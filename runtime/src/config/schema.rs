@@ -115,6 +115,8 @@ pub(super) enum Keyword {
     ClientBuffer(gatepost_core::Protocol),
     Capabilities(gatepost_core::Protocol),
     Auth(gatepost_core::Protocol),
+    AuthStrict,
+    PlaintextAuth,
     SmtpGreetingDelay,
     Starttls,
     Ssl,

@@ -70,6 +70,8 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
                 }
             }
         }
+        "auth_strict" => policy.auth_strict = flag()?,
+        "plaintext_auth" => policy.plaintext_auth = flag()?,
         "imap_client_buffer" | "smtp_client_buffer" => {
             policy.client_buffer_bytes = usize::try_from(number()?).map_err(|error| error.to_string())?;
         }

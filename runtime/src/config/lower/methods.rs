@@ -131,6 +131,21 @@ pub(super) fn remark(
             }
         }
     }
+    remark_on_plaintext_auth(mail, blocks, complaints);
+}
+
+/// Warns of `plaintext_auth off` where there is no other way to log in, for nobody who comes over a network.
+fn remark_on_plaintext_auth(mail: &Scope, blocks: &[Block], complaints: &mut Complaints) {
+    let (own, heirs): (Vec<_>, Vec<_>) =
+        blocks.iter().partition(|block| block.scope.plaintext_auth.is_some());
+    let own = own.into_iter().map(|block| (block.scope.plaintext_auth, vec![block]));
+    for (plaintext, users) in [(mail.plaintext_auth, heirs)].into_iter().chain(own) {
+        let offers_tls = users.iter().any(|user| Demand::Tls.is_met(user, mail));
+        if let (Some((false, said)), false, false) = (plaintext, users.is_empty(), offers_tls) {
+            let message = "\"plaintext_auth off\" without TLS lets nobody log in but from this machine";
+            complaints.push(Complaint::at(said.end, message).under(said.words).warning());
+        }
+    }
 }
 
 /// The warning about a word that is there twice.

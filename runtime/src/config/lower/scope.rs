@@ -37,6 +37,8 @@ pub(super) struct Scope {
     /// Where CHUNKING stands in `smtp_capabilities`.
     pub(super) chunking: Option<Said>,
     pub(super) methods: BTreeMap<Protocol, Methods>,
+    pub(super) auth_strict: Option<bool>,
+    pub(super) plaintext_auth: Option<(bool, Said)>,
     pub(super) auth_http: Option<AuthServer>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
@@ -136,6 +138,8 @@ impl Scope {
             Keyword::Auth(protocol) => {
                 self.methods.entry(protocol).or_default().take(protocol, directive, complaints)?;
             }
+            Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
+            Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
             Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {

@@ -174,6 +174,9 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
         policy.mechanisms = methods.mechanisms;
         policy.unauthenticated = methods.none;
     }
+    choose(&mut policy.auth_strict, own.auth_strict, mail.auth_strict);
+    let plaintext = |scope: &Scope| scope.plaintext_auth.map(|(plaintext, _)| plaintext);
+    choose(&mut policy.plaintext_auth, plaintext(own), plaintext(mail));
 
     choose(&mut policy.auth.timeout, own.auth_http_timeout, mail.auth_http_timeout);
     let headers =

@@ -113,8 +113,8 @@ pub(super) const ROWS: &[Row] = &[
     row("auth_http_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
     row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
     row("auth_users", BOTH, ONE, Refused, NotYet("")),
-    row("auth_strict", BOTH, FLAG, Refused, NotYet("off")),
-    row("plaintext_auth", BOTH, FLAG, Refused, NotYet("on")),
+    row("auth_strict", BOTH, FLAG, Refused, Honoured(Keyword::AuthStrict)),
+    row("plaintext_auth", BOTH, FLAG, Refused, Honoured(Keyword::PlaintextAuth)),
     // The backend. `proxy` has never had an effect; K and R2 of divergences.md keep it so.
     row("proxy", BOTH, FLAG, Refused, Accepted(Value::Any)),
     row("proxy_buffer", BOTH, ONE, Refused, Honoured(Keyword::ProxyBuffer)),
