@@ -241,6 +241,8 @@ pub struct Backend {
     pub xclient: bool,
     /// `proxy_smtp_auth`: whether to log in at an SMTP backend.
     pub smtp_auth: bool,
+    /// `proxy_oauth`: whether a token goes to the backend as one, by the client's mechanism; otherwise it goes where passwords do.
+    pub oauth: bool,
 }
 
 impl Policy {
@@ -302,6 +304,7 @@ impl Default for Backend {
             proxy_header: ProxyHeader::Off,
             xclient: true,
             smtp_auth: false,
+            oauth: false,
         }
     }
 }

@@ -110,6 +110,7 @@ pub(super) enum Keyword {
     ProxyPassErrorMessage,
     Xclient,
     ProxySmtpAuth,
+    ProxyOauth,
     ProxyProtocol,
     ProxySsl(ProxySslWord),
     ClientBuffer(gatepost_core::Protocol),

@@ -126,7 +126,7 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_pass", BOTH, ONE, Refused, NotYet("")),
     row("upstream", MAIL, Shape::Block(1), Adds, NotYet("")),
     row("proxy_connect_timeout", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_oauth", BOTH, FLAG, Refused, NotYet("off")),
+    row("proxy_oauth", BOTH, FLAG, Refused, Honoured(Keyword::ProxyOauth)),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
     row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
     row("proxy_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(Verify))),

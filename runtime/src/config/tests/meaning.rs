@@ -161,6 +161,29 @@ fn a_server_where_nobody_could_log_in_over_a_network_is_remarked_on() {
 }
 
 #[test]
+fn tokens_go_to_backends_as_tokens_where_that_is_asked_for() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; proxy_oauth on; imap_auth external xoauth2; ssl_verify_client off;\n\
+         server { listen 143; } server { listen 110; proxy_oauth off; }\n\
+         server { listen 25; proxy_oauth on; smtp_auth oauthbearer; }\n\
+         server { listen 587; proxy_oauth on; proxy_smtp_auth on; } }",
+    );
+    let oauth: Vec<_> = config.servers.iter().map(|server| server.policy.backend.oauth).collect();
+    assert_eq!(oauth, [true, false, true, true]);
+    let told: Vec<_> = told.iter().filter(|line| line.contains("proxy_oauth")).collect();
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        told,
+        [
+            &format!("[warn] \"proxy_oauth\" has no effect on SMTP without \"proxy_smtp_auth\" in {at}:3"),
+            &format!(
+                "[warn] \"proxy_oauth\" has no effect without the method \"xoauth2\" or \"oauthbearer\" in {at}:4"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn a_proxy_in_front_is_believed_where_it_is_trusted() {
     let text = "set_real_ip_from 192.0.2.0/24; set_real_ip_from ::1; set_real_ip_from unix:; \
                 server { listen 143 proxy_protocol; } \
