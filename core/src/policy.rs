@@ -192,6 +192,11 @@ pub struct Policy {
     pub capabilities: Vec<Box<str>>,
     /// `imap_auth`, `pop3_auth` or `smtp_auth`.
     pub mechanisms: Mechanisms,
+    /// `auth_strict`: whether the mechanisms that are not listed are refused, all of them. Otherwise PLAIN, LOGIN and the
+    /// protocols' own ways to give a password are taken unlisted, as by nginx.
+    pub auth_strict: bool,
+    /// `plaintext_auth`: whether a client that is not on this machine may log in without TLS.
+    pub plaintext_auth: bool,
     /// Whether `smtp_auth` has the word `none`: mail is taken without a login.
     pub unauthenticated: bool,
     /// `auth_http` and what belongs to it.
@@ -236,6 +241,8 @@ pub struct Backend {
     pub xclient: bool,
     /// `proxy_smtp_auth`: whether to log in at an SMTP backend.
     pub smtp_auth: bool,
+    /// `proxy_oauth`: whether a token goes to the backend as one, by the client's mechanism; otherwise it goes where passwords do.
+    pub oauth: bool,
 }
 
 impl Policy {
@@ -262,6 +269,8 @@ impl Policy {
             client_buffer_bytes: 4096,
             capabilities: capabilities.iter().map(|&word| word.into()).collect(),
             mechanisms,
+            auth_strict: false,
+            plaintext_auth: true,
             unauthenticated: false,
             auth,
             backend: Backend::default(),
@@ -295,6 +304,7 @@ impl Default for Backend {
             proxy_header: ProxyHeader::Off,
             xclient: true,
             smtp_auth: false,
+            oauth: false,
         }
     }
 }

@@ -110,8 +110,8 @@ impl Dialect for Smtp {
             Err(_) => return Refusal::Malformed.into(),
         };
         let name = cx.policy.server_name.as_bytes();
-        let mail_needs_tls = command.is_envelope() && cx.policy.unauthenticated;
-        if (command.is_secret() || mail_needs_tls) && cx.demands_tls() {
+        let is_mail = command.is_envelope() && cx.policy.unauthenticated;
+        if command.is_secret() && cx.demands_tls_for_secrets() || is_mail && cx.demands_tls() {
             return Refusal::TlsRequired.into();
         }
         match command {

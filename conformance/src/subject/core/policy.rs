@@ -70,6 +70,8 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
                 }
             }
         }
+        "auth_strict" => policy.auth_strict = flag()?,
+        "plaintext_auth" => policy.plaintext_auth = flag()?,
         "imap_client_buffer" | "smtp_client_buffer" => {
             policy.client_buffer_bytes = usize::try_from(number()?).map_err(|error| error.to_string())?;
         }
@@ -84,6 +86,7 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
         "proxy_pass_error_message" => policy.backend.pass_error_message = flag()?,
         "xclient" => policy.backend.xclient = flag()?,
         "proxy_smtp_auth" => policy.backend.smtp_auth = flag()?,
+        "proxy_oauth" => policy.backend.oauth = flag()?,
         "set_real_ip_from" => policy.real_ip_from.push(trusted(one()?)?),
         "proxy_protocol" => {
             policy.backend.proxy_header = match one()? {

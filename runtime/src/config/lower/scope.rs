@@ -37,6 +37,8 @@ pub(super) struct Scope {
     /// Where CHUNKING stands in `smtp_capabilities`.
     pub(super) chunking: Option<Said>,
     pub(super) methods: BTreeMap<Protocol, Methods>,
+    pub(super) auth_strict: Option<bool>,
+    pub(super) plaintext_auth: Option<(bool, Said)>,
     pub(super) auth_http: Option<AuthServer>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
@@ -46,6 +48,7 @@ pub(super) struct Scope {
     pub(super) pass_error_message: Option<bool>,
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
+    pub(super) oauth: Option<(bool, Said)>,
     pub(super) proxy_header: Option<ProxyHeader>,
     pub(super) proxy_ssl: ProxySsl,
     pub(super) starttls: Option<(StartTls, Said)>,
@@ -136,6 +139,8 @@ impl Scope {
             Keyword::Auth(protocol) => {
                 self.methods.entry(protocol).or_default().take(protocol, directive, complaints)?;
             }
+            Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
+            Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
             Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {
@@ -149,6 +154,7 @@ impl Scope {
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
             Keyword::ProxySmtpAuth => self.smtp_auth = Some(flag(directive)?),
+            Keyword::ProxyOauth => self.oauth = Some((flag(directive)?, Said::of(directive))),
             Keyword::ProxyProtocol => self.proxy_header = Some(proxy_header(directive)?),
             Keyword::ProxySsl(word) => self.proxy_ssl.take(word, directive, ground)?,
             Keyword::Starttls => self.take_starttls(directive)?,

@@ -174,6 +174,9 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
         policy.mechanisms = methods.mechanisms;
         policy.unauthenticated = methods.none;
     }
+    choose(&mut policy.auth_strict, own.auth_strict, mail.auth_strict);
+    let plaintext = |scope: &Scope| scope.plaintext_auth.map(|(plaintext, _)| plaintext);
+    choose(&mut policy.plaintext_auth, plaintext(own), plaintext(mail));
 
     choose(&mut policy.auth.timeout, own.auth_http_timeout, mail.auth_http_timeout);
     let headers =
@@ -187,6 +190,8 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.pass_error_message, own.pass_error_message, mail.pass_error_message);
     choose(&mut backend.xclient, own.xclient, mail.xclient);
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
+    let oauth = |scope: &Scope| scope.oauth.map(|(oauth, _)| oauth);
+    choose(&mut backend.oauth, oauth(own), oauth(mail));
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
     backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);

@@ -138,6 +138,53 @@ fn methods_that_no_server_can_offer_are_remarked_on() {
 }
 
 #[test]
+fn which_mechanisms_are_refused_is_each_server_s_own_affair() {
+    let policies = policies(
+        "auth_strict on; server { listen 143; } server { listen 110; auth_strict off; plaintext_auth on; }",
+    );
+    let said: Vec<_> = policies.iter().map(|policy| (policy.auth_strict, policy.plaintext_auth)).collect();
+    assert_eq!(said, [(true, true), (false, true)]);
+}
+
+#[test]
+fn a_server_where_nobody_could_log_in_over_a_network_is_remarked_on() {
+    let told = |mail: &str| fit(&format!("mail {{ auth_http localhost;\n{mail} }}")).1;
+    let warning = "[warn] \"plaintext_auth off\" without TLS lets nobody log in but from this machine in \
+                   /etc/nginx/nginx.conf:2";
+    for (mail, warnings) in [
+        ("plaintext_auth off; server { listen 143; } server { listen 110; }", &[warning][..]),
+        ("plaintext_auth off; server { listen 143; plaintext_auth on; }", &[]),
+        ("server { listen 143; plaintext_auth off; } server { listen 110; }", &[warning]),
+        ("plaintext_auth off;", &[]),
+    ] {
+        assert_eq!(told(mail), warnings, "{mail}");
+    }
+}
+
+#[test]
+fn tokens_go_to_backends_as_tokens_where_that_is_asked_for() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; proxy_oauth on; imap_auth external xoauth2; ssl_verify_client off;\n\
+         server { listen 143; } server { listen 110; proxy_oauth off; }\n\
+         server { listen 25; proxy_oauth on; smtp_auth oauthbearer; }\n\
+         server { listen 587; proxy_oauth on; proxy_smtp_auth on; } }",
+    );
+    let oauth: Vec<_> = config.servers.iter().map(|server| server.policy.backend.oauth).collect();
+    assert_eq!(oauth, [true, false, true, true]);
+    let told: Vec<_> = told.iter().filter(|line| line.contains("proxy_oauth")).collect();
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        told,
+        [
+            &format!("[warn] \"proxy_oauth\" has no effect on SMTP without \"proxy_smtp_auth\" in {at}:3"),
+            &format!(
+                "[warn] \"proxy_oauth\" has no effect without the method \"xoauth2\" or \"oauthbearer\" in {at}:4"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn a_proxy_in_front_is_believed_where_it_is_trusted() {
     let text = "set_real_ip_from 192.0.2.0/24; set_real_ip_from ::1; set_real_ip_from unix:; \
                 server { listen 143 proxy_protocol; } \
