@@ -96,6 +96,7 @@ pub(super) enum Keyword {
     Protocol,
     ServerName,
     SetRealIpFrom,
+    Access(gatepost_core::Verdict),
     Resolver,
     ResolverTimeout,
     Timeout,
