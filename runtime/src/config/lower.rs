@@ -6,11 +6,11 @@ mod certificates;
 mod listen;
 mod log;
 mod methods;
+mod peers;
 mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
-mod trusted;
 mod value;
 
 use std::collections::BTreeMap;

@@ -97,6 +97,7 @@ pub(super) enum Keyword {
     Protocol,
     ServerName,
     SetRealIpFrom,
+    Access(gatepost_core::Verdict),
     Resolver,
     ResolverTimeout,
     Timeout,

@@ -1,6 +1,7 @@
 //! The table of directives, grouped as config.md does.
 
 use gatepost_core::Protocol::{Imap, Pop3, Smtp};
+use gatepost_core::Verdict;
 
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
@@ -98,8 +99,8 @@ pub(super) const ROWS: &[Row] = &[
     row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
     row("access_log", BOTH, SOME, Adds, NotYet("off")),
     row("log_format", MAIL, SOME, Adds, NotYet("")),
-    row("allow", BOTH, ONE, Adds, NotYet("")),
-    row("deny", BOTH, ONE, Adds, NotYet("")),
+    row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
+    row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
     row("auth_http", BOTH, ONE, Replaces, Honoured(Keyword::AuthHttp)),
     row("auth_http_timeout", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpTimeout)),

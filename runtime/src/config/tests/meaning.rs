@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{BackendTls, Mechanism, Policy, Protocol, ProxyHeader, StartTls, Target, Trusted};
+use gatepost_core::{BackendTls, Mechanism, Peers, Policy, Protocol, ProxyHeader, StartTls, Target, Verdict};
 
 use super::{fit, unfit};
 use crate::config::{LogSink, LogTarget, Pid};
@@ -193,8 +193,8 @@ fn a_proxy_in_front_is_believed_where_it_is_trusted() {
     assert_eq!(told, [""; 0]);
     let [imap, pop3] = config.servers.as_slice() else { panic!() };
     let ip = |text: &str| text.parse().unwrap();
-    let own = [Trusted::Network(ip("::1"), 128), Trusted::Network(ip("127.0.0.1"), 32)];
-    let inherited = [Trusted::Network(ip("192.0.2.0"), 24), Trusted::Network(ip("::1"), 128), Trusted::Unix];
+    let own = [Peers::Network(ip("::1"), 128), Peers::Network(ip("127.0.0.1"), 32)];
+    let inherited = [Peers::Network(ip("192.0.2.0"), 24), Peers::Network(ip("::1"), 128), Peers::Unix];
     assert_eq!((&imap.policy.real_ip_from[..], &pop3.policy.real_ip_from[..]), (&inherited[..], &own[..]));
     let headers = |server: &crate::config::Server| {
         server.listeners.iter().map(|listener| listener.proxy_protocol).collect::<Vec<_>>()
@@ -209,6 +209,36 @@ fn a_network_with_bits_that_do_not_count_is_taken_and_remarked_on() {
     assert_eq!(told, ["[warn] low address bits of 192.0.2.7/24 are meaningless in /etc/nginx/nginx.conf:1"]);
     let [trusted] = config.servers[0].policy.real_ip_from[..] else { panic!() };
     assert!(trusted.includes(&std::net::SocketAddr::from(([192, 0, 2, 200], 1)).into()));
+}
+
+#[test]
+fn a_server_with_rules_of_its_own_forgets_the_inherited_ones() {
+    let policies = policies(
+        "allow 192.0.2.0/24; deny all; server { listen 143; } \
+         server { listen 110; deny unix:; allow 2001:db8::/32; deny 192.0.2.7; }",
+    );
+    let ip = |text: &str| text.parse().unwrap();
+    let inherited = [(Verdict::Allow, Peers::Network(ip("192.0.2.0"), 24)), (Verdict::Deny, Peers::All)];
+    let own = [
+        (Verdict::Deny, Peers::Unix),
+        (Verdict::Allow, Peers::Network(ip("2001:db8::"), 32)),
+        (Verdict::Deny, Peers::Network(ip("192.0.2.7"), 32)),
+    ];
+    let rules: Vec<_> = policies.iter().map(|policy| policy.access.0.as_slice()).collect();
+    assert_eq!(rules, [&inherited[..], &own[..]]);
+}
+
+#[test]
+fn a_rule_is_for_addresses_and_not_for_names() {
+    let at = "/etc/nginx/nginx.conf:1";
+    let told = unfit(
+        "mail { auth_http localhost; allow localhost; deny ALL; allow [::1]; deny 10.0.0.0/33; \
+         allow 10.0.0.1/8; server { listen 143; } }",
+    );
+    let invalid = |word| format!("[emerg] invalid parameter \"{word}\" in {at}");
+    let mut expected: Vec<_> = ["localhost", "ALL", "[::1]", "10.0.0.0/33"].map(invalid).into();
+    expected.push(format!("[warn] low address bits of 10.0.0.1/8 are meaningless in {at}"));
+    assert_eq!(told, expected);
 }
 
 #[test]
