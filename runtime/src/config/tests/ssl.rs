@@ -33,7 +33,7 @@ fn settings_of(text: &str) -> (Vec<Settings>, Vec<String>) {
     let text = format!("mail {{ auth_http 127.0.0.1; ssl_certificate c; ssl_certificate_key k;\n{text} }}");
     let machine = machine().file("/etc/nginx/nginx.conf", text);
     let recorder = Recorder { machine, seen: RefCell::default() };
-    let options = Options { prefix: Path::new("/etc/nginx"), surroundings: &recorder };
+    let options = Options::new(Path::new("/etc/nginx"), &recorder);
     let told = load(Path::new("nginx.conf"), &options).err().unwrap_or_default();
     let told =
         first_lines(&told).into_iter().filter(|line| !line.contains("no \"ssl_certificate\" is defined"));
