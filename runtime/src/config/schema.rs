@@ -130,6 +130,9 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslPasswordFile,
+    SslCrl,
+    SslCertificateCompression,
     SslTuning(SslWord),
 }
 

@@ -7,11 +7,12 @@ use std::io::Read;
 
 mod backend;
 mod clients;
+mod keys;
 mod openssl;
 mod preferences;
 mod resumption;
 
-fn settings(certificates: Vec<(PathBuf, PathBuf)>) -> Settings {
+fn settings<S: Into<Source>>(certificates: Vec<(S, S)>) -> Settings {
     Settings::new(Protocol::Imap, certificates)
 }
 
@@ -201,9 +202,10 @@ fn odd_files_are_told_and_none_panics() {
     let nowhere = PathBuf::from("/nowhere/mail.crt");
     assert_eq!(
         said(&nowhere, &key),
-        "cannot load certificate \"/nowhere/mail.crt\": (2: No such file or directory)"
+        "cannot load certificate \"/nowhere/mail.crt\": BIO_new_file() failed (SSL: error:80000002:system library::\
+         No such file or directory:calling fopen(/nowhere/mail.crt, r) error:10000080:BIO routines::no such file)"
     );
-    assert!(said(&PathBuf::from("/tmp"), &key).ends_with(": (21: Is a directory)"));
+    assert!(said(&PathBuf::from("/tmp"), &key).ends_with(": read() failed (21: Is a directory)"));
     for file in [&empty, &junk, &no_der, &key] {
         let start = format!("cannot load certificate {file:?}: ");
         assert!(said(file, &key).starts_with(&start), "{}", said(file, &key));
@@ -213,12 +215,12 @@ fn odd_files_are_told_and_none_panics() {
         assert!(said(&certificate, file).starts_with(&start), "{}", said(&certificate, file));
     }
     for file in [&locked, &old_locked] {
-        assert!(said(&certificate, file).ends_with("it is protected by a pass phrase"));
+        assert!(said(&certificate, file).contains("it is protected by a pass phrase"));
     }
     for (certificate, key) in [(&certificate, &other_key), (&other_certificate, &key)] {
-        let start = format!("SSL_CTX_use_PrivateKey({key:?}) failed (SSL: key values mismatch)");
+        let start = format!("SSL_CTX_use_PrivateKey({key:?}) failed (SSL: error:05800074:");
         assert!(said(certificate, key).starts_with(&start), "{}", said(certificate, key));
     }
-    assert!(matches!(server_config(&settings(vec![])), Err(Error::NoCertificate)));
+    assert!(matches!(server_config(&settings::<PathBuf>(vec![])), Err(Error::NoCertificate)));
     assert!(said(&PathBuf::from("/dev/zero"), &key).contains("larger than"));
 }
