@@ -27,7 +27,7 @@ impl Served {
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
-            "error_log {}/error.log notice; mail {{ auth_http 127.0.0.1:9; \
+            "error_log {0}/error.log notice; pid {0}/pid; mail {{ auth_http 127.0.0.1:9; \
              server {{ listen 127.0.0.1:{port}; protocol imap; }} }}",
             folder.display()
         );
@@ -90,7 +90,10 @@ fn no_signal_that_nginx_knows_ends_the_process_unless_it_should() {
     // Made anew before any line needs it.
     served.await_line("error.log", "");
     TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+    let pid = served.folder.join("pid");
+    assert_eq!(fs::read_to_string(&pid).unwrap(), format!("{}\n", served.child.id()));
     served.signal(Signal::TERM);
     served.await_line("error.log", "signal 15 (SIGTERM) received, exiting");
     assert!(served.child.wait().unwrap().success());
+    assert!(!pid.exists(), "a process that is gone has no pid file");
 }
