@@ -229,6 +229,8 @@ pub struct Backend {
     pub buffer_bytes: usize,
     /// `proxy_timeout`: how long a relay may be silent. The driver's business.
     pub idle_timeout: Duration,
+    /// `so_keepalive`: whether a silent backend is asked if it is still there. The driver's business.
+    pub keepalive: bool,
     /// `proxy_pass_error_message`: whether a client sees the backend's own refusal.
     pub pass_error_message: bool,
     /// `proxy_ssl`; the auth server may say otherwise for a user (`Auth-Server-TLS`).
@@ -298,6 +300,7 @@ impl Default for Backend {
         Self {
             buffer_bytes: 4096,
             idle_timeout: Duration::from_secs(24 * 60 * 60),
+            keepalive: false,
             pass_error_message: false,
             tls: BackendTls::Off,
             tls_name: None,

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -28,8 +29,9 @@ impl Served {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
             "error_log {}/error.log notice; mail {{ auth_http 127.0.0.1:9; \
-             server {{ listen 127.0.0.1:{port}; protocol imap; }} }}",
-            folder.display()
+             server {{ listen 127.0.0.1:{port}; listen unix:{}; protocol imap; }} }}",
+            folder.display(),
+            folder.join("imap").display()
         );
         fs::write(folder.join("mail.conf"), text).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_gatepost"))
@@ -90,7 +92,9 @@ fn no_signal_that_nginx_knows_ends_the_process_unless_it_should() {
     // Made anew before any line needs it.
     served.await_line("error.log", "");
     TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+    UnixStream::connect(served.folder.join("imap")).unwrap();
     served.signal(Signal::TERM);
     served.await_line("error.log", "signal 15 (SIGTERM) received, exiting");
     assert!(served.child.wait().unwrap().success());
+    assert!(!served.folder.join("imap").exists(), "nobody listens there any more");
 }

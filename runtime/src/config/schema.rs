@@ -95,6 +95,7 @@ pub(super) enum Keyword {
     Listen,
     Protocol,
     ServerName,
+    SoKeepalive,
     SetRealIpFrom,
     Resolver,
     ResolverTimeout,

@@ -25,6 +25,7 @@ const LINE_BYTES_MIN: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
+    pub(super) keepalive: Option<bool>,
     pub(super) real_ip_from: Vec<Trusted>,
     pub(super) resolver: Option<Resolver>,
     pub(super) resolver_timeout: Option<Duration>,
@@ -112,6 +113,7 @@ impl Scope {
                 // An empty name means the machine's, as none at all does.
                 self.server_name = Some(name).filter(|name| !name.is_empty());
             }
+            Keyword::SoKeepalive => self.take_keepalive(directive, complaints)?,
             Keyword::SetRealIpFrom => {
                 let trusted = trusted::set_real_ip_from(directive, ground.surroundings, complaints)?;
                 self.real_ip_from.extend(trusted);
@@ -197,6 +199,18 @@ impl Scope {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The directive that nginx dropped in 1.9.1 (divergences R13).
+    fn take_keepalive(
+        &mut self,
+        directive: &Directive,
+        complaints: &mut Complaints,
+    ) -> Result<(), Complaint> {
+        self.keepalive = Some(flag(directive)?);
+        let message = "the \"so_keepalive\" directive is deprecated, use the \"listen ... so_keepalive=\" parameter instead";
+        complaints.push(Complaint::of(directive, message).warning());
+        Ok(())
     }
 
     /// The directive that nginx dropped in 1.25.1 (divergences R1).

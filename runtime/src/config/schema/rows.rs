@@ -95,7 +95,7 @@ pub(super) const ROWS: &[Row] = &[
     row("max_commands", BOTH, ONE, Refused, Honoured(Keyword::MaxCommands)),
     row("resolver", BOTH, SOME, Refused, Honoured(Keyword::Resolver)),
     row("resolver_timeout", BOTH, ONE, Refused, Honoured(Keyword::ResolverTimeout)),
-    row("so_keepalive", BOTH, FLAG, Refused, NotYet("off")),
+    row("so_keepalive", BOTH, FLAG, Refused, Honoured(Keyword::SoKeepalive)),
     row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
     row("access_log", BOTH, SOME, Adds, NotYet("off")),
     row("log_format", MAIL, SOME, Adds, NotYet("")),
