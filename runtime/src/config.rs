@@ -24,10 +24,11 @@ use std::sync::Arc;
 use gatepost_core::Policy;
 use gatepost_core::report::Level;
 
-pub use self::diagnostic::{Diagnostic, Excerpt, Severity};
+pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
 pub use self::listener::{Keepalive, Listener};
 pub use self::surroundings::{Memory, Surroundings, System};
 use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
 
@@ -39,8 +40,20 @@ const OTHER_MODULES: &[&str] = &["http", "stream"];
 pub struct Options<'a> {
     /// The folder that the main file and the logs are taken from, if they are named by relative paths (`-p`).
     pub prefix: &'a Path,
+    /// Directives that come before those of the file (`-g`); complaints about them say `in command line`.
+    pub directives: &'a [u8],
+    /// Where lines go for which no `error_log` is in force (`-e`); standard error if this says nothing.
+    pub error_log: Option<&'a LogSink>,
     /// The machine that is asked for files, addresses and certificates.
     pub surroundings: &'a dyn Surroundings,
+}
+
+impl<'a> Options<'a> {
+    /// Nothing but what has to be known.
+    #[must_use]
+    pub const fn new(prefix: &'a Path, surroundings: &'a dyn Surroundings) -> Self {
+        Self { prefix, directives: b"", error_log: None, surroundings }
+    }
 }
 
 /// A configuration that can be run.
@@ -50,6 +63,8 @@ pub struct Loaded {
     pub config: Config,
     /// What there is to say about it nevertheless, in nginx's order.
     pub warnings: Vec<Diagnostic>,
+    /// The files that were read, in the order of reading, each once, and what they hold.
+    pub files: Vec<(PathBuf, Arc<[u8]>)>,
 }
 
 /// Reads the configuration at `path` and whatever it names: included files, host names, certificates.
@@ -58,16 +73,17 @@ pub struct Loaded {
 ///
 /// Everything that is wrong, warnings included, in the order in which nginx would have come upon it.
 pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic>> {
-    let Options { prefix, surroundings } = *options;
+    let Options { prefix, directives, error_log, surroundings } = *options;
     let path = prefix.join(path);
     let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
-    let rules = Rules { surroundings, skipped: OTHER_MODULES };
+    let rules = Rules { surroundings, skipped: OTHER_MODULES, global: directives };
     let tree = tree::read(&path, rules, &mut sources, &mut complaints);
-    let ground = Ground { surroundings, prefix, folder: path.parent().unwrap_or(prefix) };
+    let folder = path.parent().unwrap_or(prefix);
+    let ground = Ground { surroundings, prefix, folder, error_log };
     let config = lower::lower(&tree, ground, &mut complaints);
     let told = complaints.told(&sources);
     match config {
-        Some(config) => Ok(Loaded { config, warnings: told }),
+        Some(config) => Ok(Loaded { config, warnings: told, files: sources.into_files() }),
         None => Err(told),
     }
 }
@@ -77,10 +93,25 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
 pub struct Config {
     /// `worker_processes`: how many threads serve clients.
     pub worker_processes: NonZeroUsize,
+    /// `pid`: the file with the number of the process.
+    pub pid: Pid,
     /// `error_log` of the main level: for lines that belong to no server.
     pub logs: Arc<[LogTarget]>,
     /// The `server {}` blocks of `mail {}`, in order.
     pub servers: Vec<Server>,
+}
+
+/// `pid`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pid {
+    /// Nothing is said about it. A process in the foreground, which whoever started it knows, then writes none; who looks
+    /// for a process looks at [`crate::pid_file::DEFAULT`].
+    #[default]
+    Unsaid,
+    /// `off`: none.
+    Off,
+    /// This one.
+    File(PidFile),
 }
 
 /// One `server {}`.

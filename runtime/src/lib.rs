@@ -6,6 +6,7 @@ pub mod driver;
 mod handshake;
 pub mod net;
 pub mod observe;
+pub mod pid_file;
 mod pipe;
 mod relay;
 pub mod resolve;

@@ -7,10 +7,10 @@ use gatepost::server;
 
 fn main() -> ExitCode {
     match cli::run(std::env::args_os()) {
-        Asked::Serve(config) => match server::run(&config) {
+        Asked::Serve(config, invocation) => match server::run(&config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("gatepost: [emerg] {error}");
+                invocation.fail(&error);
                 ExitCode::FAILURE
             }
         },

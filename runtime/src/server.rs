@@ -23,9 +23,10 @@ use gatepost_core::{Address, Policy};
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use crate::config::{Config, Listener, unspecified};
+use crate::config::{Config, Listener, Pid, unspecified};
 use crate::net::wall_clock;
 use crate::observe::{DebugLines, Log, LogFiles};
+use crate::pid_file::{self, PidFile};
 use crate::resolve;
 use crate::tls;
 
@@ -49,6 +50,9 @@ pub enum Error {
     /// A log could not be opened. The text says which.
     #[error(transparent)]
     Log(io::Error),
+    /// The pid file could not be opened or written.
+    #[error(transparent)]
+    PidFile(#[from] pid_file::Error),
     /// A thread, its runtime or the signal handlers could not be set up.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -71,6 +75,19 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let shared = server.shared.clone();
     // Before anybody is served: a signal that comes meanwhile must not cut sessions.
     let signals = Signals::take().map_err(Error::Start)?;
+    let pid_file = pid_file(config);
+    if let Some(file) = pid_file {
+        file.write(rustix::process::getpid())?;
+    }
+    let ended = serve(server, signals);
+    if let Some(Err(error)) = pid_file.map(PidFile::remove) {
+        shared.log.line(Level::Alert, None, error);
+    }
+    ended
+}
+
+fn serve(server: Server, signals: Signals) -> Result<(), Error> {
+    let shared = server.shared.clone();
     let unix: Vec<_> = server.unix_sockets().cloned().collect();
     let running = server.start()?;
     shared.log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
@@ -81,7 +98,15 @@ pub fn run(config: &Config) -> Result<(), Error> {
     ended
 }
 
-/// Opens the logs of `config` and tries its listeners, and lets go of them again: what `-t` does beyond reading.
+/// Where the number of this process is to be written, if anywhere.
+fn pid_file(config: &Config) -> Option<&PidFile> {
+    match &config.pid {
+        Pid::File(file) => Some(file),
+        Pid::Unsaid | Pid::Off => None,
+    }
+}
+
+/// Opens the logs and the pid file of `config` and tries its listeners, and lets go of them again: what `-t` does beyond reading.
 ///
 /// # Errors
 ///
@@ -102,6 +127,9 @@ pub fn try_out(config: &Config) -> Result<(), Error> {
         }
     }
     names.missing()?;
+    if let Some(file) = pid_file(config) {
+        file.try_open()?;
+    }
     Ok(())
 }
 

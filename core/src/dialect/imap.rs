@@ -156,6 +156,10 @@ impl Dialect for Imap {
         line(&[self.tag(), b" NO [UNAVAILABLE] internal server error"])
     }
 
+    fn access_denied() -> Bytes {
+        line(&[b"* BYE Access denied"])
+    }
+
     fn certificate_refused(refusal: CertificateRefusal) -> Bytes {
         line(&[b"* BYE ", refusal.text().as_bytes()])
     }

@@ -181,6 +181,10 @@ impl Dialect for Pop3 {
         }])
     }
 
+    fn access_denied() -> Bytes {
+        line(&[b"-ERR Access denied"])
+    }
+
     fn certificate_refused(refusal: CertificateRefusal) -> Bytes {
         line(&[b"-ERR ", refusal.text().as_bytes()])
     }

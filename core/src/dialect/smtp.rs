@@ -210,6 +210,10 @@ impl Dialect for Smtp {
         line(&[b"451 4.3.2 Internal server error"])
     }
 
+    fn access_denied() -> Bytes {
+        line(&[b"554 5.7.1 Access denied"])
+    }
+
     fn certificate_refused(refusal: CertificateRefusal) -> Bytes {
         line(&[b"421 4.7.1 ", refusal.text().as_bytes()])
     }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[cfg(test)]
 pub(super) use self::complaint::COMPLAINTS_MAX;
 pub(super) use self::complaint::{Complaint, Complaints};
-use super::source::Line;
+use super::source::{Line, Origin};
 
 /// How many characters of a line are shown.
 const EXCERPT_CHARS_MAX: usize = 110;
@@ -44,12 +44,48 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// What is wrong, in nginx's words where nginx has any.
     pub message: String,
-    /// The file and, counted from 1, the line that nginx would name: that of the `;` or `{` behind which it noticed.
-    pub place: Option<(PathBuf, usize)>,
+    /// The place that nginx would name: that of the `;` or `{` behind which it noticed.
+    pub place: Option<Place>,
     /// The line that is meant, if it is known.
     pub excerpt: Option<Excerpt>,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+/// What a [`Diagnostic`] is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `-g`.
+    CommandLine,
+    /// A line of a file, counted from 1.
+    Line(PathBuf, usize),
+}
+
+impl Place {
+    /// The line's number, if it is one of a file.
+    #[must_use]
+    pub const fn line(&self) -> Option<usize> {
+        match self {
+            Self::CommandLine => None,
+            Self::Line(_, line) => Some(*line),
+        }
+    }
+
+    fn of(line: &Line<'_>) -> Self {
+        match line.origin {
+            Origin::CommandLine => Self::CommandLine,
+            Origin::File(path) => Self::Line(path.clone(), line.number),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("command line"),
+            Self::Line(path, line) => write!(f, "{}:{line}", Printable(&path.to_string_lossy())),
+        }
+    }
 }
 
 /// A line of a file with something in it underlined.
@@ -69,15 +105,29 @@ pub struct Excerpt {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {}", self.severity, Printable(&self.message))?;
-        if let Some((path, line)) = &self.place {
-            write!(f, " in {}:{line}", Printable(&path.to_string_lossy()))?;
-        }
+        write!(f, "[{}] ", self.severity)?;
+        self.write_message(f)?;
         if let Some(excerpt) = &self.excerpt {
             write!(f, "\n{excerpt}")?;
         }
         match &self.hint {
             Some(hint) => write!(f, "\nhint: {}", Printable(hint)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Diagnostic {
+    /// What nginx would say: the message and the place, on one line, without the severity.
+    #[must_use]
+    pub fn message(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| self.write_message(f))
+    }
+
+    fn write_message(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Printable(&self.message))?;
+        match &self.place {
+            Some(place) => write!(f, " in {place}"),
             None => Ok(()),
         }
     }
@@ -166,12 +216,10 @@ impl fmt::Display for Printable<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn excerpt(line: &[u8], start: usize, end: usize) -> String {
-        let line = Line { path: Path::new("a"), number: 12, text: line, start, end };
+        let line = Line { origin: &Origin::CommandLine, number: 12, text: line, start, end };
         Excerpt::new(&line, "here").to_string()
     }
 

@@ -6,11 +6,11 @@ mod certificates;
 mod listen;
 mod log;
 mod methods;
+mod peers;
 mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
-mod trusted;
 mod value;
 
 use std::collections::BTreeMap;
@@ -25,7 +25,8 @@ use super::schema::{Again, Context, Fate, Keyword, admit, known};
 use super::source::Span;
 use super::surroundings::Surroundings;
 use super::tree::{self, Directive, Mark, Tree};
-use super::{Config, LogTarget};
+use super::{Config, LogSink, LogTarget, Pid};
+use crate::pid_file::PidFile;
 
 /// nginx, too, starts no more workers than this.
 const WORKERS_MAX: usize = 1024;
@@ -42,6 +43,8 @@ pub(super) struct Ground<'a> {
     pub(super) prefix: &'a Path,
     /// The main file's folder, that certificates are taken from.
     pub(super) folder: &'a Path,
+    /// Where lines go for which no `error_log` is in force (`-e`).
+    pub(super) error_log: Option<&'a LogSink>,
 }
 
 /// Which directives a block has, understood or not: where the first of each name is, and how many there are.
@@ -67,8 +70,14 @@ impl Seen {
 
 /// Gives `tree` its meaning. `None` if that is impossible; the reasons are among the `complaints`.
 pub(super) fn lower(tree: &Tree, ground: Ground<'_>, complaints: &mut Complaints) -> Option<Config> {
-    let mut main =
-        Main { ground, complaints, worker_processes: NonZeroUsize::MIN, logs: Vec::new(), mail: None };
+    let mut main = Main {
+        ground,
+        complaints,
+        worker_processes: NonZeroUsize::MIN,
+        pid: Pid::Unsaid,
+        logs: Vec::new(),
+        mail: None,
+    };
     let mut seen = Seen::default();
     for directive in &tree.directives {
         if let Some(keyword) = admitted(directive, Context::Main, &mut seen, main.complaints) {
@@ -128,6 +137,7 @@ struct Main<'a> {
     ground: Ground<'a>,
     complaints: &'a mut Complaints,
     worker_processes: NonZeroUsize,
+    pid: Pid,
     logs: Vec<LogTarget>,
     mail: Option<Mail>,
 }
@@ -145,6 +155,7 @@ impl Main<'_> {
     fn take(&mut self, keyword: Keyword, directive: &Directive) -> Result<(), Complaint> {
         match keyword {
             Keyword::WorkerProcesses => self.worker_processes = worker_processes(directive, &self.ground)?,
+            Keyword::Pid => self.pid = pid(directive, &self.ground)?,
             Keyword::ErrorLog => self.logs.push(log::error_log(directive, self.ground.prefix)?),
             Keyword::Events => self.events(directive),
             Keyword::Mail => self.mail(directive),
@@ -235,8 +246,8 @@ impl Main<'_> {
     }
 
     fn finish(self, whole: bool, seen: &Seen) -> Option<Config> {
-        let Self { ground, complaints, worker_processes, logs, mail } = self;
-        let logs = server::main_logs(logs);
+        let Self { ground, complaints, worker_processes, pid, logs, mail } = self;
+        let logs = server::main_logs(logs, &ground);
         // Nothing can be said to be missing in what was not read to its end.
         if !whole {
             return None;
@@ -252,7 +263,7 @@ impl Main<'_> {
                 Vec::new()
             }
         };
-        (!complaints.refuse()).then_some(Config { worker_processes, logs, servers })
+        (!complaints.refuse()).then_some(Config { worker_processes, pid, logs, servers })
     }
 }
 
@@ -270,6 +281,15 @@ fn worker_processes(directive: &Directive, ground: &Ground<'_>) -> Result<NonZer
     number.ok_or_else(|| {
         value::invalid(directive, word).label(format!("a number from 1 to {WORKERS_MAX}, or `auto`"))
     })
+}
+
+/// freenginx knows `off`, and so a file of that name needs a folder: `./off`.
+fn pid(directive: &Directive, ground: &Ground<'_>) -> Result<Pid, Complaint> {
+    let word = value::argument(directive, 0)?;
+    match &*word.text {
+        b"off" => Ok(Pid::Off),
+        _ => Ok(Pid::File(PidFile::new(value::path(directive, word, ground.prefix)?))),
+    }
 }
 
 /// The name of a protocol, in lower case.

@@ -1,5 +1,6 @@
 //! The files that were read, kept whole, and positions in them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,23 +42,32 @@ impl SourceId {
 /// Every file of one configuration.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    files: Vec<Source>,
+    all: Vec<Source>,
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct Source {
-    path: PathBuf,
+    origin: Origin,
     text: Arc<[u8]>,
     /// Where each line begins; the first is 0.
     line_starts: Vec<u32>,
 }
 
+/// Where text comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// `-g`.
+    CommandLine,
+    /// A file.
+    File(PathBuf),
+}
+
 /// A line of a file, and what of it a [`Span`] covers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// The file.
-    pub(super) path: &'a Path,
+    /// Where the line is.
+    pub(super) origin: &'a Origin,
     /// Counted from 1.
     pub(super) number: usize,
     /// Its octets without the line end.
@@ -71,31 +81,40 @@ pub(super) struct Line<'a> {
 impl Sources {
     /// How many octets may still be added; none if there are [`FILES_MAX`] files already.
     pub(super) fn room(&self) -> usize {
-        if self.files.len() < FILES_MAX { BYTES_MAX.saturating_sub(self.bytes) } else { 0 }
+        if self.all.len() < FILES_MAX { BYTES_MAX.saturating_sub(self.bytes) } else { 0 }
     }
 
     /// Keeps a file. `None` if [`BYTES_MAX`] or [`FILES_MAX`] would be exceeded.
     pub(super) fn add(&mut self, path: &Path, text: Vec<u8>) -> Option<SourceId> {
-        if text.len() > self.room() || self.files.len() >= FILES_MAX {
+        self.keep(Origin::File(path.to_owned()), text)
+    }
+
+    /// Keeps what `-g` says. `None` as with [`Sources::add`].
+    pub(super) fn add_command_line(&mut self, text: &[u8]) -> Option<SourceId> {
+        self.keep(Origin::CommandLine, text.to_owned())
+    }
+
+    fn keep(&mut self, origin: Origin, text: Vec<u8>) -> Option<SourceId> {
+        if text.len() > self.room() || self.all.len() >= FILES_MAX {
             return None;
         }
-        let id = SourceId(u16::try_from(self.files.len()).ok()?);
+        let id = SourceId(u16::try_from(self.all.len()).ok()?);
         let behind_line_ends =
             text.iter().zip(1u32..).filter(|(octet, _)| **octet == b'\n').map(|(_, at)| at);
         let line_starts = std::iter::once(0).chain(behind_line_ends).collect();
         self.bytes += text.len();
-        self.files.push(Source { path: path.to_owned(), text: text.into(), line_starts });
+        self.all.push(Source { origin, text: text.into(), line_starts });
         Some(id)
     }
 
     /// The octets of a file.
     pub(super) fn text(&self, id: SourceId) -> Arc<[u8]> {
-        self.files.get(usize::from(id.0)).map(|source| Arc::clone(&source.text)).unwrap_or_default()
+        self.all.get(usize::from(id.0)).map(|source| Arc::clone(&source.text)).unwrap_or_default()
     }
 
     /// The first line that `span` touches. `None` for a span of other sources.
     pub(super) fn line(&self, span: Span) -> Option<Line<'_>> {
-        let source = self.files.get(usize::from(span.source.0))?;
+        let source = self.all.get(usize::from(span.source.0))?;
         let number = source.line_starts.partition_point(|&start| start <= span.start);
         let start = *source.line_starts.get(number.checked_sub(1)?)? as usize;
         let next = source.line_starts.get(number).map_or(source.text.len(), |&next| next as usize);
@@ -104,7 +123,17 @@ impl Sources {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let within = |offset: u32| (offset as usize).saturating_sub(start).min(text.len());
         let (start, end) = (within(span.start), within(span.end));
-        Some(Line { path: &source.path, number, text, start, end })
+        Some(Line { origin: &source.origin, number, text, start, end })
+    }
+
+    /// Every file and its text, in the order of reading; one that was read more than once stands where it was first.
+    pub(super) fn into_files(self) -> Vec<(PathBuf, Arc<[u8]>)> {
+        let mut seen = BTreeSet::new();
+        let files = self.all.into_iter().filter_map(|source| match source.origin {
+            Origin::File(path) => Some((path, source.text)),
+            Origin::CommandLine => None,
+        });
+        files.filter(|(path, _)| seen.insert(path.clone())).collect()
     }
 }
 

@@ -19,7 +19,7 @@ fn machine() -> Memory {
 /// Reads `text` as the main file of `machine`.
 fn load_on(machine: Memory, text: &str) -> Result<Loaded, Vec<Diagnostic>> {
     let machine = machine.file("/etc/nginx/nginx.conf", text);
-    load(Path::new("nginx.conf"), &Options { prefix: Path::new("/etc/nginx"), surroundings: &machine })
+    load(Path::new("nginx.conf"), &Options::new(Path::new("/etc/nginx"), &machine))
 }
 
 fn load_text(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
@@ -29,7 +29,7 @@ fn load_text(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
 /// A configuration that must be fit to run, and what is said about it, a line each.
 fn fit(text: &str) -> (super::Config, Vec<String>) {
     match load_text(text) {
-        Ok(Loaded { config, warnings }) => (config, first_lines(&warnings)),
+        Ok(Loaded { config, warnings, .. }) => (config, first_lines(&warnings)),
         Err(told) => panic!("{text}\n{}", all_lines(&told)),
     }
 }

@@ -5,7 +5,10 @@ mod include;
 
 use std::path::{Path, PathBuf};
 
-use self::faults::{brace_too_many, open_at_end, too_deep, unfinished_at_end, unfinished_before_brace};
+use self::faults::{
+    block_in_command_line, brace_too_many, nameless, open_at_end, too_deep, unfinished_at_end,
+    unfinished_before_brace,
+};
 use super::diagnostic::{Complaint, Complaints};
 use super::lex::{Lexer, Token, Word};
 use super::source::{Sources, Span};
@@ -78,9 +81,11 @@ pub(super) struct Rules<'a> {
     pub(super) surroundings: &'a dyn Surroundings,
     /// Blocks of the outermost level that belong to somebody else.
     pub(super) skipped: &'a [&'a str],
+    /// Directives that come before the main file's (`-g`).
+    pub(super) global: &'a [u8],
 }
 
-/// Reads the file `main` and whatever it includes.
+/// Reads what the command line has to say, the file `main`, and whatever they include.
 pub(super) fn read(
     main: &Path,
     rules: Rules<'_>,
@@ -99,6 +104,7 @@ pub(super) fn read(
         exhausted: false,
     };
     let mut tree = Tree::default();
+    reader.command_line(&mut tree.directives);
     match reader.open(main) {
         Ok(lexer) => reader.file(main, lexer, &mut tree.directives, 0),
         Err(message) => {
@@ -130,6 +136,7 @@ struct Stopped;
 /// What a run of directives is within.
 #[derive(Clone, Copy)]
 enum Within {
+    CommandLine,
     File,
     /// The name and the `{` of the block.
     Block(Span),
@@ -144,6 +151,24 @@ impl Reader<'_> {
         self.chain.pop();
     }
 
+    fn command_line(&mut self, into: &mut Vec<Directive>) {
+        if self.rules.global.is_empty() {
+            return;
+        }
+        match self.sources.add_command_line(self.rules.global) {
+            Some(id) => {
+                let mut lexer = Lexer::new(id, self.sources.text(id));
+                if self.directives(&mut lexer, into, Within::CommandLine, 0).is_err() {
+                    self.whole = false;
+                }
+            }
+            None => {
+                self.complaints.push(Complaint::general("too much in command line"));
+                self.whole = false;
+            }
+        }
+    }
+
     /// Reads up to the end of what it is `within`.
     fn directives(
         &mut self,
@@ -156,7 +181,7 @@ impl Reader<'_> {
         loop {
             let token = match lexer.next() {
                 Ok(token) => token,
-                Err(error) => return self.stop(|reader| reader.lex_complaint(error)),
+                Err(error) => return self.stop(|reader| reader.lex_complaint(error, within)),
             };
             match token {
                 Token::Word(word) => words.push(word),
@@ -173,6 +198,12 @@ impl Reader<'_> {
                 Token::Open(at) => {
                     let end = self.mark(at);
                     let directive = directive(&mut words, end);
+                    if matches!(within, Within::CommandLine) {
+                        return self.stop(|_| match directive {
+                            Some(_) => block_in_command_line(end),
+                            None => nameless(end),
+                        });
+                    }
                     let (directive, read) = self.block(lexer, directive, end, depth);
                     into.extend(directive);
                     read?;
@@ -186,15 +217,15 @@ impl Reader<'_> {
                     into.extend(unfinished);
                     match within {
                         Within::Block(_) => return Ok(end),
-                        Within::File => return self.stop(|_| brace_too_many(end)),
+                        Within::CommandLine | Within::File => return self.stop(|_| brace_too_many(end)),
                     }
                 }
                 Token::End(at) => {
                     let end = self.mark(at);
                     match directive(&mut words, end) {
-                        Some(directive) => return self.stop(|_| unfinished_at_end(&directive, end)),
+                        Some(directive) => return self.stop(|_| unfinished_at_end(&directive, end, within)),
                         None => match within {
-                            Within::File => return Ok(end),
+                            Within::CommandLine | Within::File => return Ok(end),
                             Within::Block(open) => return self.stop(|_| open_at_end(open, end)),
                         },
                     }
@@ -216,8 +247,7 @@ impl Reader<'_> {
         depth: usize,
     ) -> (Option<Directive>, Result<(), Stopped>) {
         let Some(mut directive) = directive else {
-            self.complaints
-                .push(Complaint::at(open, r#"unexpected "{""#).label("a name is missing before it"));
+            self.complaints.push(nameless(open));
             return (None, self.skip(lexer, open));
         };
         let name = directive.shown();
@@ -280,7 +310,7 @@ mod tests {
 
     pub(super) fn tree(machine: &Memory) -> (Tree, Vec<String>) {
         let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
-        let rules = Rules { surroundings: machine, skipped: &["http"] };
+        let rules = Rules { surroundings: machine, skipped: &["http"], global: b"" };
         let tree = read(Path::new("/etc/main.conf"), rules, &mut sources, &mut complaints);
         let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
         let told = complaints.told(&sources).into_iter().map(|each| first_line(each.to_string()));
@@ -408,7 +438,7 @@ mod tests {
             let octets = main.len() + other.len();
             let machine = Memory::new().file("/etc/main.conf", main).file("/etc/other", other);
             let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
-            let rules = Rules { surroundings: &machine, skipped: &["http"] };
+            let rules = Rules { surroundings: &machine, skipped: &["http"], global: b"" };
             let tree = read(Path::new("/etc/main.conf"), rules, &mut sources, &mut complaints);
             fn kept(directives: &[Directive]) -> usize {
                 let words = |each: &Directive| each.name.text.len() + each.args.iter().map(|arg| arg.text.len()).sum::<usize>();

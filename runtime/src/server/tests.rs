@@ -35,6 +35,7 @@ impl Served {
         let auth = AuthServer::new(Target::Address(auth.into()), "auth.example");
         let server = Server::bind(&Config {
             worker_processes: NonZeroUsize::new(threads).expect("threads"),
+            pid: Pid::Unsaid,
             logs: logs.clone(),
             servers: vec![config::Server {
                 policy: Arc::new(Policy::new(protocol, "mx.example", auth)),
@@ -278,6 +279,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
     let at = |last| SocketAddr::from(([127, 0, 0, last], port));
     let config = Config {
         worker_processes: NonZeroUsize::new(2).expect("two"),
+        pid: Pid::Off,
         logs: logs.clone(),
         servers: vec![
             server(Protocol::Pop3, &[at(1)]),

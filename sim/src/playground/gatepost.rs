@@ -17,7 +17,7 @@ impl Gatepost {
     ///
     /// Everything wrong with the configuration, in Gatepost's own words; or why it cannot listen.
     pub(super) fn start(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let options = Options { prefix: Path::new("/"), surroundings: &System };
+        let options = Options::new(Path::new("/"), &System);
         let loaded = load(path, &options).map_err(|complaints| {
             let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
             lines.join("\n")

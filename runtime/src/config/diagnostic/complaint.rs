@@ -1,6 +1,6 @@
 //! A complaint while its place is still a span, and all of them together.
 
-use super::{Diagnostic, Excerpt, Severity};
+use super::{Diagnostic, Excerpt, Place, Severity};
 use crate::config::source::{Sources, Span};
 use crate::config::tree::{Directive, Mark};
 
@@ -71,12 +71,11 @@ impl Complaint {
 
     fn told(self, sources: &Sources) -> Diagnostic {
         let line = |span| sources.line(span);
-        let place =
-            self.mark.and_then(|mark| line(mark.line)).map(|line| (line.path.to_owned(), line.number));
+        let place = self.mark.and_then(|mark| line(mark.line)).map(|line| Place::of(&line));
         let excerpt = self.under.and_then(line).map(|line| Excerpt::new(&line, &self.label));
         let first = self.first.and_then(line);
         let hint = first
-            .map(|first| format!("the first is in {}:{}", first.path.display(), first.number))
+            .map(|first| format!("the first is in {}", Place::of(&first)))
             .or_else(|| Some(self.hint.into_string()).filter(|hint| !hint.is_empty()));
         Diagnostic { severity: self.severity, message: self.message.into_string(), place, excerpt, hint }
     }

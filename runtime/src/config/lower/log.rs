@@ -24,10 +24,10 @@ const LEVELS: &[Level] = &[
     Level::Emerg,
 ];
 
-/// Where the lines go if no `error_log` says so. nginx has a file fixed when it was built; a process that stays in
+/// Where the lines go if no `error_log` says so: to what `-e` has chosen. Where that says nothing either, nginx has a file fixed when it was built; a process that stays in
 /// the foreground is better heard on standard error.
-pub(super) fn default_target() -> LogTarget {
-    LogTarget { sink: LogSink::Stderr, level: Level::Error }
+pub(super) fn default_target(chosen: Option<&LogSink>) -> LogTarget {
+    LogTarget { sink: chosen.cloned().unwrap_or(LogSink::Stderr), level: Level::Error }
 }
 
 /// Understands an `error_log`; a relative path is taken from `prefix`.

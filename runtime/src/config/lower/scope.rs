@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted, VerifyClient};
+use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
 
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log, resolver, trusted};
+use super::{Ground, auth_http, log, peers, resolver};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
@@ -26,7 +26,9 @@ const LINE_BYTES_MIN: usize = 512;
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
     pub(super) keepalive: Option<bool>,
-    pub(super) real_ip_from: Vec<Trusted>,
+    pub(super) real_ip_from: Vec<Peers>,
+    /// `allow` and `deny`, as they follow each other.
+    pub(super) access: Vec<(Verdict, Peers)>,
     pub(super) resolver: Option<Resolver>,
     pub(super) resolver_timeout: Option<Duration>,
     pub(super) timeout: Option<Duration>,
@@ -115,9 +117,10 @@ impl Scope {
             }
             Keyword::SoKeepalive => self.take_keepalive(directive, complaints)?,
             Keyword::SetRealIpFrom => {
-                let trusted = trusted::set_real_ip_from(directive, ground.surroundings, complaints)?;
-                self.real_ip_from.extend(trusted);
+                let peers = peers::set_real_ip_from(directive, ground.surroundings, complaints)?;
+                self.real_ip_from.extend(peers);
             }
+            Keyword::Access(verdict) => self.access.push((verdict, peers::access(directive, complaints)?)),
             Keyword::Resolver => self.resolver = Some(resolver::resolver(directive, ground.surroundings)?),
             Keyword::ResolverTimeout => self.resolver_timeout = Some(nonzero(directive, complaints)?),
             Keyword::Timeout => self.timeout = Some(nonzero(directive, complaints)?),
@@ -178,6 +181,7 @@ impl Scope {
             | Keyword::Mail
             | Keyword::Server
             | Keyword::WorkerProcesses
+            | Keyword::Pid
             | Keyword::Listen
             | Keyword::Protocol => {}
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Policy, Protocol};
+use gatepost_core::{Access, AuthServer, Policy, Protocol};
 
 use super::listen::Listen;
 use super::resolver::Resolver;
@@ -95,9 +95,9 @@ pub(super) fn servers(
 }
 
 /// Where lines go that belong to no server.
-pub(super) fn main_logs(logs: Vec<LogTarget>) -> Arc<[LogTarget]> {
+pub(super) fn main_logs(logs: Vec<LogTarget>, ground: &Ground<'_>) -> Arc<[LogTarget]> {
     match logs.is_empty() {
-        true => Arc::new([log::default_target()]),
+        true => Arc::new([log::default_target(ground.error_log)]),
         false => logs.into(),
     }
 }
@@ -160,6 +160,7 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     let mut policy = Policy::new(protocol, &name, auth);
     let trusted = if own.real_ip_from.is_empty() { &mail.real_ip_from } else { &own.real_ip_from };
     policy.real_ip_from.clone_from(trusted);
+    policy.access = Access(if own.access.is_empty() { &mail.access } else { &own.access }.clone());
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);

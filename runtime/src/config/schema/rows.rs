@@ -1,6 +1,7 @@
 //! The table of directives, grouped as config.md does.
 
 use gatepost_core::Protocol::{Imap, Pop3, Smtp};
+use gatepost_core::Verdict;
 
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
@@ -20,7 +21,6 @@ const TWO: Shape = Shape::Args(2, 2);
 const SOME: Shape = Shape::Args(1, usize::MAX);
 
 const NO_FORK: &str = "Gatepost stays in the foreground";
-const NO_PID: &str = "no pid file is written";
 const NO_USER: &str = "no privileges are given up";
 const NO_LIMIT: &str = "the number of connections is not limited";
 const NO_RLIMIT: &str = "the limit of open files stays as it is";
@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     row("worker_shutdown_timeout", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_SHUTDOWN)),
     row("daemon", MAIN, FLAG, Refused, Ineffective(Value::Any, "off", NO_FORK)),
     row("master_process", MAIN, FLAG, Refused, Accepted(Value::Any)),
-    row("pid", MAIN, ONE, Refused, Ineffective(Value::Any, "off", NO_PID)),
+    row("pid", MAIN, ONE, Refused, Honoured(Keyword::Pid)),
     row("lock_file", MAIN, ONE, Refused, Accepted(Value::Any)),
     row("error_log", ANY, SOME, Adds, Honoured(Keyword::ErrorLog)),
     row("env", MAIN, ONE, Adds, Ineffective(Value::Any, "TZ", NO_ENV)),
@@ -99,8 +99,8 @@ pub(super) const ROWS: &[Row] = &[
     row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
     row("access_log", BOTH, SOME, Adds, NotYet("off")),
     row("log_format", MAIL, SOME, Adds, NotYet("")),
-    row("allow", BOTH, ONE, Adds, NotYet("")),
-    row("deny", BOTH, ONE, Adds, NotYet("")),
+    row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
+    row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
     row("auth_http", BOTH, ONE, Replaces, Honoured(Keyword::AuthHttp)),
     row("auth_http_timeout", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpTimeout)),

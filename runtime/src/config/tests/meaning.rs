@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use gatepost_core::report::Level;
 use gatepost_core::{
-    Address, BackendTls, Mechanism, Policy, Protocol, ProxyHeader, StartTls, Target, Trusted,
+    Address, BackendTls, Mechanism, Peers, Policy, Protocol, ProxyHeader, StartTls, Target, Verdict,
 };
 
 use super::{fit, unfit};
-use crate::config::{Keepalive, Listener, LogSink, LogTarget};
+use crate::config::{Keepalive, Listener, LogSink, LogTarget, Pid};
+use crate::pid_file::PidFile;
 
 /// The policies of the servers of a `mail {}`, in order.
 fn policies(mail: &str) -> Vec<Policy> {
@@ -194,8 +195,8 @@ fn a_proxy_in_front_is_believed_where_it_is_trusted() {
     assert_eq!(told, [""; 0]);
     let [imap, pop3] = config.servers.as_slice() else { panic!() };
     let ip = |text: &str| text.parse().unwrap();
-    let own = [Trusted::Network(ip("::1"), 128), Trusted::Network(ip("127.0.0.1"), 32)];
-    let inherited = [Trusted::Network(ip("192.0.2.0"), 24), Trusted::Network(ip("::1"), 128), Trusted::Unix];
+    let own = [Peers::Network(ip("::1"), 128), Peers::Network(ip("127.0.0.1"), 32)];
+    let inherited = [Peers::Network(ip("192.0.2.0"), 24), Peers::Network(ip("::1"), 128), Peers::Unix];
     assert_eq!((&imap.policy.real_ip_from[..], &pop3.policy.real_ip_from[..]), (&inherited[..], &own[..]));
     let headers = |server: &crate::config::Server| {
         server.listeners.iter().map(|listener| listener.proxy_protocol).collect::<Vec<_>>()
@@ -276,6 +277,36 @@ fn a_network_with_bits_that_do_not_count_is_taken_and_remarked_on() {
     assert_eq!(told, ["[warn] low address bits of 192.0.2.7/24 are meaningless in /etc/nginx/nginx.conf:1"]);
     let [trusted] = config.servers[0].policy.real_ip_from[..] else { panic!() };
     assert!(trusted.includes(&std::net::SocketAddr::from(([192, 0, 2, 200], 1)).into()));
+}
+
+#[test]
+fn a_server_with_rules_of_its_own_forgets_the_inherited_ones() {
+    let policies = policies(
+        "allow 192.0.2.0/24; deny all; server { listen 143; } \
+         server { listen 110; deny unix:; allow 2001:db8::/32; deny 192.0.2.7; }",
+    );
+    let ip = |text: &str| text.parse().unwrap();
+    let inherited = [(Verdict::Allow, Peers::Network(ip("192.0.2.0"), 24)), (Verdict::Deny, Peers::All)];
+    let own = [
+        (Verdict::Deny, Peers::Unix),
+        (Verdict::Allow, Peers::Network(ip("2001:db8::"), 32)),
+        (Verdict::Deny, Peers::Network(ip("192.0.2.7"), 32)),
+    ];
+    let rules: Vec<_> = policies.iter().map(|policy| policy.access.0.as_slice()).collect();
+    assert_eq!(rules, [&inherited[..], &own[..]]);
+}
+
+#[test]
+fn a_rule_is_for_addresses_and_not_for_names() {
+    let at = "/etc/nginx/nginx.conf:1";
+    let told = unfit(
+        "mail { auth_http localhost; allow localhost; deny ALL; allow [::1]; deny 10.0.0.0/33; \
+         allow 10.0.0.1/8; server { listen 143; } }",
+    );
+    let invalid = |word| format!("[emerg] invalid parameter \"{word}\" in {at}");
+    let mut expected: Vec<_> = ["localhost", "ALL", "[::1]", "10.0.0.0/33"].map(invalid).into();
+    expected.push(format!("[warn] low address bits of 10.0.0.1/8 are meaningless in {at}"));
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -412,6 +443,7 @@ fn what_has_no_effect_is_said() {
          server { listen 143; } }",
     );
     assert_eq!(config.worker_processes.get(), 3);
+    assert_eq!(config.pid, Pid::File(PidFile::new("/run/nginx.pid")));
     let at = "/etc/nginx/nginx.conf";
     assert_eq!(
         told,
@@ -420,7 +452,6 @@ fn what_has_no_effect_is_said() {
             format!(
                 "[warn] the \"daemon\" directive has no effect yet: Gatepost stays in the foreground in {at}:1"
             ),
-            format!("[warn] the \"pid\" directive has no effect yet: no pid file is written in {at}:1"),
             format!(
                 "[warn] the \"worker_connections\" directive has no effect yet: the number of connections is not limited in {at}:2"
             ),
@@ -429,6 +460,20 @@ fn what_has_no_effect_is_said() {
             format!("[warn] duplicate value \"PLAIN\" in {at}:5"),
         ]
     );
+}
+
+#[test]
+fn a_pid_file_is_taken_from_the_prefix_and_may_be_off() {
+    for (said, means) in [
+        ("", Pid::Unsaid),
+        ("pid off;", Pid::Off),
+        ("pid /run/mail.pid;", Pid::File(PidFile::new("/run/mail.pid"))),
+        ("pid logs/nginx.pid;", Pid::File(PidFile::new("/etc/nginx/logs/nginx.pid"))),
+    ] {
+        let (config, told) = fit(&format!("{said} mail {{}}"));
+        assert_eq!(config.pid, means, "{said}");
+        assert_eq!(told, [""; 0]);
+    }
 }
 
 #[test]

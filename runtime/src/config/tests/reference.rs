@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use gatepost_core::{Protocol, StartTls, VerifyClient};
 
+use super::super::Place;
 use super::{Loaded, Severity, all_lines, first_lines, load_on, machine};
 
 /// A folder with a certificate and its key, removed when dropped.
@@ -370,7 +371,7 @@ mail {
     let told = load_on(machine(), &certificates.in_place(&missing)).unwrap_err();
     let refusal = told.iter().find(|each| each.severity == Severity::Emerg).unwrap();
     assert!(refusal.message.contains("nothere.pem"), "{refusal}");
-    assert_eq!(refusal.place.as_ref().map(|(_, line)| *line), Some(6), "{refusal}");
+    assert_eq!(refusal.place.as_ref().and_then(Place::line), Some(6), "{refusal}");
 }
 
 #[test]
@@ -384,7 +385,11 @@ fn a_certificate_and_another_s_key_are_refused() {
     let told = load_on(machine(), &text).unwrap_err();
     assert_eq!(told.len(), 1);
     assert!(told[0].message.contains("key values mismatch"), "{}", told[0]);
-    assert!(told[0].place.as_ref().is_some_and(|(_, line)| [3, 4].contains(line)), "{}", told[0]);
+    assert!(
+        told[0].place.as_ref().and_then(Place::line).is_some_and(|line| [3, 4].contains(&line)),
+        "{}",
+        told[0]
+    );
 }
 
 #[test]

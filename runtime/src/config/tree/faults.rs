@@ -1,13 +1,13 @@
 //! What is said about files whose words and braces do not go together: config.md 1.2.
 
-use super::{Directive, Mark, NESTING_MAX, Reader};
+use super::{Directive, Mark, NESTING_MAX, Reader, Within};
 use crate::config::diagnostic::Complaint;
 use crate::config::lex::LexError;
 use crate::config::source::Span;
 
 impl Reader<'_> {
     /// What is said about octets of which no token can be made.
-    pub(super) fn lex_complaint(&mut self, error: LexError) -> Complaint {
+    pub(super) fn lex_complaint(&mut self, error: LexError, within: Within) -> Complaint {
         match error {
             LexError::BehindQuote(octet, at) => {
                 let message = format!("unexpected \"{}\"", String::from_utf8_lossy(&[octet]));
@@ -26,9 +26,7 @@ impl Reader<'_> {
                 Complaint::at(self.mark(at), message)
             }
             LexError::Unterminated(quote, end) => {
-                Complaint::at(self.mark(end), r#"unexpected end of file, expecting ";" or "}""#)
-                    .under(quote)
-                    .label("this quote is never closed")
+                Complaint::at(self.mark(end), within.ended()).under(quote).label("this quote is never closed")
             }
         }
     }
@@ -45,12 +43,30 @@ pub(super) fn brace_too_many(brace: Mark) -> Complaint {
     Complaint::at(brace, r#"unexpected "}""#).label("no block is open here")
 }
 
+impl Within {
+    /// What nginx says of an end that comes too early.
+    const fn ended(self) -> &'static str {
+        match self {
+            Self::CommandLine => r#"unexpected end of parameter, expecting ";""#,
+            Self::File | Self::Block(_) => r#"unexpected end of file, expecting ";" or "}""#,
+        }
+    }
+}
+
+/// A block without a name.
+pub(super) fn nameless(open: Mark) -> Complaint {
+    Complaint::at(open, r#"unexpected "{""#).label("a name is missing before it")
+}
+
+/// A block where there is only room for directives.
+pub(super) fn block_in_command_line(open: Mark) -> Complaint {
+    Complaint::at(open, "block directives are not supported in -g option")
+}
+
 /// A file that ends behind words without a `;`.
-pub(super) fn unfinished_at_end(directive: &Directive, end: Mark) -> Complaint {
+pub(super) fn unfinished_at_end(directive: &Directive, end: Mark, within: Within) -> Complaint {
     let words = directive.name.span.to(directive.args_span());
-    Complaint::at(end, r#"unexpected end of file, expecting ";" or "}""#)
-        .under(words)
-        .label("`;` is missing behind this")
+    Complaint::at(end, within.ended()).under(words).label("`;` is missing behind this")
 }
 
 /// A file that ends within a block.
