@@ -167,10 +167,30 @@ pub struct Policy {
     pub plaintext_auth: bool,
     /// Whether `smtp_auth` has the word `none`: mail is taken without a login.
     pub unauthenticated: bool,
+    /// `lingering_close` and what belongs to it. The driver's business.
+    pub lingering: Lingering,
     /// `auth_http` and what belongs to it.
     pub auth: AuthServer,
     /// What to do with the backend.
     pub backend: Backend,
+}
+
+/// How a client is taken leave of. A socket that is closed with unread octets sends RST, which takes away what the client had not read
+/// yet; so once it was sent its last, the client is read on for a while and what it sends thrown away (divergences D49).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lingering {
+    /// `lingering_close`: whether that is done at all.
+    pub close: bool,
+    /// `lingering_time`: for how long in all; and how long one side of a relay may be silent once the other has ended.
+    pub time: Duration,
+    /// `lingering_timeout`: for how long if the client sends nothing.
+    pub silence: Duration,
+}
+
+impl Default for Lingering {
+    fn default() -> Self {
+        Self { close: true, time: Duration::from_secs(30), silence: Duration::from_secs(5) }
+    }
 }
 
 /// The HTTP server that decides about logins.
@@ -243,6 +263,7 @@ impl Policy {
             auth_strict: false,
             plaintext_auth: true,
             unauthenticated: false,
+            lingering: Lingering::default(),
             auth,
             backend: Backend::default(),
         }

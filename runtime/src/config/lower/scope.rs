@@ -35,6 +35,9 @@ pub(super) struct Scope {
     pub(super) errors_max: Option<u32>,
     pub(super) commands_max: Option<u32>,
     pub(super) greeting_delay: Option<Duration>,
+    pub(super) lingering_close: Option<bool>,
+    pub(super) lingering_time: Option<Duration>,
+    pub(super) lingering_timeout: Option<Duration>,
     pub(super) client_buffer_bytes: BTreeMap<Protocol, usize>,
     pub(super) capabilities: BTreeMap<Protocol, Vec<Box<str>>>,
     /// Where CHUNKING stands in `smtp_capabilities`.
@@ -127,6 +130,9 @@ impl Scope {
             Keyword::MaxErrors => self.errors_max = Some(count(directive)?.max(1)),
             Keyword::MaxCommands => self.commands_max = Some(count(directive)?),
             Keyword::SmtpGreetingDelay => self.greeting_delay = Some(time(directive)?),
+            Keyword::LingeringClose => self.lingering_close = Some(lingering_close(directive)?),
+            Keyword::LingeringTime => self.lingering_time = Some(time(directive)?),
+            Keyword::LingeringTimeout => self.lingering_timeout = Some(time(directive)?),
             Keyword::ClientBuffer(protocol) => {
                 self.client_buffer_bytes.insert(protocol, buffer(directive, complaints)?);
             }
@@ -262,6 +268,16 @@ fn verify_client(directive: &Directive) -> Result<VerifyClient, Complaint> {
         b"optional" => Ok(VerifyClient::Optional),
         b"optional_no_ca" => Ok(VerifyClient::OptionalNoCa),
         _ => Err(no_such(directive, word).label("`off`, `on`, `optional` or `optional_no_ca`")),
+    }
+}
+
+/// `always` is nginx's word in `http {}` for what `on` is here: every client is waited for, whether it was expected to say more or not.
+fn lingering_close(directive: &Directive) -> Result<bool, Complaint> {
+    let word = argument(directive, 0)?;
+    match word.text.to_ascii_lowercase().as_slice() {
+        b"off" => Ok(false),
+        b"on" | b"always" => Ok(true),
+        _ => Err(no_such(directive, word).label("`off`, `on` or `always`")),
     }
 }
 

@@ -163,6 +163,9 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     policy.access = Access(if own.access.is_empty() { &mail.access } else { &own.access }.clone());
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
+    choose(&mut policy.lingering.close, own.lingering_close, mail.lingering_close);
+    choose(&mut policy.lingering.time, own.lingering_time, mail.lingering_time);
+    choose(&mut policy.lingering.silence, own.lingering_timeout, mail.lingering_timeout);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
     choose(&mut policy.commands_max, own.commands_max, mail.commands_max);
     let starttls = |scope: &Scope| scope.starttls.map(|(starttls, _)| starttls);

@@ -175,7 +175,7 @@ pub(super) const ROWS: &[Row] = &[
     row("limit_conn", BOTH, TWO, Adds, NotYet("")),
     row("limit_conn_log_level", BOTH, ONE, Refused, NotYet("error")),
     row("limit_conn_dry_run", BOTH, FLAG, Refused, NotYet("off")),
-    row("lingering_close", BOTH, FLAG, Refused, NotYet("on")),
-    row("lingering_time", BOTH, ONE, Refused, NotYet("30s")),
-    row("lingering_timeout", BOTH, ONE, Refused, NotYet("5s")),
+    row("lingering_close", BOTH, ONE, Refused, Honoured(Keyword::LingeringClose)),
+    row("lingering_time", BOTH, ONE, Refused, Honoured(Keyword::LingeringTime)),
+    row("lingering_timeout", BOTH, ONE, Refused, Honoured(Keyword::LingeringTimeout)),
 ];

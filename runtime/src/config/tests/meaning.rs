@@ -205,6 +205,21 @@ fn a_proxy_in_front_is_believed_where_it_is_trusted() {
 }
 
 #[test]
+fn how_clients_are_taken_leave_of_is_each_server_s_own_affair() {
+    let policies = policies(
+        "lingering_close Off; lingering_time 1m; server { listen 143; } \
+         server { listen 110; lingering_close always; lingering_timeout 500ms; } server { listen 25; lingering_close on; }",
+    );
+    let said: Vec<_> = policies
+        .iter()
+        .map(|policy| {
+            (policy.lingering.close, policy.lingering.time.as_secs(), policy.lingering.silence.as_millis())
+        })
+        .collect();
+    assert_eq!(said, [(false, 60, 5000), (true, 60, 500), (true, 60, 5000)]);
+}
+
+#[test]
 fn every_parameter_of_listen_reaches_its_sockets() {
     let (config, told) = fit(
         "mail { auth_http localhost; server { listen 127.0.0.1:143 bind reuseport backlog=7 rcvbuf=8k sndbuf=1m \
