@@ -7,6 +7,7 @@
 
 mod diagnostic;
 mod lex;
+mod listener;
 mod lower;
 mod schema;
 mod source;
@@ -24,6 +25,7 @@ use gatepost_core::Policy;
 use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
+pub use self::listener::{Keepalive, Listener};
 pub use self::surroundings::{Memory, Surroundings, System};
 use self::{
     diagnostic::Complaints,
@@ -133,23 +135,6 @@ pub struct Server {
     pub logs: Arc<[LogTarget]>,
     /// Its `listen`s, names expanded to addresses.
     pub listeners: Vec<Listener>,
-}
-
-/// One address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Where.
-    pub address: SocketAddr,
-    /// The same as a log line shows it: `0.0.0.0:143`, `[::]:993`.
-    pub text: Arc<str>,
-    /// `ssl`: TLS from the first octet.
-    pub tls_first: bool,
-    /// `proxy_protocol`: a PROXY header comes before everything else.
-    pub proxy_protocol: bool,
-    /// `backlog=`; nginx's default is 511.
-    pub backlog: i32,
-    /// `ipv6only=`; on unless said otherwise. Without meaning for IPv4.
-    pub ipv6_only: bool,
 }
 
 /// The wildcard of the same family and port, whose socket hears of connections to `address` too.

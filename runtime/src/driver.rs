@@ -77,7 +77,7 @@ async fn log_in<N: Net, O: Observer>(
     drain: Drain,
 ) -> Option<Box<Relaying<N::Stream, O>>> {
     let Arrival { stream, client, policy, tls, backend_tls, seed, number: _ } = arrival;
-    let idle_timeout = policy.backend.idle_timeout;
+    let asked_for = policy.clone();
     let opened = Heard::Opened(client.peer.clone());
     let mut session = Session::new(policy, client, seed, net.now());
     let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls);
@@ -100,11 +100,11 @@ async fn log_in<N: Net, O: Observer>(
             pipes.perform(action, time_left, &observer, &mut leftovers);
         }
         if let Some(leftovers) = leftovers {
-            return pipes.into_relaying(leftovers, idle_timeout, observer, drain.clone());
+            return pipes.into_relaying(leftovers, asked_for, observer, drain.clone());
         }
         let Some(deadline) = session.deadline() else {
             drop(session);
-            pipes.finish().await;
+            pipes.finish(asked_for.lingering).await;
             return None;
         };
         if armed != Some(deadline.at) {

@@ -16,11 +16,10 @@ mod ssl;
 mod value;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use gatepost_core::Protocol;
+use gatepost_core::{Address, Protocol};
 
 use self::scope::Scope;
 pub(super) use self::ssl::Zones;
@@ -154,7 +153,7 @@ struct Mail {
     scope: Scope,
     seen: Seen,
     blocks: Vec<server::Block>,
-    addresses: BTreeMap<SocketAddr, listen::Place>,
+    addresses: BTreeMap<Address, listen::Place>,
 }
 
 impl Main<'_> {
@@ -232,9 +231,9 @@ impl Main<'_> {
         &mut self,
         directive: &Directive,
         block: &mut server::Block,
-        addresses: &mut BTreeMap<SocketAddr, listen::Place>,
+        addresses: &mut BTreeMap<Address, listen::Place>,
     ) -> Result<(), Complaint> {
-        let listen = listen::listen(directive, self.ground.surroundings)?;
+        let listen = listen::listen(directive, self.ground.surroundings, self.complaints)?;
         let at = value::argument(directive, 0)?.span;
         if addresses.len() + listen.listeners.len() > LISTENERS_MAX {
             let message = format!("more than {LISTENERS_MAX} addresses to listen on");
@@ -242,7 +241,7 @@ impl Main<'_> {
         }
         for listener in &listen.listeners {
             let place = listen::Place::new(directive, at, &listen, listener);
-            if let Some(first) = addresses.insert(listener.address, place) {
+            if let Some(first) = addresses.insert(listener.address.clone(), place) {
                 let message = format!("duplicate \"{}\" address and port pair", listener.text);
                 return Err(Complaint::of(directive, message).under(at).first(first.at));
             }

@@ -1,9 +1,10 @@
 //! A session after its login: the relay, and the line that closes the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::report::{Activity, Context, Notice, Report};
-use gatepost_core::{End, Wire};
+use gatepost_core::{End, Policy, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::select;
 use tokio::time::timeout;
@@ -23,7 +24,7 @@ pub(super) struct Relaying<S, O> {
     pub(super) backend: Stream<S>,
     pub(super) relay: Relay,
     pub(super) context: Context,
-    pub(super) idle_timeout: Duration,
+    pub(super) policy: Arc<Policy>,
     pub(super) observer: O,
     pub(super) drain: Drain,
 }
@@ -31,17 +32,18 @@ pub(super) struct Relaying<S, O> {
 impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
     /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it.
     pub(super) async fn run(mut self: Box<Self>) {
+        let Policy { backend, lingering, .. } = &*self.policy;
         let outcome = select! {
             biased;
             () = self.drain.asked() => None,
-            outcome = self.relay.run(&mut self.client, &mut self.backend, self.idle_timeout) => Some(outcome),
+            outcome = self.relay.run(&mut self.client, &mut self.backend, backend.idle_timeout, lingering.time) => Some(outcome),
         };
         // Boxed: it is soon over, and until then a relay need not have room for it.
         Box::pin(self.end(outcome)).await;
     }
 
     async fn end(self: Box<Self>, outcome: Option<Outcome>) {
-        let Self { mut client, backend, context, observer, .. } = *self;
+        let Self { mut client, backend, context, policy, observer, .. } = *self;
         drop(backend);
         let report = |notice, activity| {
             let context = Context { activity: Some(activity), ..context.clone() };
@@ -60,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
         }
         report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
         // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
-        client.hang_up().await;
+        client.hang_up(policy.lingering).await;
     }
 }
 
