@@ -101,6 +101,11 @@ fn admitted(
     // A directive that is there and wrong is not missing.
     let first = known(directive).and_then(|name| seen.add(name, directive.name.span));
     let row = complaints.note(admit(directive, context))?;
+    if *row.name.as_bytes() != *directive.name.text {
+        let (old, today) = (directive.shown(), row.name);
+        let message = format!("the \"{old}\" directive is obsolete, use the \"{today}\" directive instead");
+        complaints.push(Complaint::of(directive, message).warning());
+    }
     if let (Again::Refused, Some(first)) = (row.again, first) {
         let message = format!("\"{}\" directive is duplicate", row.name);
         complaints.push(Complaint::of(directive, message).first(first));
@@ -147,6 +152,8 @@ struct Main<'a> {
 struct Mail {
     scope: Scope,
     seen: Seen,
+    /// The protocol of servers that neither say nor show which: IMAP in what was called `imap {}`.
+    protocol: Option<Protocol>,
     blocks: Vec<server::Block>,
     addresses: BTreeMap<Address, listen::Place>,
 }
@@ -173,8 +180,9 @@ impl Main<'_> {
     }
 
     fn mail(&mut self, directive: &Directive) {
-        let mut mail = Mail::default();
         let Some(block) = &directive.block else { return };
+        let protocol = (&*directive.name.text == b"imap").then_some(Protocol::Imap);
+        let mut mail = Mail { protocol, ..Mail::default() };
         for directive in &block.directives {
             let Some(keyword) = admitted(directive, Context::Mail, &mut mail.seen, self.complaints) else {
                 continue;
@@ -199,6 +207,7 @@ impl Main<'_> {
         let mut block = server::Block {
             scope: Scope::default(),
             protocol: None,
+            protocol_if_unsaid: mail.protocol,
             listens: Vec::new(),
             seen: Seen::default(),
             name: directive.name.span,
