@@ -42,7 +42,7 @@ mod session;
 mod time;
 mod wire;
 
-pub use action::{Action, Actions, Handshake, Leftovers, Question, Target};
+pub use action::{Action, Actions, Family, Handshake, Leftovers, Question, Target};
 pub use event::{Answer, Certificate, End, Event, ResolveError, SystemError, TlsFacts, VerifyError};
 pub use policy::{
     Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,

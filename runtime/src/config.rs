@@ -27,7 +27,12 @@ use gatepost_core::report::Level;
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
 pub use self::listener::{Keepalive, Listener};
 pub use self::surroundings::{Memory, Surroundings, System};
-use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+use self::{
+    diagnostic::Complaints,
+    lower::{Ground, Zones},
+    source::Sources,
+    tree::Rules,
+};
 use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
@@ -78,8 +83,9 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
     let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
     let rules = Rules { surroundings, skipped: OTHER_MODULES, global: directives };
     let tree = tree::read(&path, rules, &mut sources, &mut complaints);
+    let zones = Zones::default();
     let folder = path.parent().unwrap_or(prefix);
-    let ground = Ground { surroundings, prefix, folder, error_log };
+    let ground = Ground { surroundings, prefix, folder, error_log, zones: &zones };
     let config = lower::lower(&tree, ground, &mut complaints);
     let told = complaints.told(&sources);
     match config {

@@ -3,6 +3,7 @@
 mod address;
 mod auth_http;
 mod certificates;
+mod conf_command;
 mod listen;
 mod log;
 mod methods;
@@ -11,6 +12,7 @@ mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
+mod ssl;
 mod value;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use std::path::Path;
 use gatepost_core::{Address, Protocol};
 
 use self::scope::Scope;
+pub(super) use self::ssl::Zones;
 use super::diagnostic::{Complaint, Complaints};
 use super::schema::{Again, Context, Fate, Keyword, admit, known};
 use super::source::Span;
@@ -43,6 +46,8 @@ pub(super) struct Ground<'a> {
     pub(super) prefix: &'a Path,
     /// The main file's folder, that certificates are taken from.
     pub(super) folder: &'a Path,
+    /// The zones that were named so far.
+    pub(super) zones: &'a Zones,
     /// Where lines go for which no `error_log` is in force (`-e`).
     pub(super) error_log: Option<&'a LogSink>,
 }

@@ -91,7 +91,7 @@ impl Net for Kernel {
             match (resolver, question) {
                 (Some(resolver), question) => resolver.answer(question).await,
                 (None, Question::NameOf(_)) => Answer::Name(Err(ResolveError::Refused)),
-                (None, Question::AddressesOf(_)) => Answer::Addresses(Err(ResolveError::Refused)),
+                (None, Question::AddressesOf(..)) => Answer::Addresses(Err(ResolveError::Refused)),
             }
         }
     }

@@ -9,6 +9,7 @@ use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict,
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
+use super::ssl::Ssl;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
 use super::{Ground, auth_http, log, peers, resolver};
 use crate::config::LogTarget;
@@ -66,6 +67,7 @@ pub(super) struct Scope {
     pub(super) verify_depth: Option<usize>,
     pub(super) client_certificate: Option<Named>,
     pub(super) trusted_certificate: Option<Named>,
+    pub(super) tuning: Ssl,
     pub(super) logs: Vec<LogTarget>,
 }
 
@@ -181,6 +183,7 @@ impl Scope {
             }
             Keyword::SslClientCertificate => self.client_certificate = Some(named(directive, ground)?),
             Keyword::SslTrustedCertificate => self.trusted_certificate = Some(named(directive, ground)?),
+            Keyword::SslTuning(word) => self.tuning.take(word, directive, ground, complaints)?,
             Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground.prefix)?),
             // These belong to one block only and were dealt with there.
             Keyword::Events

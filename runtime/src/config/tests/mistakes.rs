@@ -121,6 +121,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_verify_client on; }\n    server { listen 995 ssl; ssl_verify_client required; ssl_verify_depth x; }\n}\n",
     ),
     (
+        "ciphers and groups that nobody knows",
+        "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_ciphers modern; }\n    server { listen 995 ssl; ssl_ecdh_curve p-256; }\n    server { listen 465 ssl; ssl_conf_command Curve X25519; }\n    server { listen 25; starttls on; ssl_conf_command MinProtocol 1.2; }\n    server { listen 587; starttls on; ssl_ciphers AES128-SHA:DHE-RSA-AES128-SHA; }\n}\n",
+    ),
+    (
+        "session caches that are none",
+        "mail {\n    auth_http localhost;\n    ssl_session_timeout 10min;\n    server { listen 993; ssl_session_cache on; }\n    server { listen 995; ssl_session_cache shared:SSL:16k; }\n    server { listen 143; ssl_session_cache shared:1m; }\n}\n",
+    ),
+    (
         "something that is not supported yet",
         "mail {\n    auth_http localhost;\n    proxy_pass localhost;\n    server { listen 143; }\n}\n",
     ),
