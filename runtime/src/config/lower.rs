@@ -309,9 +309,13 @@ fn pid(directive: &Directive, ground: &Ground<'_>) -> Result<Pid, Complaint> {
 /// The name of a protocol, in lower case.
 fn protocol(directive: &Directive) -> Result<Protocol, Complaint> {
     let word = value::argument(directive, 0)?;
-    let all = [Protocol::Imap, Protocol::Pop3, Protocol::Smtp];
-    all.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text).ok_or_else(|| {
+    let unknown = || {
         let message = format!("unknown protocol \"{}\"", word.shown());
-        Complaint::of(directive, message).under(word.span).label("`imap`, `pop3` or `smtp`")
-    })
+        Complaint::of(directive, message).under(word.span)
+    };
+    match Protocol::ALL.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text) {
+        Some(protocol) if protocol.is_built() => Ok(protocol),
+        Some(_) => Err(unknown().label("this Gatepost was built without it")),
+        None => Err(unknown().label("`imap`, `pop3` or `smtp`")),
+    }
 }
