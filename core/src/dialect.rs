@@ -1,8 +1,11 @@
 //! The manners of a protocol: what a command asks for, and in which words to answer. A dialect decides nothing about limits, TLS, attempts
 //! or whom to ask; the phases do, once for all three. The three files are parallel: the same items in the same order.
 
+#[cfg(feature = "imap")]
 pub(crate) mod imap;
+#[cfg(feature = "pop3")]
 pub(crate) mod pop3;
+#[cfg(feature = "smtp")]
 pub(crate) mod smtp;
 
 use alloc::vec::Vec;

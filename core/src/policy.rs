@@ -23,6 +23,19 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All that there are, built or not.
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Smtp];
+
+    /// Whether this build speaks it: its cargo feature is on.
+    #[must_use]
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Imap => cfg!(feature = "imap"),
+            Self::Pop3 => cfg!(feature = "pop3"),
+            Self::Smtp => cfg!(feature = "smtp"),
+        }
+    }
+
     /// The word of `protocol`, of `Auth-Protocol`, and of ALPN: `imap`, `pop3`, `smtp`.
     #[must_use]
     pub const fn name(self) -> &'static str {

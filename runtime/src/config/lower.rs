@@ -106,6 +106,11 @@ fn admitted(
     // A directive that is there and wrong is not missing.
     let first = known(directive).and_then(|name| seen.add(name, directive.name.span));
     let row = complaints.note(admit(directive, context))?;
+    if *row.name.as_bytes() != *directive.name.text {
+        let (old, today) = (directive.shown(), row.name);
+        let message = format!("the \"{old}\" directive is obsolete, use the \"{today}\" directive instead");
+        complaints.push(Complaint::of(directive, message).warning());
+    }
     if let (Again::Refused, Some(first)) = (row.again, first) {
         let message = format!("\"{}\" directive is duplicate", row.name);
         complaints.push(Complaint::of(directive, message).first(first));
@@ -152,6 +157,8 @@ struct Main<'a> {
 struct Mail {
     scope: Scope,
     seen: Seen,
+    /// The protocol of servers that neither say nor show which: IMAP in what was called `imap {}`.
+    protocol: Option<Protocol>,
     blocks: Vec<server::Block>,
     addresses: BTreeMap<Address, listen::Place>,
 }
@@ -178,8 +185,9 @@ impl Main<'_> {
     }
 
     fn mail(&mut self, directive: &Directive) {
-        let mut mail = Mail::default();
         let Some(block) = &directive.block else { return };
+        let protocol = (&*directive.name.text == b"imap").then_some(Protocol::Imap);
+        let mut mail = Mail { protocol, ..Mail::default() };
         for directive in &block.directives {
             let Some(keyword) = admitted(directive, Context::Mail, &mut mail.seen, self.complaints) else {
                 continue;
@@ -204,6 +212,7 @@ impl Main<'_> {
         let mut block = server::Block {
             scope: Scope::default(),
             protocol: None,
+            protocol_if_unsaid: mail.protocol,
             listens: Vec::new(),
             seen: Seen::default(),
             name: directive.name.span,
@@ -300,9 +309,13 @@ fn pid(directive: &Directive, ground: &Ground<'_>) -> Result<Pid, Complaint> {
 /// The name of a protocol, in lower case.
 fn protocol(directive: &Directive) -> Result<Protocol, Complaint> {
     let word = value::argument(directive, 0)?;
-    let all = [Protocol::Imap, Protocol::Pop3, Protocol::Smtp];
-    all.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text).ok_or_else(|| {
+    let unknown = || {
         let message = format!("unknown protocol \"{}\"", word.shown());
-        Complaint::of(directive, message).under(word.span).label("`imap`, `pop3` or `smtp`")
-    })
+        Complaint::of(directive, message).under(word.span)
+    };
+    match Protocol::ALL.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text) {
+        Some(protocol) if protocol.is_built() => Ok(protocol),
+        Some(_) => Err(unknown().label("this Gatepost was built without it")),
+        None => Err(unknown().label("`imap`, `pop3` or `smtp`")),
+    }
 }

@@ -26,6 +26,8 @@ pub(super) struct Block {
     pub(super) scope: Scope,
     /// `protocol`.
     pub(super) protocol: Option<Protocol>,
+    /// What its protocol is if neither it nor a port says so.
+    pub(super) protocol_if_unsaid: Option<Protocol>,
     /// Its `listen`s, those that were understood.
     pub(super) listens: Vec<Listen>,
     /// Which directives it has, understood or not.
@@ -111,12 +113,19 @@ pub(super) fn effective<T>(own: Option<T>, inherited: Option<T>) -> Option<T> {
 fn protocol(block: &Block, complaints: &mut Complaints) -> Option<Protocol> {
     let ports = block.listens.iter().filter_map(|listen| listen.listeners.first());
     let by_port = ports.filter_map(|listener| by_port(listener.address.inet()?.port())).next();
-    let protocol = block.protocol.or(by_port);
+    let meant = block.protocol.or(by_port).or(block.protocol_if_unsaid);
+    let protocol = meant.filter(|protocol| protocol.is_built());
     // Whoever wrote a wrong `protocol` or `listen` has been told about that.
     let faulty = block.seen.has("protocol") || block.seen.count("listen") > block.listens.len();
     if protocol.is_none() && !faulty {
         let complaint = Complaint::at(block.mark, "unknown mail protocol for server").under(block.name);
-        complaints.push(complaint.hint("add `protocol imap;`, `protocol pop3;` or `protocol smtp;`"));
+        complaints.push(match meant {
+            Some(protocol) => complaint.label(format!(
+                "its port is for `{}`, which this Gatepost was built without",
+                protocol.name()
+            )),
+            None => complaint.hint("add `protocol imap;`, `protocol pop3;` or `protocol smtp;`"),
+        });
     }
     protocol
 }

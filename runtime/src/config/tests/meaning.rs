@@ -205,6 +205,39 @@ fn a_proxy_in_front_is_believed_where_it_is_trusted() {
 }
 
 #[test]
+fn names_of_long_ago_are_taken_and_remarked_on() {
+    let (config, told) = fit(
+        "events { connections 100; }\nimap { auth_http localhost; auth apop;\nserver { listen 127.0.0.1:1143; } \
+         server { listen 110; } server { listen 4000; protocol smtp; } }",
+    );
+    let protocols: Vec<_> = config.servers.iter().map(|server| server.policy.protocol).collect();
+    assert_eq!(protocols, [Protocol::Imap, Protocol::Pop3, Protocol::Smtp]);
+    assert!(config.servers[1].policy.mechanisms.has(Mechanism::Apop));
+    let obsolete = |old, today, line| {
+        let at = format!("/etc/nginx/nginx.conf:{line}");
+        format!("[warn] the \"{old}\" directive is obsolete, use the \"{today}\" directive instead in {at}")
+    };
+    let told: Vec<_> = told.into_iter().filter(|line| line.contains("obsolete")).collect();
+    let wanted = [
+        obsolete("connections", "worker_connections", 1),
+        obsolete("imap", "mail", 2),
+        obsolete("auth", "pop3_auth", 2),
+    ];
+    assert_eq!(told, wanted);
+    let told = unfit("mail {} imap {}\nmail {}\nevents { connections 1; worker_connections 2; }");
+    let duplicates: Vec<_> = told.into_iter().filter(|line| line.contains("duplicate")).collect();
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        duplicates,
+        [
+            format!("[emerg] \"mail\" directive is duplicate in {at}:1"),
+            format!("[emerg] \"mail\" directive is duplicate in {at}:2"),
+            format!("[emerg] \"worker_connections\" directive is duplicate in {at}:3"),
+        ]
+    );
+}
+
+#[test]
 fn how_clients_are_taken_leave_of_is_each_server_s_own_affair() {
     let policies = policies(
         "lingering_close Off; lingering_time 1m; server { listen 143; } \

@@ -95,8 +95,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("TLS twice", "mail {\n    auth_http localhost;\n    server { listen 143; ssl on; starttls on; }\n}\n"),
     (
-        "only old protocols",
-        "mail {\n    auth_http localhost;\n    server {\n        listen 993 ssl;\n        ssl_protocols TLSv1 TLSv1.1;\n        ssl_certificate a.pem;\n        ssl_certificate_key a.key;\n    }\n}\n",
+        "a configuration of Zimbra's",
+        "memcache {\n    servers 127.0.0.1:11211;\n}\nmail {\n    zm_auth_http;\n    proxy_ctimeout 120000ms;\n    imap_id \"NAME\" \"Zimbra\";\n    sasl_app_name \"nginx\";\n    mail_login_ip_max 20;\n    proxy_issue_pop3_xoip on;\n    auth_http localhost;\n    …\n}\n",
     ),
     (
         "an include that is not there",

@@ -451,6 +451,30 @@ mail {
 }
 
 #[test]
+fn protocols_of_long_ago_are_words_and_no_more() {
+    let text = "mail { auth_http localhost; ssl_certificate /path/to/cert.pem; ssl_certificate_key /path/to/key.pem;\n\
+                server { listen 993 ssl; ssl_protocols SSLv2 SSLv3 TLSv1; }\n\
+                server { listen 995 ssl; ssl_protocols SSLv3 TLSv1.2; } }";
+    let loaded = Certificates::new("old-protocols").load(text);
+    assert_eq!(servers(&loaded), [(Protocol::Imap, true, true), (Protocol::Pop3, true, true)]);
+    let at = "in /etc/nginx/nginx.conf";
+    let off =
+        |word, line| format!("[warn] the protocol \"{word}\" is not supported and stays off {at}:{line}");
+    assert_eq!(
+        first_lines(&loaded.warnings),
+        [
+            off("SSLv2", 2),
+            off("SSLv3", 2),
+            off("TLSv1", 2),
+            off("SSLv3", 3),
+            format!(
+                "[warn] \"ssl_protocols\" leaves no protocol that is supported, \"TLSv1.2 TLSv1.3\" is used {at}:2"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn servers_without_an_auth_server_are_refused_with_a_hint() {
     let text =
         "mail {\n    server {\n        listen 110;\n        protocol pop3;\n        proxy on;\n    }\n}\n";
