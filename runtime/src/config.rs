@@ -11,12 +11,13 @@ mod lower;
 mod schema;
 mod source;
 mod surroundings;
+mod syslog;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
 pub use self::surroundings::{Memory, Surroundings, System};
+pub use self::syslog::{Severity as SyslogSeverity, Syslog};
 use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
 use crate::pid_file::PidFile;
 use crate::resolve;
@@ -162,6 +164,17 @@ pub struct LogTarget {
     pub sink: LogSink,
     /// Lines of this level and more severe ones are written.
     pub level: Level,
+    /// `rate=`: how many lines a second, give or take a burst. freenginx limits to 1000 unless told otherwise, nginx does
+    /// not; a line that is not there cannot be looked for, so without a word there is no limit.
+    pub rate: Option<NonZeroU32>,
+}
+
+impl LogTarget {
+    /// Without a limit.
+    #[must_use]
+    pub const fn new(sink: LogSink, level: Level) -> Self {
+        Self { sink, level, rate: None }
+    }
 }
 
 /// Where log lines go.
@@ -171,4 +184,6 @@ pub enum LogSink {
     Stderr,
     /// A file, appended to.
     File(PathBuf),
+    /// A syslog server.
+    Syslog(Syslog),
 }

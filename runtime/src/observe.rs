@@ -2,7 +2,10 @@
 
 use gatepost_core::Report;
 
+mod datagram;
 mod log;
+mod outlet;
+mod rate;
 mod trace;
 
 pub use log::{Clock, Log, LogFiles, SessionLog};

@@ -10,6 +10,7 @@ mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
+mod syslog;
 mod trusted;
 mod value;
 
@@ -157,7 +158,7 @@ impl Main<'_> {
         match keyword {
             Keyword::WorkerProcesses => self.worker_processes = worker_processes(directive, &self.ground)?,
             Keyword::Pid => self.pid = pid(directive, &self.ground)?,
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, self.ground.prefix)?),
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, &self.ground)?),
             Keyword::Events => self.events(directive),
             Keyword::Mail => self.mail(directive),
             // The table admits no other here.

@@ -24,8 +24,7 @@ impl Served {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("gatepost-server-{}-{number}.log", std::process::id()));
-        let logs: Arc<[LogTarget]> =
-            [LogTarget { sink: LogSink::File(log.clone()), level: Level::Info }].into();
+        let logs: Arc<[LogTarget]> = [LogTarget::new(LogSink::File(log.clone()), Level::Info)].into();
         let auth = AuthServer::new(Target::Address(auth.into()), "auth.example");
         let server = Server::bind(&Config {
             worker_processes: NonZeroUsize::new(threads).expect("threads"),

@@ -164,7 +164,7 @@ impl Scope {
             }
             Keyword::SslClientCertificate => self.client_certificate = Some(named(directive, ground)?),
             Keyword::SslTrustedCertificate => self.trusted_certificate = Some(named(directive, ground)?),
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground.prefix)?),
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground)?),
             // These belong to one block only and were dealt with there.
             Keyword::Events
             | Keyword::Mail
