@@ -3,6 +3,7 @@
 pub(crate) mod imap;
 pub(crate) mod pop3;
 pub(crate) mod smtp;
+pub(crate) mod token;
 
 use alloc::sync::Arc;
 
@@ -13,18 +14,27 @@ use crate::report::{Activity, Notice};
 use crate::secret::{Payload, Secret};
 use crate::wire::Address;
 
+use token::Token;
+
 /// As whom to log in.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) login: Arc<[u8]>,
     /// None if neither the client nor the auth server gave one.
-    pub(crate) password: Option<Secret>,
+    pub(crate) proof: Option<Proof>,
     /// Whether there is nobody to log in: mail is passed on without it.
     pub(crate) unauthenticated: bool,
     /// Whether STARTTLS comes before anything secret.
     pub(crate) starttls: bool,
     /// Who vouches for it, for the log.
     pub(crate) auth_server: Address,
+}
+
+/// What shows a backend that it is them.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    Password(Secret),
+    Token(Token),
 }
 
 /// The login dialogue of one protocol. It begins in silence: the backend speaks first.

@@ -64,6 +64,9 @@ pub(crate) trait Dialect: Default + fmt::Debug {
     /// A login that failed for reasons of our own (decision 3): never in words that mean a wrong password.
     fn trouble(&self, cx: &Context<'_>) -> Bytes;
 
+    /// What a client hears instead of a greeting that may not come in (divergences R7).
+    fn access_denied() -> Bytes;
+
     /// What a client hears instead of a greeting, or behind STARTTLS, whose certificate is not what it should be.
     fn certificate_refused(refusal: CertificateRefusal) -> Bytes;
 

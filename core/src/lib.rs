@@ -45,8 +45,8 @@ mod wire;
 pub use action::{Action, Actions, Handshake, Leftovers, Question, Target};
 pub use event::{Answer, Certificate, End, Event, ResolveError, SystemError, TlsFacts, VerifyError};
 pub use policy::{
-    AuthServer, Backend, BackendTls, Mechanism, Mechanisms, Policy, Protocol, ProxyHeader, StartTls, Trusted,
-    VerifyClient,
+    Access, AuthServer, Backend, BackendTls, Mechanism, Mechanisms, Peers, Policy, Protocol, ProxyHeader,
+    StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

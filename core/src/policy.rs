@@ -1,13 +1,15 @@
 //! What a `server {}` block asks of a session, typed. Texts are already checked by whoever made the policy:
 //! nothing in here holds CR, LF or NUL.
 
+mod access;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::action::Target;
-use crate::wire::Address;
+
+pub use self::access::{Access, Peers, Verdict};
 
 /// The mail protocol of a listener (`protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,42 +44,6 @@ pub enum StartTls {
     On,
     /// Offered, and nothing secret is taken without TLS.
     Only,
-}
-
-/// One `set_real_ip_from`: a peer whose PROXY header is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trusted {
-    /// The addresses whose first so many bits are those of this one.
-    Network(IpAddr, u8),
-    /// Whoever comes over a UNIX socket.
-    Unix,
-}
-
-impl Trusted {
-    /// Whether `peer` is meant. An IPv4-mapped IPv6 address is the IPv4 address (divergences D39).
-    #[must_use]
-    pub fn includes(&self, peer: &Address) -> bool {
-        match (self, peer) {
-            (Self::Unix, Address::Unix(_)) => true,
-            (Self::Network(network, bits), Address::Inet(peer)) => {
-                match (network.to_canonical(), peer.ip().to_canonical()) {
-                    (IpAddr::V4(network), IpAddr::V4(peer)) => {
-                        let bits = if matches!(self, Self::Network(IpAddr::V6(_), _)) {
-                            bits.saturating_sub(96)
-                        } else {
-                            *bits
-                        };
-                        (network.to_bits() ^ peer.to_bits()).leading_zeros() >= u32::from(bits)
-                    }
-                    (IpAddr::V6(network), IpAddr::V6(peer)) => {
-                        (network.to_bits() ^ peer.to_bits()).leading_zeros() >= u32::from(*bits)
-                    }
-                    _ => false,
-                }
-            }
-            _ => false,
-        }
-    }
 }
 
 /// `proxy_ssl`: whether the way to a backend is under TLS. Never a credential before it is up (decision 26).
@@ -173,8 +139,10 @@ pub struct Policy {
     pub starttls: StartTls,
     /// `ssl_verify_client`.
     pub verify_client: VerifyClient,
-    /// `set_real_ip_from`.
-    pub real_ip_from: Vec<Trusted>,
+    /// `set_real_ip_from`: whose PROXY headers are believed.
+    pub real_ip_from: Vec<Peers>,
+    /// `allow` and `deny`, in their order.
+    pub access: Access,
     /// `timeout`: from the greeting to the command that authenticates, and again for the backend's login.
     pub timeout: Duration,
     /// `smtp_greeting_delay`.
@@ -192,6 +160,11 @@ pub struct Policy {
     pub capabilities: Vec<Box<str>>,
     /// `imap_auth`, `pop3_auth` or `smtp_auth`.
     pub mechanisms: Mechanisms,
+    /// `auth_strict`: whether the mechanisms that are not listed are refused, all of them. Otherwise PLAIN, LOGIN and the
+    /// protocols' own ways to give a password are taken unlisted, as by nginx.
+    pub auth_strict: bool,
+    /// `plaintext_auth`: whether a client that is not on this machine may log in without TLS.
+    pub plaintext_auth: bool,
     /// Whether `smtp_auth` has the word `none`: mail is taken without a login.
     pub unauthenticated: bool,
     /// `auth_http` and what belongs to it.
@@ -236,6 +209,8 @@ pub struct Backend {
     pub xclient: bool,
     /// `proxy_smtp_auth`: whether to log in at an SMTP backend.
     pub smtp_auth: bool,
+    /// `proxy_oauth`: whether a token goes to the backend as one, by the client's mechanism; otherwise it goes where passwords do.
+    pub oauth: bool,
 }
 
 impl Policy {
@@ -254,6 +229,7 @@ impl Policy {
             starttls: StartTls::Off,
             verify_client: VerifyClient::Off,
             real_ip_from: Vec::new(),
+            access: Access::default(),
             timeout: Duration::from_secs(60),
             greeting_delay: Duration::ZERO,
             resolver_timeout: None,
@@ -262,6 +238,8 @@ impl Policy {
             client_buffer_bytes: 4096,
             capabilities: capabilities.iter().map(|&word| word.into()).collect(),
             mechanisms,
+            auth_strict: false,
+            plaintext_auth: true,
             unauthenticated: false,
             auth,
             backend: Backend::default(),
@@ -295,34 +273,7 @@ impl Default for Backend {
             proxy_header: ProxyHeader::Off,
             xclient: true,
             smtp_auth: false,
+            oauth: false,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use core::net::SocketAddr;
-
-    #[test]
-    fn a_network_is_the_addresses_that_share_its_bits() {
-        let peer = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());
-        let includes = |network: &str, bits, text| {
-            Trusted::Network(network.parse().unwrap(), bits).includes(&peer(text))
-        };
-        assert!(includes("192.0.2.0", 24, "192.0.2.255:1") && !includes("192.0.2.0", 24, "192.0.3.0:1"));
-        assert!(includes("0.0.0.0", 0, "255.255.255.255:1") && !includes("0.0.0.0", 0, "[::1]:1"));
-        assert!(includes("192.0.2.7", 32, "[::ffff:192.0.2.7]:1"));
-        assert!(
-            includes("::ffff:192.0.2.0", 120, "192.0.2.9:1")
-                && !includes("::ffff:192.0.2.0", 120, "192.0.3.9:1")
-        );
-        assert!(
-            includes("2001:db8::", 32, "[2001:db8:1::1]:1") && !includes("2001:db8::", 32, "[2001:db9::1]:1")
-        );
-        assert!(
-            Trusted::Unix.includes(&Address::Unix("".into()))
-                && !Trusted::Unix.includes(&peer("192.0.2.1:1"))
-        );
     }
 }

@@ -40,7 +40,7 @@ impl fmt::Display for Report {
         }
         notice.fmt(f)?;
         match (notice, context.activity) {
-            (Notice::LoggedIn | Notice::RelayDone, _) | (_, None) => {}
+            (Notice::LoggedIn | Notice::RelayDone | Notice::AccessForbidden, _) | (_, None) => {}
             (_, Some(activity)) => write!(f, " while {activity}")?,
         }
         context.fmt(f)
@@ -320,6 +320,8 @@ pub enum Notice {
     ProxyHeaderVersion(u8),
     /// A PROXY header longer than any.
     ProxyHeaderTooLarge,
+    /// The client's address is one that `deny` names.
+    AccessForbidden,
     /// The client's certificate does not verify.
     CertificateInvalid(VerifyError),
     /// The client showed no certificate where one is required.
@@ -362,7 +364,8 @@ impl Notice {
             | Self::UpstreamDataBehindStartTls
             | Self::ProxyHeaderBroken(_)
             | Self::ProxyHeaderVersion(_)
-            | Self::ProxyHeaderTooLarge => Level::Error,
+            | Self::ProxyHeaderTooLarge
+            | Self::AccessForbidden => Level::Error,
             _ => Level::Info,
         }
     }
@@ -435,6 +438,7 @@ impl fmt::Display for Notice {
             Self::ProxyHeaderBroken(line) => write!(f, "broken header: {}", Quoted(line)),
             Self::ProxyHeaderVersion(version) => write!(f, "unknown PROXY protocol version: {version}"),
             Self::ProxyHeaderTooLarge => f.write_str("header is too large"),
+            Self::AccessForbidden => f.write_str("access forbidden by rule"),
             Self::CertificateInvalid(error) => write!(f, "client SSL certificate verify error: {error}"),
             Self::CertificateMissing => f.write_str("client sent no required SSL certificate"),
             Self::HandshakeFailed { reason } => {

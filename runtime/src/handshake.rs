@@ -41,6 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shaking<S> {
         match side {
             Side::Server(acceptor, already_read) => {
                 let stream = Rewound::new(already_read, stream);
+                let acceptor = acceptor.for_one();
                 let config = acceptor.config().clone();
                 Self::Server(TlsAcceptor::from(config).accept(stream).into_fallible(), acceptor)
             }

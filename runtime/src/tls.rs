@@ -10,18 +10,22 @@ use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 
+mod authorities;
 mod backend;
 mod certificates;
 mod clients;
 mod description;
 mod names;
+mod own;
+mod signatures;
 
 pub use backend::{ClientSettings, client_config, client_config_with};
-use certificates::Certificates;
-use clients::{AskClient, Authorities};
+use certificates::{Certificates, Choice};
+use clients::{AskClient, Judge};
 pub(crate) use names::backend_facts;
 use names::facts;
 pub use names::{cipher_name, protocol_name};
+use signatures::Signatures;
 
 /// What a `server {}` asks of TLS.
 #[derive(Clone, Debug)]
@@ -60,11 +64,14 @@ impl Settings {
     }
 }
 
-/// The server's side of TLS: what rustls needs, and who may vouch for clients. Cheap to clone.
+/// The server's side of TLS: what rustls needs, what it shows, and who may vouch for clients. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     config: Arc<ServerConfig>,
-    authorities: Option<Arc<Authorities>>,
+    certificates: Option<Arc<Certificates>>,
+    /// What was shown, if there is a choice and this is for one connection.
+    choice: Option<Arc<Choice>>,
+    judge: Option<Arc<Judge>>,
 }
 
 impl Acceptor {
@@ -74,22 +81,43 @@ impl Acceptor {
         &self.config
     }
 
+    /// The same for one connection only, so that it can tell which certificate was shown there.
+    #[must_use]
+    pub fn for_one(&self) -> Self {
+        match &self.certificates {
+            Some(certificates) if !certificates.are_one() => {
+                let choice = Arc::new(Choice::new(certificates.clone()));
+                let mut config = ServerConfig::clone(&self.config);
+                config.cert_resolver = choice.clone();
+                Self { config: Arc::new(config), choice: Some(choice), ..self.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// What is known of a connection whose handshake is done. The client's certificate is judged here, so that one which
     /// was shown long ago, in the session that is resumed, is judged again.
     #[must_use]
     pub fn facts(&self, connection: &ServerConnection) -> TlsFacts {
-        let judge = |authorities: &Arc<Authorities>| authorities.certificate(connection.peer_certificates()?);
+        let judge = |judge: &Arc<Judge>| judge.certificate(connection.peer_certificates()?);
+        let own = match (&self.choice, &self.certificates) {
+            (Some(choice), _) => choice.own(),
+            (None, Some(only)) if only.are_one() => only.own(0),
+            _ => None,
+        };
         TlsFacts {
-            certificate: self.authorities.as_ref().and_then(judge).map(Into::into),
+            certificate: self.judge.as_ref().and_then(judge).map(Into::into),
+            server_signature: own.and_then(|own| own.signature),
+            server_key: own.and_then(|own| own.key.clone()),
             ..facts(connection)
         }
     }
 }
 
 impl From<Arc<ServerConfig>> for Acceptor {
-    /// With a configuration of the caller's own. No client's certificate is told of.
+    /// With a configuration of the caller's own. No certificate is told of.
     fn from(config: Arc<ServerConfig>) -> Self {
-        Self { config, authorities: None }
+        Self { config, certificates: None, choice: None, judge: None }
     }
 }
 
@@ -164,11 +192,12 @@ pub enum Error {
 /// Files that cannot be read, are not what they should be, or do not fit each other. See [`Error`].
 pub fn server_config(settings: &Settings) -> Result<Acceptor, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let (mut config, authorities) = build(settings, provider, Arc::new(DefaultTimeProvider))?;
-    // Tickets keep the state at the client: a cache of ours would cost memory for each session that was ever open.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Acceptor { config: Arc::new(config), authorities })
+    build(settings, provider, Arc::new(DefaultTimeProvider), |config| {
+        // Tickets keep the state at the client: a cache of ours would cost memory for each session that was ever open.
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(())
+    })
 }
 
 /// The same with a foreign source of chance and time, for a simulation. It has no ticket keys of its own making,
@@ -182,36 +211,39 @@ pub fn server_config_with(
     provider: Arc<CryptoProvider>,
     time: Arc<dyn TimeProvider>,
 ) -> Result<Acceptor, Error> {
-    let (config, authorities) = build(settings, provider, time)?;
-    Ok(Acceptor { config: Arc::new(config), authorities })
+    build(settings, provider, time, |_| Ok(()))
 }
 
 fn build(
     settings: &Settings,
     provider: Arc<CryptoProvider>,
     time: Arc<dyn TimeProvider>,
-) -> Result<(ServerConfig, Option<Arc<Authorities>>), Error> {
+    resumption: impl FnOnce(&mut ServerConfig) -> Result<(), Error>,
+) -> Result<Acceptor, Error> {
     let versions = match settings.versions {
         Versions { tls12: true, tls13: true } => &[&TLS13, &TLS12][..],
         Versions { tls12: false, tls13: true } => &[&TLS13],
         Versions { tls12: true, tls13: false } => &[&TLS12],
         Versions { tls12: false, tls13: false } => return Err(Error::NoVersion),
     };
-    let certificates = Certificates::load(&settings.certificates, &provider)?;
+    let certificates = Arc::new(Certificates::load(&settings.certificates, &provider)?);
     let builder = ServerConfig::builder_with_details(provider.clone(), time.clone())
         .with_protocol_versions(versions)?;
-    let (builder, authorities) = match settings.verify_client {
+    let signatures = Signatures(provider);
+    let (builder, judge) = match settings.verify_client {
         VerifyClient::Off => (builder.with_no_client_auth(), None),
         VerifyClient::On | VerifyClient::Optional | VerifyClient::OptionalNoCa => {
-            let files = settings.client_ca.iter().chain(&settings.trusted);
-            let authorities = Authorities::load(files, settings.depth, provider.clone(), time)?;
-            let ask = AskClient::new(&settings.client_ca, provider)?;
-            (builder.with_client_cert_verifier(Arc::new(ask)), Some(Arc::new(authorities)))
+            let told = settings.client_ca.iter().map(PathBuf::as_path);
+            let all = told.clone().chain(settings.trusted.as_deref());
+            let judge = Judge::load(all, settings.depth, signatures.clone(), time)?;
+            let ask = AskClient::new(told, signatures)?;
+            (builder.with_client_cert_verifier(Arc::new(ask)), Some(Arc::new(judge)))
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    let mut config = builder.with_cert_resolver(certificates.clone());
     config.alpn_protocols = vec![settings.protocol.name().into()];
-    Ok((config, authorities))
+    resumption(&mut config)?;
+    Ok(Acceptor { config: Arc::new(config), certificates: Some(certificates), choice: None, judge })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use crate::policy::Mechanism;
 use crate::sasl::salt::Salt;
 use crate::secret::Secret;
 
@@ -100,10 +101,19 @@ impl Method {
         matches!(self, Self::Plain | Self::XOauth2 | Self::OauthBearer)
     }
 
+    /// The mechanism, if it is one that carries a token.
+    pub(crate) const fn bearer(&self) -> Option<Mechanism> {
+        match self {
+            Self::XOauth2 => Some(Mechanism::XOauth2),
+            Self::OauthBearer => Some(Mechanism::OauthBearer),
+            Self::Plain | Self::Apop(_) | Self::CramMd5(_) | Self::External | Self::None => None,
+        }
+    }
+
     /// Whether a refusal comes in two steps: an error as one more challenge, and the reply once the client has answered it
     /// (RFC 7628 section 3.2.3).
     pub(crate) const fn is_refused_in_two_steps(&self) -> bool {
-        matches!(self, Self::XOauth2 | Self::OauthBearer)
+        self.bearer().is_some()
     }
 }
 

@@ -1,25 +1,27 @@
-//! LOGIN with two synchronising literals and the client's own tag (K10): the only form that carries any octet to any server.
+//! LOGIN with two synchronising literals and the client's own tag (K10), the only form that carries any octet to any server; or
+//! AUTHENTICATE for a token.
 
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Account, Dialogue, Move, begins, says, secret_line};
+use super::{Account, Dialogue, Move, Proof, begins, says, secret_line};
 use crate::dialect::imap::Imap;
 use crate::dialect::line as one_line;
 use crate::phase::Context;
 use crate::report::{Activity, AuthFault, Notice};
-use crate::secret::Secret;
 
 /// A login at an IMAP server.
 #[derive(Debug)]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
-    password: Secret,
+    proof: Proof,
     /// What the server said in between, for the client to hear in the end (RFC 9051 section 2.2.2).
     untagged: Vec<u8>,
     starttls: bool,
+    /// Whether the server has said that it takes an initial response (RFC 4959 section 3), in words that still count.
+    takes_initial_response: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,40 +31,49 @@ enum State {
     LoginSent,
     UserSent,
     PasswordSent,
+    AuthenticateSent,
 }
 
 impl Dialogue<Imap> for Login {
     fn begin(account: Account, _: &Imap, _: &Context<'_>) -> Result<Self, Notice> {
-        let Account { login, password, auth_server, starttls, .. } = account;
-        let password =
-            password.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
-        Ok(Self { state: State::Greeting, login, password, untagged: Vec::new(), starttls })
+        let Account { login, proof, auth_server, starttls, .. } = account;
+        let proof = proof.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
+        let (untagged, takes_initial_response) = (Vec::new(), false);
+        Ok(Self { state: State::Greeting, login, proof, untagged, starttls, takes_initial_response })
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &Imap, _: &Context<'_>) -> Move {
         let tag = dialect.tag();
-        match self.state {
-            State::Greeting if says(line, b"* OK") && self.starttls => {
+        match (self.state, &mut self.proof) {
+            (State::Greeting, _) if says(line, b"* OK") && self.starttls => {
                 self.state = State::StartTlsSent;
                 Move::Say(Activity::SendingStartTls, one_line(&[tag, b" STARTTLS"]).into())
             }
-            State::Greeting if says(line, b"* OK") => self.log_in(tag),
-            State::Greeting => Move::Refuse,
+            (State::Greeting, _) if says(line, b"* OK") => {
+                self.takes_initial_response = announces(line, b"SASL-IR");
+                self.log_in(tag)
+            }
+            (State::Greeting, _) => Move::Refuse,
             _ if begins(line, b"* ") && !says(line, b"* BYE") => Move::Await,
-            State::StartTlsSent if is_ok(line, tag) => Move::Upgrade,
-            State::LoginSent if begins(line, b"+") => {
-                self.keep_untagged(reply, line);
+            (State::StartTlsSent, _) if is_ok(line, tag) => Move::Upgrade,
+            (State::LoginSent, Proof::Password(password)) if begins(line, b"+") => {
+                let announcement = format!(" {{{}}}", password.len());
                 self.state = State::UserSent;
-                let announcement = format!(" {{{}}}", self.password.len());
+                self.keep_untagged(reply, line);
                 Move::Say(Activity::SendingUser, one_line(&[&self.login, announcement.as_bytes()]).into())
             }
-            State::UserSent if begins(line, b"+") => {
-                self.keep_untagged(reply, line);
+            (State::UserSent, Proof::Password(password)) if begins(line, b"+") => {
+                let password = core::mem::take(password);
                 self.state = State::PasswordSent;
-                let password = core::mem::take(&mut self.password);
+                self.keep_untagged(reply, line);
                 Move::Say(Activity::SendingPassword, secret_line(&[password.expose()]))
             }
-            State::PasswordSent if is_ok(line, tag) => {
+            (State::AuthenticateSent, Proof::Token(token)) if begins(line, b"+") => {
+                let next = token.go_on();
+                self.keep_untagged(reply, line);
+                next
+            }
+            (State::PasswordSent | State::AuthenticateSent, _) if is_ok(line, tag) => {
                 self.untagged.extend_from_slice(reply);
                 Move::Welcome(core::mem::take(&mut self.untagged).into())
             }
@@ -81,15 +92,31 @@ impl Dialogue<Imap> for Login {
 
 impl Login {
     fn log_in(&mut self, tag: &[u8]) -> Move {
-        self.state = State::LoginSent;
-        let announcement = format!(" LOGIN {{{}}}", self.login.len());
-        Move::Say(Activity::SendingLogin, one_line(&[tag, announcement.as_bytes()]).into())
+        match &mut self.proof {
+            Proof::Password(_) => {
+                self.state = State::LoginSent;
+                let announcement = format!(" LOGIN {{{}}}", self.login.len());
+                Move::Say(Activity::SendingLogin, one_line(&[tag, announcement.as_bytes()]).into())
+            }
+            Proof::Token(token) => {
+                self.state = State::AuthenticateSent;
+                let bytes_max = if self.takes_initial_response { usize::MAX } else { 0 };
+                token.announce(&[tag, b" AUTHENTICATE"], bytes_max)
+            }
+        }
     }
 
     /// Keeps what came before the `+` that ends `reply`.
     fn keep_untagged(&mut self, reply: &[u8], plus: &[u8]) {
         self.untagged.extend_from_slice(reply.strip_suffix(plus).unwrap_or_default());
     }
+}
+
+/// Whether the CAPABILITY code of a greeting (RFC 3501 section 7.1) names `capability`.
+fn announces(greeting: &[u8], capability: &[u8]) -> bool {
+    let code = greeting.get(b"* OK ".len()..).filter(|text| begins(text, b"[CAPABILITY "));
+    let listed = code.and_then(|text| text.split(|&octet| octet == b']').next()).unwrap_or_default();
+    listed.split(|&octet| octet == b' ').any(|word| word.eq_ignore_ascii_case(capability))
 }
 
 /// The tagged OK: the tag exactly as sent, the word in any case (divergences D13).

@@ -1,22 +1,21 @@
-//! USER and PASS, whatever the client used (K10).
+//! USER and PASS, whatever the client used (K10), or AUTH for a token.
 
 use alloc::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Account, Dialogue, Move, begins, secret_line};
+use super::{Account, Dialogue, Move, Proof, begins, says, secret_line};
 use crate::dialect::line as one_line;
 use crate::dialect::pop3::Pop3;
 use crate::phase::Context;
 use crate::report::{Activity, AuthFault, Notice};
-use crate::secret::Secret;
 
 /// A login at a POP3 server.
 #[derive(Debug)]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
-    password: Secret,
+    proof: Proof,
     starttls: bool,
 }
 
@@ -26,17 +25,21 @@ enum State {
     StlsSent,
     UserSent,
     PassSent,
+    AuthSent,
 }
 
 impl Dialogue<Pop3> for Login {
     fn begin(account: Account, _: &Pop3, _: &Context<'_>) -> Result<Self, Notice> {
-        let Account { login, password, auth_server, starttls, .. } = account;
-        let password =
-            password.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
-        Ok(Self { state: State::Greeting, login, password, starttls })
+        let Account { login, proof, auth_server, starttls, .. } = account;
+        let proof = proof.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
+        Ok(Self { state: State::Greeting, login, proof, starttls })
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], _: &Pop3, _: &Context<'_>) -> Move {
+        if let (State::AuthSent, Proof::Token(token), true) = (self.state, &mut self.proof, says(line, b"+"))
+        {
+            return token.go_on();
+        }
         if !begins(line, b"+OK") {
             return Move::Refuse;
         }
@@ -47,12 +50,8 @@ impl Dialogue<Pop3> for Login {
             }
             State::Greeting => self.log_in(),
             State::StlsSent => Move::Upgrade,
-            State::UserSent => {
-                self.state = State::PassSent;
-                let password = core::mem::take(&mut self.password);
-                Move::Say(Activity::SendingPassword, secret_line(&[b"PASS ", password.expose()]))
-            }
-            State::PassSent => Move::Welcome(Bytes::copy_from_slice(reply)),
+            State::UserSent => self.give_password(),
+            State::PassSent | State::AuthSent => Move::Welcome(Bytes::copy_from_slice(reply)),
         }
     }
 
@@ -69,7 +68,23 @@ impl Dialogue<Pop3> for Login {
 
 impl Login {
     fn log_in(&mut self) -> Move {
-        self.state = State::UserSent;
-        Move::Say(Activity::SendingUser, one_line(&[b"USER ", &self.login]).into())
+        match &mut self.proof {
+            Proof::Password(_) => {
+                self.state = State::UserSent;
+                Move::Say(Activity::SendingUser, one_line(&[b"USER ", &self.login]).into())
+            }
+            // Tokens are longer than the line that a server is bound to take one in (RFC 5034 section 4).
+            Proof::Token(token) => {
+                self.state = State::AuthSent;
+                token.announce(&[b"AUTH"], 0)
+            }
+        }
+    }
+
+    fn give_password(&mut self) -> Move {
+        let Proof::Password(password) = &mut self.proof else { return Move::Refuse };
+        let password = core::mem::take(password);
+        self.state = State::PassSent;
+        Move::Say(Activity::SendingPassword, secret_line(&[b"PASS ", password.expose()]))
     }
 }

@@ -6,7 +6,8 @@ use core::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::{Account, Dialogue, Move, secret_line};
+use super::token::Token;
+use super::{Account, Dialogue, Move, Proof, secret_line};
 use crate::dialect::line as one_line;
 use crate::dialect::smtp::{Helo, Smtp};
 use crate::framing::without_line_end;
@@ -34,6 +35,8 @@ enum Purpose {
     Introduce,
     /// AUTH PLAIN with this message, base64.
     Authenticate(Secret),
+    /// AUTH with a token.
+    Present(Token),
     /// The mail of a client that need not log in.
     PassMail,
 }
@@ -53,12 +56,13 @@ enum State {
 
 impl Dialogue<Smtp> for Login {
     fn begin(account: Account, _: &Smtp, cx: &Context<'_>) -> Result<Self, Notice> {
-        let Account { login, password, unauthenticated, starttls, .. } = account;
-        let purpose = match (unauthenticated, cx.policy.backend.smtp_auth) {
-            (true, _) => Purpose::PassMail,
-            (false, false) => Purpose::Introduce,
-            (false, true) => {
-                let password = password.ok_or(Notice::NoPassword)?;
+        let Account { login, proof, unauthenticated, starttls, .. } = account;
+        let purpose = match (unauthenticated, cx.policy.backend.smtp_auth, proof) {
+            (true, _, _) => Purpose::PassMail,
+            (false, false, _) => Purpose::Introduce,
+            (false, true, None) => return Err(Notice::NoPassword),
+            (false, true, Some(Proof::Token(token))) => Purpose::Present(token),
+            (false, true, Some(Proof::Password(password))) => {
                 let mut message = Secret::with_capacity(login.len() + password.len() + 2);
                 message.extend(b"\0");
                 message.extend(&login);
@@ -117,7 +121,9 @@ impl Login {
         self.state = State::XclientSent;
         let mut command = Vec::from(&b"XCLIENT ADDR="[..]);
         command.extend_from_slice(address(cx.client()).as_bytes());
-        if !self.login.is_empty() && !matches!(self.purpose, Purpose::Authenticate(_)) {
+        // A login that AUTH will prove is not claimed before.
+        let claims = matches!(self.purpose, Purpose::Introduce | Purpose::PassMail);
+        if !self.login.is_empty() && claims {
             command.extend_from_slice(b" LOGIN=");
             xtext(&self.login, &mut command);
         }
@@ -137,8 +143,12 @@ impl Login {
     }
 
     fn proceed(&mut self, dialect: &Smtp) -> Move {
-        match &self.purpose {
+        match &mut self.purpose {
             Purpose::Introduce => welcome(),
+            Purpose::Present(token) => {
+                self.state = State::AuthSent;
+                token.announce(&[b"AUTH"], SMTP_AUTH_LINE_BYTES_MAX)
+            }
             Purpose::Authenticate(message) => {
                 self.state = State::AuthSent;
                 // RFC 4954 section 4: an initial response only where the line may be that long.
@@ -157,11 +167,12 @@ impl Login {
     }
 
     fn answer_challenge(&mut self) -> Move {
-        self.state = State::AuthMessageSent;
-        match &self.purpose {
+        match &mut self.purpose {
             Purpose::Authenticate(message) => {
+                self.state = State::AuthMessageSent;
                 Move::Say(Activity::SendingAuth, secret_line(&[message.expose()]))
             }
+            Purpose::Present(token) => token.go_on(),
             Purpose::Introduce | Purpose::PassMail => Move::Refuse,
         }
     }

@@ -45,7 +45,7 @@ impl Imap {
         if cx.policy.starttls != StartTls::Off && !cx.has_tls() {
             word(&["STARTTLS"]);
         }
-        if cx.demands_tls() {
+        if cx.refuses_passwords() {
             word(&["LOGINDISABLED"]);
         }
         list.into()
@@ -76,7 +76,7 @@ impl Dialect for Imap {
             Ok(command) => command,
             Err(_) => return Refusal::Malformed.into(),
         };
-        if command.is_secret() && cx.demands_tls() {
+        if command.is_secret() && cx.demands_tls_for_secrets() {
             return Refusal::TlsRequired.into();
         }
         match command {
@@ -87,6 +87,7 @@ impl Dialect for Imap {
             Command::Id => Step::Reply(line(&[b"* ID NIL\r\n", self.tag(), b" OK completed"])),
             Command::Logout => Step::Quit(line(&[b"* BYE Logging out\r\n", self.tag(), b" OK completed"])),
             Command::StartTls => Step::Upgrade,
+            Command::Login { .. } if cx.refuses_passwords() => Refusal::UnknownMechanism.into(),
             Command::Login { user, password } => {
                 match Credentials::new(Method::Plain, user.as_bytes(), password.as_bytes()) {
                     Ok(credentials) => Step::Authorize(credentials),
@@ -102,11 +103,13 @@ impl Dialect for Imap {
 
     fn on_announced(&mut self, announced: &[u8], cx: &Context<'_>) -> Result<(), Refusal> {
         self.identify(announced);
+        let is_login = Self::verb(announced).eq_ignore_ascii_case(b"LOGIN");
         match Command::parse(announced).1 {
-            Err(SyntaxError::Unfinished)
-                if cx.demands_tls() && Self::verb(announced).eq_ignore_ascii_case(b"LOGIN") =>
-            {
+            Err(SyntaxError::Unfinished) if is_login && cx.demands_tls_for_secrets() => {
                 Err(Refusal::TlsRequired)
+            }
+            Err(SyntaxError::Unfinished) if is_login && cx.refuses_passwords() => {
+                Err(Refusal::UnknownMechanism)
             }
             Err(SyntaxError::Unfinished) => Ok(()),
             _ => Err(Refusal::Malformed),
@@ -151,6 +154,10 @@ impl Dialect for Imap {
 
     fn trouble(&self, _: &Context<'_>) -> Bytes {
         line(&[self.tag(), b" NO [UNAVAILABLE] internal server error"])
+    }
+
+    fn access_denied() -> Bytes {
+        line(&[b"* BYE Access denied"])
     }
 
     fn certificate_refused(refusal: CertificateRefusal) -> Bytes {

@@ -24,7 +24,7 @@ impl Pop3 {
         let mut list = Vec::from(&b"+OK Capability list follows\r\n"[..]);
         for capability in &cx.policy.capabilities {
             // RFC 2449 section 6.2: USER is not listed while it would be refused.
-            if !(cx.demands_tls() && capability.eq_ignore_ascii_case("USER")) {
+            if !(cx.refuses_passwords() && capability.eq_ignore_ascii_case("USER")) {
                 list.extend_from_slice(capability.as_bytes());
                 list.extend_from_slice(b"\r\n");
             }
@@ -99,7 +99,7 @@ impl Dialect for Pop3 {
             Err(crate::grammar::SyntaxError::Arguments) => return Refusal::NotNow.into(),
             Err(_) => return Refusal::Malformed.into(),
         };
-        if command.is_secret() && cx.demands_tls() {
+        if command.is_secret() && cx.demands_tls_for_secrets() {
             return Refusal::TlsRequired.into();
         }
         match command {
@@ -110,6 +110,7 @@ impl Dialect for Pop3 {
             Command::Noop => Step::Reply(line(&[b"+OK"])),
             Command::Quit => Step::Quit(line(&[b"+OK"])),
             Command::Stls => Step::Upgrade,
+            Command::User(_) if cx.refuses_passwords() => Refusal::UnknownMechanism.into(),
             Command::User(name) => {
                 self.user = Some(Bytes::copy_from_slice(name));
                 Step::Reply(line(&[b"+OK"]))
@@ -178,6 +179,10 @@ impl Dialect for Pop3 {
             true => b"-ERR [SYS/TEMP] internal server error",
             false => b"-ERR internal server error",
         }])
+    }
+
+    fn access_denied() -> Bytes {
+        line(&[b"-ERR Access denied"])
     }
 
     fn certificate_refused(refusal: CertificateRefusal) -> Bytes {

@@ -110,8 +110,8 @@ impl Dialect for Smtp {
             Err(_) => return Refusal::Malformed.into(),
         };
         let name = cx.policy.server_name.as_bytes();
-        let mail_needs_tls = command.is_envelope() && cx.policy.unauthenticated;
-        if (command.is_secret() || mail_needs_tls) && cx.demands_tls() {
+        let is_mail = command.is_envelope() && cx.policy.unauthenticated;
+        if command.is_secret() && cx.demands_tls_for_secrets() || is_mail && cx.demands_tls() {
             return Refusal::TlsRequired.into();
         }
         match command {
@@ -208,6 +208,10 @@ impl Dialect for Smtp {
 
     fn trouble(&self, _: &Context<'_>) -> Bytes {
         line(&[b"451 4.3.2 Internal server error"])
+    }
+
+    fn access_denied() -> Bytes {
+        line(&[b"554 5.7.1 Access denied"])
     }
 
     fn certificate_refused(refusal: CertificateRefusal) -> Bytes {

@@ -101,6 +101,14 @@ impl Arrive {
 
     /// It is known who the client is. `behind` is what it has already said.
     fn introduced<D: Dialect>(mut self, behind: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if !cx.policy.access.admits(cx.client()) {
+            cx.report(Notice::AccessForbidden, out);
+            // Under TLS it would take a handshake to tell them.
+            if !cx.tls_first() {
+                out.send(Wire::Client, D::access_denied());
+            }
+            return close(out);
+        }
         if !cx.tls_first() {
             return begin(behind, cx, out);
         }

@@ -12,7 +12,8 @@ use crate::action::{Actions, Target};
 use crate::auth::credentials::{Credentials, Method};
 use crate::auth::request::Request;
 use crate::auth::response::{Answer, Denied, Granted, Head};
-use crate::backend::Account;
+use crate::backend::token::Token;
+use crate::backend::{Account, Proof};
 use crate::dialect::{Dialect, Farewell, presentable};
 use crate::event::End;
 use crate::framing::Inbox;
@@ -144,12 +145,19 @@ impl<D: Dialect> Authorize<D> {
             return self.failed(AuthFault::NoUser, cx, out);
         }
         cx.login_is(&named);
+        let token = granted.password.as_ref().unwrap_or(&credentials.password);
+        let bearer = credentials.method.bearer().filter(|_| cx.policy.backend.oauth);
+        let bearer = match bearer.map(|mechanism| Token::new(mechanism, &named, token)).transpose() {
+            Ok(bearer) => bearer,
+            Err(fault) => return self.failed(fault, cx, out),
+        };
         let Inquiry { credentials, .. } = self.inquiry;
         let clients_own = credentials.method.gives_password().then_some(credentials.password);
+        let password = granted.password.or(clients_own).map(Proof::Password);
         let tls = granted.tls.unwrap_or(cx.policy.backend.tls);
         let account = Account {
             login: named,
-            password: granted.password.or(clients_own),
+            proof: bearer.map(Proof::Token).or(password),
             unauthenticated: credentials.method == Method::None,
             starttls: tls == BackendTls::StartTls,
             auth_server: self.server,

@@ -1,12 +1,12 @@
 //! What every phase can see, and the little of it that outlives a phase.
 
 use alloc::sync::Arc;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::action::Actions;
 use crate::event::TlsFacts;
 use crate::phase::HostName;
-use crate::policy::{Mechanism, Policy, StartTls};
+use crate::policy::{Mechanism, Policy, Protocol, StartTls};
 use crate::proxy::Proxied;
 use crate::report::{self, Activity, Notice, Report};
 use crate::sasl::salt::{Salt, Salts};
@@ -131,9 +131,23 @@ impl Context<'_> {
         self.connection.tls.is_some()
     }
 
-    /// Whether a secret may not be told as things are (`starttls only`).
+    /// Whether nothing goes on without TLS but the way to it, mail included (`starttls only`).
     pub(crate) const fn demands_tls(&self) -> bool {
         matches!(self.policy.starttls, StartTls::Only) && !self.has_tls()
+    }
+
+    /// Whether a secret may not be told as things are: where TLS is demanded, or `plaintext_auth` is off and the secret would cross
+    /// a network (divergences S12).
+    pub(crate) fn demands_tls_for_secrets(&self) -> bool {
+        self.demands_tls() || !self.policy.plaintext_auth && !self.has_tls() && !self.is_local()
+    }
+
+    /// Whether the client is on this machine: whoever connected is, and so is whoever a PROXY header says it speaks for, believed
+    /// or not.
+    fn is_local(&self) -> bool {
+        let is_local = |ip: IpAddr| ip.to_canonical().is_loopback();
+        let behind = self.proxied().and_then(|proxied| proxied.source.parse().ok());
+        self.peer().remote.ip().is_none_or(is_local) && behind.is_none_or(is_local)
     }
 
     /// Whether the connection is such that `mechanism` may be used on it (decision 11). A bearer token is good for whoever reads it
@@ -142,8 +156,27 @@ impl Context<'_> {
         match mechanism {
             Mechanism::XOauth2 | Mechanism::OauthBearer => self.has_tls(),
             Mechanism::External => self.tls().is_some_and(|facts| facts.certificate.is_some()),
-            Mechanism::Plain | Mechanism::Login | Mechanism::CramMd5 | Mechanism::Apop => !self.demands_tls(),
+            Mechanism::Plain | Mechanism::Login | Mechanism::CramMd5 | Mechanism::Apop => {
+                !self.demands_tls_for_secrets()
+            }
         }
+    }
+
+    /// Whether `mechanism` may be used at all: if it is listed, and PLAIN and LOGIN also if they are not (divergences D22), unless the
+    /// list is meant literally (`auth_strict`). `pop3_auth` has no word `login`: its `plain` is both.
+    pub(crate) fn takes(&self, mechanism: Mechanism) -> bool {
+        let listed = |mechanism| self.policy.mechanisms.has(mechanism);
+        match mechanism {
+            Mechanism::Plain | Mechanism::Login if !self.policy.auth_strict => true,
+            Mechanism::Login if self.policy.protocol == Protocol::Pop3 => listed(Mechanism::Plain),
+            listable => listed(listable),
+        }
+    }
+
+    /// Whether the protocol's own way to give a password is refused as things are: IMAP's LOGIN, POP3's USER and PASS. It counts as
+    /// PLAIN.
+    pub(crate) fn refuses_passwords(&self) -> bool {
+        self.demands_tls_for_secrets() || !self.takes(Mechanism::Plain)
     }
 
     /// STARTTLS is accepted.

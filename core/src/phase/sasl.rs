@@ -55,7 +55,7 @@ impl<D: Dialect> Sasl<D> {
         out: &mut Actions,
     ) -> Turn<D> {
         let exchange = mechanism
-            .filter(|&mechanism| is_allowed(mechanism, cx))
+            .filter(|&mechanism| cx.takes(mechanism) && cx.is_secure_enough_for(mechanism))
             .and_then(|mechanism| Exchange::begin(mechanism, cx.now, &cx.policy.server_name, cx.salts()));
         let Some(exchange) = exchange else {
             return give_up(dialect, inbox, until, Refusal::UnknownMechanism, out);
@@ -167,13 +167,6 @@ impl<D: Dialect> Refused<D> {
             }
         }
     }
-}
-
-/// PLAIN and LOGIN work even where they are not listed (divergences D22), the others only where they are (decision 11).
-fn is_allowed(mechanism: Mechanism, cx: &Context<'_>) -> bool {
-    let offered =
-        matches!(mechanism, Mechanism::Plain | Mechanism::Login) || cx.policy.mechanisms.has(mechanism);
-    offered && cx.is_secure_enough_for(mechanism)
 }
 
 /// The exchange is over without credentials; the conversation goes on as if it had not been.

@@ -1,12 +1,14 @@
 //! XOAUTH2 and OAUTHBEARER (RFC 7628): a token in place of a password, in one message of parts that 0x01 ends. Keywords are
-//! taken in any case.
+//! taken in any case, and given to backends as the documents have them.
 
 use alloc::vec::Vec;
 
-use super::{Fault, Outcome};
+use super::{Fault, Outcome, base64};
 use crate::auth::credentials::{Credentials, Method};
 use crate::backend::begins;
 use crate::grammar::cut;
+use crate::policy::Mechanism;
+use crate::report::AuthFault;
 use crate::secret::Secret;
 
 /// What ends each part.
@@ -15,6 +17,49 @@ const END: u8 = 1;
 /// base64 of `{"status":"invalid_token"}`: what a client is told whose token was refused, where the auth server has nothing
 /// better (RFC 7628 section 3.2.2).
 pub(crate) const INVALID_TOKEN: &str = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=";
+
+/// The message, in base64, that tells a backend that `login` has `token`, by `mechanism`; OAUTHBEARER's where that is none of these.
+///
+/// # Errors
+///
+/// A name or a token that would end before its end: only an auth server can have given it.
+pub(crate) fn message(mechanism: Mechanism, login: &[u8], token: &[u8]) -> Result<Secret, AuthFault> {
+    if login.contains(&END) {
+        return Err(AuthFault::InvalidUser);
+    }
+    if token.contains(&END) {
+        return Err(AuthFault::InvalidPassword);
+    }
+    let mut message = Secret::with_capacity(3 * login.len() + token.len() + 32);
+    match mechanism {
+        Mechanism::XOauth2 => {
+            message.extend(b"user=");
+            message.extend(login);
+        }
+        _ => {
+            message.extend(b"n,a=");
+            login.split_inclusive(|octet| matches!(octet, b',' | b'=')).for_each(|piece| match piece {
+                [text @ .., b','] => [text, b"=2C"].into_iter().for_each(|part| message.extend(part)),
+                [text @ .., b'='] => [text, b"=3D"].into_iter().for_each(|part| message.extend(part)),
+                text => message.extend(text),
+            });
+            message.extend(b",");
+        }
+    }
+    message.extend(&[END]);
+    message.extend(b"auth=Bearer ");
+    message.extend(token);
+    message.extend(&[END, END]);
+    Ok(base64::encode(message.expose()))
+}
+
+/// What a client answers, in base64, to the challenge that tells it why its token was refused (RFC 7628 section 3.2.3).
+pub(crate) const fn excuse(mechanism: Mechanism) -> &'static [u8] {
+    match mechanism {
+        Mechanism::OauthBearer => b"AQ==",
+        _ => b"",
+    }
+}
 
 /// `user=ID 01 auth=Bearer TOKEN 01 01`.
 pub(super) fn respond_xoauth2(message: &Secret) -> Outcome {
@@ -141,8 +186,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_backend_is_told_is_what_a_client_would_tell() {
+        for login in ["fred@example.com", "a,b=c", ",", "=", "=2C"] {
+            let told = |mechanism| {
+                let message = message(mechanism, login.as_bytes(), b"hunter2").unwrap();
+                base64::decode(message.expose()).unwrap()
+            };
+            let known = Ok((login.as_bytes().to_vec(), b"hunter2".to_vec()));
+            assert_eq!(heard(respond_xoauth2(&told(Mechanism::XOauth2))), known);
+            assert_eq!(heard(respond_oauthbearer(&told(Mechanism::OauthBearer))), known);
+        }
+    }
+
+    #[test]
+    fn nothing_that_an_auth_server_says_can_end_a_part_of_the_message() {
+        for mechanism in [Mechanism::XOauth2, Mechanism::OauthBearer] {
+            let user = message(mechanism, b"fred\x01auth=Bearer stolen", b"hunter2");
+            assert_eq!(user, Err(AuthFault::InvalidUser));
+            assert_eq!(message(mechanism, b"fred", b"a\x01"), Err(AuthFault::InvalidPassword));
+        }
+    }
+
+    #[test]
     fn the_default_challenge_is_what_it_says() {
-        let text = crate::sasl::base64::decode(INVALID_TOKEN.as_bytes()).unwrap();
+        let text = base64::decode(INVALID_TOKEN.as_bytes()).unwrap();
         assert_eq!(text.expose(), br#"{"status":"invalid_token"}"#);
     }
 }

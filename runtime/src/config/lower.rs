@@ -6,12 +6,12 @@ mod certificates;
 mod listen;
 mod log;
 mod methods;
+mod peers;
 mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
 mod syslog;
-mod trusted;
 mod value;
 
 use std::collections::BTreeMap;

@@ -1,19 +1,23 @@
 //! TLS towards backends, where we are the client.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gatepost_core::Protocol;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{self, CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Error;
-use super::certificates::{chain_in, load_pair, read};
+use super::authorities::{Authorities, refusal, valid_by_itself};
+use super::certificates::load_pair;
+use super::signatures::Signatures;
 
 /// How a `server {}` is a client of TLS: `proxy_ssl_*`. Two that are equal can share one configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,13 +57,13 @@ pub fn client_config_with(
 ) -> Result<Arc<ClientConfig>, Error> {
     let builder = ClientConfig::builder_with_details(provider.clone(), time)
         .with_protocol_versions(&[&TLS13, &TLS12])?;
-    let builder = match (settings.verify, &settings.trusted) {
-        (true, Some(path)) => builder.with_root_certificates(authorities_in(path)?),
-        (true, None) => builder.with_root_certificates(authorities_of_the_system()),
-        (false, _) => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider.clone())))
-        }
+    let authorities = match (settings.verify, &settings.trusted) {
+        (true, Some(path)) => Some(Authorities::load([path.as_path()])?),
+        (true, None) => Some(Authorities::of_the_system()),
+        (false, _) => None,
     };
+    let examine = Examine { authorities, signatures: Signatures(provider.clone()) };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(examine));
     let mut config = match &settings.certificate {
         Some((certificate, key)) => {
             let certified = load_pair(certificate, key, &provider)?;
@@ -72,36 +76,35 @@ pub fn client_config_with(
     Ok(Arc::new(config))
 }
 
-/// The authorities in a file, of which none may be unusable: whoever lists one means it.
-pub(super) fn authorities_in(path: &Path) -> Result<RootCertStore, Error> {
-    let unusable = |reason| Error::Authorities { path: path.into(), reason };
-    let mut roots = RootCertStore::empty();
-    for certificate in read(path).and_then(|text| chain_in(&text)).map_err(unusable)? {
-        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-    }
-    Ok(roots)
-}
-
-/// The authorities that the system trusts, as far as they can be read: a store usually has some that are too old.
-fn authorities_of_the_system() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
-}
-
-/// `proxy_ssl_verify off`: any certificate will do, but the other side has to have its key.
+/// Looks at the certificate of a backend, which has to have its key whatever it is.
 #[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
+struct Examine {
+    /// Who may vouch for it; without them any certificate will do (`proxy_ssl_verify off`).
+    authorities: Option<Authorities>,
+    signatures: Signatures,
+}
 
-impl ServerCertVerifier for Unverified {
+impl ServerCertVerifier for Examine {
     fn verify_server_cert(
         &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(authorities) = &self.authorities {
+            let end_entity = EndEntityCert::try_from(leaf).map_err(refusal)?;
+            match authorities.list(leaf) {
+                true => valid_now(leaf, now),
+                false => {
+                    let wanted = (KeyUsage::server_auth(), usize::MAX);
+                    authorities.vouch_for(&end_entity, intermediates, wanted, &self.signatures, None, now)
+                }
+            }
+            .and_then(|()| end_entity.verify_is_valid_for_subject_name(name))
+            .map_err(refusal)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -111,8 +114,7 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        self.signatures.tls12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -121,11 +123,15 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        self.signatures.tls13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
+}
+
+fn valid_now(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), webpki::Error> {
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| webpki::Error::BadDer)?;
+    valid_by_itself(&parsed, now)
 }

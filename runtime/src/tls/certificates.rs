@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -14,6 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 use super::Error;
+use super::own::Own;
 use crate::system_error::text_of;
 
 /// The most that is read of a certificate or key file: far more than any chain has, and a bound on what a directive
@@ -22,7 +24,7 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What a `server {}` can show, best first.
 #[derive(Debug)]
-pub(super) struct Certificates(Vec<Arc<CertifiedKey>>);
+pub(super) struct Certificates(Vec<(Arc<CertifiedKey>, Own)>);
 
 impl Certificates {
     /// Reads every pair; at least one. Where a client can check several kinds of key, ECDSA is preferred, for its
@@ -30,27 +32,69 @@ impl Certificates {
     pub(super) fn load(pairs: &[(PathBuf, PathBuf)], provider: &CryptoProvider) -> Result<Self, Error> {
         let mut certificates = Vec::with_capacity(pairs.len());
         for (certificate, key) in pairs {
-            certificates.push(Arc::new(load_pair(certificate, key, provider)?));
+            let certified = load_pair(certificate, key, provider)?;
+            let own = Own::of(&certified.cert);
+            certificates.push((Arc::new(certified), own));
         }
         if certificates.is_empty() {
             return Err(Error::NoCertificate);
         }
-        certificates.sort_by_key(|certified| match certified.key.algorithm() {
+        certificates.sort_by_key(|(certified, _)| match certified.key.algorithm() {
             SignatureAlgorithm::ECDSA => 0,
             SignatureAlgorithm::ED25519 => 1,
             _ => 2,
         });
         Ok(Self(certificates))
     }
+
+    /// Whether there is but one to show.
+    pub(super) const fn are_one(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// What there is to tell of one of them.
+    pub(super) fn own(&self, at: usize) -> Option<&Own> {
+        self.0.get(at).map(|(_, own)| own)
+    }
+
+    fn choose(&self, hello: &ClientHello<'_>) -> usize {
+        let schemes = hello.signature_schemes();
+        let fits = |(certified, _): &(Arc<CertifiedKey>, Own)| certified.key.choose_scheme(schemes).is_some();
+        // Showing one that the client cannot check ends in the alert `handshake_failure`, as it should; showing none
+        // would say `access_denied`.
+        self.0.iter().position(fits).unwrap_or(0)
+    }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let schemes = hello.signature_schemes();
-        let fits = |certified: &&Arc<CertifiedKey>| certified.key.choose_scheme(schemes).is_some();
-        // Showing one that the client cannot check ends in the alert `handshake_failure`, as it should; showing none
-        // would say `access_denied`.
-        self.0.iter().find(fits).or(self.0.first()).cloned()
+        self.0.get(self.choose(&hello)).map(|(certified, _)| certified.clone())
+    }
+}
+
+/// Chooses for one connection, and remembers what. rustls itself does not tell.
+#[derive(Debug)]
+pub(super) struct Choice {
+    certificates: Arc<Certificates>,
+    chosen: AtomicUsize,
+}
+
+impl Choice {
+    pub(super) fn new(certificates: Arc<Certificates>) -> Self {
+        Self { certificates, chosen: AtomicUsize::new(usize::MAX) }
+    }
+
+    /// What there is to tell of the one that was chosen, once one was.
+    pub(super) fn own(&self) -> Option<&Own> {
+        self.certificates.own(self.chosen.load(Ordering::Relaxed))
+    }
+}
+
+impl ResolvesServerCert for Choice {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // A client that is asked to begin anew (RFC 8446 section 4.1.4) has the second choice made.
+        self.chosen.store(self.certificates.choose(&hello), Ordering::Relaxed);
+        self.certificates.resolve(hello)
     }
 }
 

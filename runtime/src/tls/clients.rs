@@ -1,54 +1,41 @@
 //! Client certificates (`ssl_verify_client`): asked for in the handshake, judged after it. Whatever a certificate leads
 //! to is said in the mail protocol, not by an alert; but its key has to be there.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use gatepost_core::{Certificate, VerifyError};
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{self, CryptoProvider};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::time_provider::TimeProvider;
-use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
-use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
+use webpki::{EndEntityCert, KeyUsage};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::backend::authorities_in;
-use super::certificates::{chain_in, read};
+use super::authorities::{Authorities, valid_by_itself};
+use super::signatures::Signatures;
 use super::{Error, description};
 
-/// Who may vouch for a client.
+/// Finds out who vouches for a client.
 #[derive(Debug)]
-pub(super) struct Authorities {
-    roots: RootCertStore,
-    /// The same as they were in their files.
-    certificates: Vec<CertificateDer<'static>>,
+pub(super) struct Judge {
+    authorities: Authorities,
     /// `ssl_verify_depth`: how many certificates may stand between the client's and the authority's.
     depth: usize,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
     time: Arc<dyn TimeProvider>,
 }
 
-impl Authorities {
-    /// Those in `files`.
+impl Judge {
+    /// By the authorities in `files`.
     pub(super) fn load<'a>(
-        files: impl Iterator<Item = &'a PathBuf>,
+        files: impl Iterator<Item = &'a Path>,
         depth: usize,
-        provider: Arc<CryptoProvider>,
+        signatures: Signatures,
         time: Arc<dyn TimeProvider>,
     ) -> Result<Self, Error> {
-        let (mut roots, mut certificates) = (RootCertStore::empty(), Vec::new());
-        for path in files {
-            authorities_in(path)?; // which says what is wrong with them
-            let unusable = |reason| Error::Authorities { path: path.clone(), reason };
-            certificates.extend(read(path).and_then(|text| chain_in(&text)).map_err(unusable)?);
-        }
-        // A certificate that is no authority's vouches for itself, but whoever has its key for nobody else.
-        roots.add_parsable_certificates(
-            certificates.iter().filter(|certificate| is_authority(certificate)).cloned(),
-        );
-        Ok(Self { roots, certificates, depth, provider, time })
+        Ok(Self { authorities: Authorities::load(files)?, depth, signatures, time })
     }
 
     /// What there is to tell of the certificate that a client has shown, with its intermediates behind it.
@@ -63,22 +50,12 @@ impl Authorities {
     fn verdict(&self, chain: &[CertificateDer<'_>], parsed: &X509Certificate<'_>) -> Result<(), VerifyError> {
         let [leaf, intermediates @ ..] = chain else { return Err(error(1)) };
         let now = self.time.current_time().ok_or(error(1))?;
-        if self.certificates.iter().any(|own| own == leaf) {
-            // webpki does not take for a client's what is an authority's, as those that people make for themselves are.
+        if self.authorities.list(leaf) {
             return alone(parsed, now);
         }
         let verified = EndEntityCert::try_from(leaf).and_then(|end_entity| {
-            let within =
-                |path: &VerifiedPath<'_>| match path.intermediate_certificates().count() <= self.depth {
-                    true => Ok(()),
-                    false => Err(webpki::Error::MaximumPathDepthExceeded),
-                };
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            let usage = KeyUsage::client_auth();
-            let roots = &self.roots.roots;
-            end_entity
-                .verify_for_usage(algorithms, roots, intermediates, now, usage, None, Some(&within))
-                .map(drop)
+            let wanted = (KeyUsage::client_auth(), self.depth);
+            self.authorities.vouch_for(&end_entity, intermediates, wanted, &self.signatures, None, now)
         });
         let error = match (verified, is_self_signed(parsed), intermediates) {
             (Ok(()), _, _) => return Ok(()),
@@ -97,24 +74,12 @@ impl Authorities {
 
 /// Whether a certificate is a client's and valid now, whoever has signed it.
 fn alone(parsed: &X509Certificate<'_>, now: UnixTime) -> Result<(), VerifyError> {
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let usage = parsed.extended_key_usage().map_err(|_| error(1))?;
-    if now < parsed.validity().not_before.timestamp() {
-        return Err(error(9));
-    }
-    if now > parsed.validity().not_after.timestamp() {
-        return Err(error(10));
-    }
+    valid_by_itself(parsed, now).map_err(|reason| error(code_of(&reason)))?;
     match usage.is_none_or(|usage| usage.value.client_auth || usage.value.any) {
         true => Ok(()),
         false => Err(error(26)),
     }
-}
-
-/// Whether a certificate may sign others: it says so (RFC 5280 section 4.2.1.9), or is older than that could be said.
-fn is_authority(certificate: &CertificateDer<'_>) -> bool {
-    X509Certificate::from_der(certificate)
-        .is_ok_and(|(_, parsed)| parsed.is_ca() || parsed.version() == X509Version::V1)
 }
 
 fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
@@ -167,17 +132,17 @@ fn error(code: i32) -> VerifyError {
 #[derive(Debug)]
 pub(super) struct AskClient {
     hints: Vec<DistinguishedName>,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 impl AskClient {
     /// Tells clients the names of the authorities in `files`, so that they find the certificate that is meant.
-    pub(super) fn new(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self, Error> {
-        let mut hints = Vec::new();
-        for path in files {
-            hints.extend(authorities_in(path)?.subjects());
-        }
-        Ok(Self { hints, provider })
+    pub(super) fn new<'a>(
+        files: impl Iterator<Item = &'a Path>,
+        signatures: Signatures,
+    ) -> Result<Self, Error> {
+        let hints = Authorities::load(files)?.names().map(Into::into).collect();
+        Ok(Self { hints, signatures })
     }
 }
 
@@ -205,8 +170,7 @@ impl ClientCertVerifier for AskClient {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        self.signatures.tls12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -215,11 +179,10 @@ impl ClientCertVerifier for AskClient {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        self.signatures.tls13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }

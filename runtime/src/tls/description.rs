@@ -10,12 +10,27 @@ use x509_parser::der_parser::asn1_rs::{Tag, ToDer};
 use x509_parser::prelude::X509Certificate;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// Everything about a certificate, given in DER and parsed, with what was found out about its authority.
+/// The most octets of a subject, an issuer or a common name: far more than any has whose bearer is to be known by it.
+/// Anybody may show a certificate of his own making where `ssl_verify_client optional_no_ca` lets it pass, and an auth
+/// server need not take headers of any length.
+const NAME_BYTES_MAX: usize = 4096;
+
+/// Everything about a certificate, given in DER and parsed, with what was found out about its authority. One with names
+/// longer than [`NAME_BYTES_MAX`] is told of as if it could not be read, and vouched for by nobody.
 pub(super) fn of(der: &[u8], parsed: &X509Certificate<'_>, verdict: Result<(), VerifyError>) -> Certificate {
     let common_name = parsed.subject().iter_common_name().find_map(text_of);
+    let (subject, issuer) = (name(parsed.subject()), name(parsed.issuer()));
+    if [Some(&subject), Some(&issuer), common_name.as_ref()]
+        .iter()
+        .flatten()
+        .any(|text| text.len() > NAME_BYTES_MAX)
+    {
+        // OpenSSL's number for what has no number of its own.
+        return unreadable(der, VerifyError { code: 1, text: "certificate names too long".into() });
+    }
     Certificate {
-        subject: name(parsed.subject()),
-        issuer: name(parsed.issuer()),
+        subject,
+        issuer,
         common_name: common_name.filter(|text| !text.chars().any(char::is_control)),
         serial: serial(parsed.raw_serial()),
         ..unreadable_with(der, verdict)

@@ -1,8 +1,8 @@
 use super::fixture::{Fixture, NAME};
 use super::*;
 use gatepost_core::TlsFacts;
-use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
-use rustls::{AlertDescription, ClientConfig, ClientConnection, ServerConnection};
+use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, ServerConnection, SignatureScheme};
 use std::io::Read;
 
 mod backend;
@@ -17,6 +17,7 @@ fn shake(
     acceptor: &Acceptor,
     client: ClientConfig,
 ) -> (Result<TlsFacts, rustls::Error>, Result<ClientConnection, rustls::Error>) {
+    let acceptor = acceptor.for_one();
     let mut server = ServerConnection::new(acceptor.config().clone()).expect("a server");
     let name = NAME.try_into().expect("a name");
     let mut client = ClientConnection::new(Arc::new(client), name).expect("a client");
@@ -62,8 +63,13 @@ fn each_client_is_shown_the_certificate_it_can_check() {
     let server = server_config(&settings(pairs.clone())).expect("a configuration");
 
     let (told, client) = shake(&server, fixture.client(&[&TLS13]));
-    let full = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
-    assert_eq!(told.expect("TLS"), TlsFacts { server_name: Some(NAME.into()), ..full });
+    let full = TlsFacts {
+        server_name: Some(NAME.into()),
+        server_signature: Some("ecdsa-with-SHA256"),
+        server_key: Some("EC256".into()),
+        ..TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    };
+    assert_eq!(told.expect("TLS"), full);
     assert_eq!(shown(&client.expect("TLS")), der(&pairs[2]), "ECDSA is the cheapest");
 
     let (told, client) = shake(&server, fixture.client(&[&TLS12]));
@@ -76,6 +82,46 @@ fn each_client_is_shown_the_certificate_it_can_check() {
     let (told, client) = shake(&server, client);
     assert_eq!(told.expect("TLS").cipher, "ECDHE-RSA-AES256-GCM-SHA384");
     assert_eq!(shown(&client.expect("TLS")), der(&pairs[0]));
+}
+
+/// PROXY protocol version 2, section 2.2.5.
+#[test]
+fn the_certificate_that_was_shown_is_the_one_that_is_told_of() {
+    let mut fixture = Fixture::new();
+    let kinds = [
+        (&PKCS_RSA_SHA256, SignatureScheme::RSA_PSS_SHA256, "RSA-SHA256", Some("RSA2048")),
+        (&PKCS_ECDSA_P256_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256, "ecdsa-with-SHA256", Some("EC256")),
+        (&PKCS_ED25519, SignatureScheme::ED25519, "ED25519", None),
+    ];
+    let pairs: Vec<_> = kinds.iter().map(|(algorithm, ..)| fixture.pair(algorithm)).collect();
+    let all = server_config(&settings(pairs.clone())).expect("a configuration");
+    let only = |scheme| {
+        let mut provider = aws_lc_rs::default_provider();
+        let mapping = provider.signature_verification_algorithms.mapping;
+        let one: Vec<_> = mapping.iter().copied().filter(|(each, _)| *each == scheme).collect();
+        provider.signature_verification_algorithms.mapping = one.leak();
+        provider
+    };
+    for ((_, scheme, signature, key), pair) in kinds.into_iter().zip(&pairs) {
+        let alone = server_config(&settings(vec![pair.clone()])).expect("a configuration");
+        for (server, version) in [(&all, &TLS13), (&alone, &TLS13), (&all, &TLS12), (&alone, &TLS12)] {
+            let client = fixture.client_with(only(scheme), &[version]);
+            for resumed in [false, true] {
+                let (told, client) = shake(server, client.clone());
+                let told = told.expect("TLS");
+                assert_eq!(told.resumed, resumed);
+                assert_eq!((told.server_signature, told.server_key.as_deref()), (Some(signature), key));
+                assert_eq!(shown(&client.expect("TLS")), der(pair));
+            }
+        }
+    }
+    let larger = fixture.pair(&PKCS_ECDSA_P384_SHA384);
+    let server = server_config(&settings(vec![larger])).expect("a configuration");
+    let told = shake(&server, fixture.client(&[&TLS13])).0.expect("TLS");
+    assert_eq!(
+        (told.server_signature, told.server_key.as_deref()),
+        (Some("ecdsa-with-SHA384"), Some("EC384"))
+    );
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gatepost_core::{
-    Address, AuthServer, BackendTls, Mechanism, Mechanisms, Policy, ProxyHeader, StartTls, Target, Trusted,
-    VerifyClient,
+    Address, AuthServer, BackendTls, Mechanism, Mechanisms, Peers, Policy, ProxyHeader, StartTls, Target,
+    Verdict, VerifyClient,
 };
 
 use super::stage::AUTH_SERVER;
@@ -70,6 +70,8 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
                 }
             }
         }
+        "auth_strict" => policy.auth_strict = flag()?,
+        "plaintext_auth" => policy.plaintext_auth = flag()?,
         "imap_client_buffer" | "smtp_client_buffer" => {
             policy.client_buffer_bytes = usize::try_from(number()?).map_err(|error| error.to_string())?;
         }
@@ -84,7 +86,10 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
         "proxy_pass_error_message" => policy.backend.pass_error_message = flag()?,
         "xclient" => policy.backend.xclient = flag()?,
         "proxy_smtp_auth" => policy.backend.smtp_auth = flag()?,
-        "set_real_ip_from" => policy.real_ip_from.push(trusted(one()?)?),
+        "proxy_oauth" => policy.backend.oauth = flag()?,
+        "set_real_ip_from" => policy.real_ip_from.push(peers(one()?)?),
+        "allow" => policy.access.0.push((Verdict::Allow, peers(one()?)?)),
+        "deny" => policy.access.0.push((Verdict::Deny, peers(one()?)?)),
         "proxy_protocol" => {
             policy.backend.proxy_header = match one()? {
                 "off" => ProxyHeader::Off,
@@ -119,8 +124,11 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
     Ok(())
 }
 
-/// An address, with or without how many bits of it count.
-fn trusted(text: &str) -> Result<Trusted, String> {
+/// `all`, or an address, with or without how many bits of it count.
+fn peers(text: &str) -> Result<Peers, String> {
+    if text == "all" {
+        return Ok(Peers::All);
+    }
     let (network, bits) = text.split_once('/').map_or((text, None), |(network, bits)| (network, Some(bits)));
     let network: IpAddr = network.parse().map_err(|error| format!("{network:?}: {error}"))?;
     let bits = match bits {
@@ -128,7 +136,7 @@ fn trusted(text: &str) -> Result<Trusted, String> {
         None if network.is_ipv4() => 32,
         None => 128,
     };
-    Ok(Trusted::Network(network, bits))
+    Ok(Peers::Network(network, bits))
 }
 
 fn mechanism(word: &str) -> Result<Option<Mechanism>, String> {

@@ -131,6 +131,63 @@ pub(super) fn remark(
             }
         }
     }
+    let servers: Vec<_> = blocks.iter().zip(protocols.iter().copied()).collect();
+    remark_on_plaintext_auth(mail, &servers, complaints);
+    remark_on_oauth(mail, &servers, complaints);
+}
+
+/// A server and its protocol, if that is known.
+type Judged<'a> = (&'a Block, Option<Protocol>);
+
+/// Warns of `plaintext_auth off` where there is no other way to log in, for nobody who comes over a network.
+fn remark_on_plaintext_auth(mail: &Scope, servers: &[Judged<'_>], complaints: &mut Complaints) {
+    let off = |scope: &Scope| scope.plaintext_auth.filter(|(on, _)| !on).map(|(_, said)| said);
+    let is_own = |scope: &Scope| scope.plaintext_auth.is_some();
+    let offers_tls = |block: &Block, _| Demand::Tls.is_met(block, mail);
+    let message = "\"plaintext_auth off\" without TLS lets nobody log in but from this machine";
+    remark_unless(mail, servers, (off, is_own), offers_tls, message, complaints);
+}
+
+/// Warns of `proxy_oauth on` where no client has a token, or no backend is logged in at.
+fn remark_on_oauth(mail: &Scope, servers: &[Judged<'_>], complaints: &mut Complaints) {
+    let on = |scope: &Scope| scope.oauth.filter(|(on, _)| *on).map(|(_, said)| said);
+    let is_own = |scope: &Scope| scope.oauth.is_some();
+    let logs_in = |block: &Block, protocol| {
+        protocol != Protocol::Smtp || effective(block.scope.smtp_auth, mail.smtp_auth) == Some(true)
+    };
+    let message = "\"proxy_oauth\" has no effect on SMTP without \"proxy_smtp_auth\"";
+    remark_unless(mail, servers, (on, is_own), logs_in, message, complaints);
+    let takes_tokens = |block: &Block, protocol| {
+        let methods = effective(block.scope.methods.get(&protocol), mail.methods.get(&protocol));
+        methods.is_some_and(|methods| {
+            [Mechanism::XOauth2, Mechanism::OauthBearer].iter().any(|&each| methods.mechanisms.has(each))
+        })
+    };
+    let message = "\"proxy_oauth\" has no effect without the method \"xoauth2\" or \"oauthbearer\"";
+    remark_unless(mail, servers, (on, is_own), takes_tokens, message, complaints);
+}
+
+/// Warns, with `message`, of a directive that makes sense for none of the servers it is for. `said` tells where a block says it, and
+/// whether the block has a word of its own about the matter.
+fn remark_unless(
+    mail: &Scope,
+    servers: &[Judged<'_>],
+    (said, is_own): (impl Fn(&Scope) -> Option<Said>, impl Fn(&Scope) -> bool),
+    makes_sense: impl Fn(&Block, Protocol) -> bool,
+    message: &str,
+    complaints: &mut Complaints,
+) {
+    // A server whose protocol is not known has been complained about.
+    let makes_sense =
+        |&&(block, protocol): &&Judged<'_>| protocol.is_none_or(|protocol| makes_sense(block, protocol));
+    let (own, heirs): (Vec<&Judged<'_>>, Vec<_>) =
+        servers.iter().partition(|(block, _)| is_own(&block.scope));
+    let own = own.into_iter().map(|server| (said(&server.0.scope), vec![server]));
+    for (said, users) in [(said(mail), heirs)].into_iter().chain(own) {
+        if let (Some(said), false, false) = (said, users.is_empty(), users.iter().any(makes_sense)) {
+            complaints.push(Complaint::at(said.end, message).under(said.words).warning());
+        }
+    }
 }
 
 /// The warning about a word that is there twice.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Protocol, ProxyHeader, StartTls, Trusted, VerifyClient};
+use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
 
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log, resolver, trusted};
+use super::{Ground, auth_http, log, peers, resolver};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
@@ -25,7 +25,9 @@ const LINE_BYTES_MIN: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
-    pub(super) real_ip_from: Vec<Trusted>,
+    pub(super) real_ip_from: Vec<Peers>,
+    /// `allow` and `deny`, as they follow each other.
+    pub(super) access: Vec<(Verdict, Peers)>,
     pub(super) resolver: Option<Resolver>,
     pub(super) resolver_timeout: Option<Duration>,
     pub(super) timeout: Option<Duration>,
@@ -37,6 +39,8 @@ pub(super) struct Scope {
     /// Where CHUNKING stands in `smtp_capabilities`.
     pub(super) chunking: Option<Said>,
     pub(super) methods: BTreeMap<Protocol, Methods>,
+    pub(super) auth_strict: Option<bool>,
+    pub(super) plaintext_auth: Option<(bool, Said)>,
     pub(super) auth_http: Option<AuthServer>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
@@ -46,6 +50,7 @@ pub(super) struct Scope {
     pub(super) pass_error_message: Option<bool>,
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
+    pub(super) oauth: Option<(bool, Said)>,
     pub(super) proxy_header: Option<ProxyHeader>,
     pub(super) proxy_ssl: ProxySsl,
     pub(super) starttls: Option<(StartTls, Said)>,
@@ -110,9 +115,10 @@ impl Scope {
                 self.server_name = Some(name).filter(|name| !name.is_empty());
             }
             Keyword::SetRealIpFrom => {
-                let trusted = trusted::set_real_ip_from(directive, ground.surroundings, complaints)?;
-                self.real_ip_from.extend(trusted);
+                let peers = peers::set_real_ip_from(directive, ground.surroundings, complaints)?;
+                self.real_ip_from.extend(peers);
             }
+            Keyword::Access(verdict) => self.access.push((verdict, peers::access(directive, complaints)?)),
             Keyword::Resolver => self.resolver = Some(resolver::resolver(directive, ground.surroundings)?),
             Keyword::ResolverTimeout => self.resolver_timeout = Some(nonzero(directive, complaints)?),
             Keyword::Timeout => self.timeout = Some(nonzero(directive, complaints)?),
@@ -136,6 +142,8 @@ impl Scope {
             Keyword::Auth(protocol) => {
                 self.methods.entry(protocol).or_default().take(protocol, directive, complaints)?;
             }
+            Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
+            Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
             Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {
@@ -149,6 +157,7 @@ impl Scope {
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
             Keyword::ProxySmtpAuth => self.smtp_auth = Some(flag(directive)?),
+            Keyword::ProxyOauth => self.oauth = Some((flag(directive)?, Said::of(directive))),
             Keyword::ProxyProtocol => self.proxy_header = Some(proxy_header(directive)?),
             Keyword::ProxySsl(word) => self.proxy_ssl.take(word, directive, ground)?,
             Keyword::Starttls => self.take_starttls(directive)?,

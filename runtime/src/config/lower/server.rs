@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Policy, Protocol};
+use gatepost_core::{Access, AuthServer, Policy, Protocol};
 
 use super::listen::Listen;
 use super::resolver::Resolver;
@@ -154,6 +154,7 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     let mut policy = Policy::new(protocol, &name, auth);
     let trusted = if own.real_ip_from.is_empty() { &mail.real_ip_from } else { &own.real_ip_from };
     policy.real_ip_from.clone_from(trusted);
+    policy.access = Access(if own.access.is_empty() { &mail.access } else { &own.access }.clone());
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
@@ -174,6 +175,9 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
         policy.mechanisms = methods.mechanisms;
         policy.unauthenticated = methods.none;
     }
+    choose(&mut policy.auth_strict, own.auth_strict, mail.auth_strict);
+    let plaintext = |scope: &Scope| scope.plaintext_auth.map(|(plaintext, _)| plaintext);
+    choose(&mut policy.plaintext_auth, plaintext(own), plaintext(mail));
 
     choose(&mut policy.auth.timeout, own.auth_http_timeout, mail.auth_http_timeout);
     let headers =
@@ -187,6 +191,8 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.pass_error_message, own.pass_error_message, mail.pass_error_message);
     choose(&mut backend.xclient, own.xclient, mail.xclient);
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
+    let oauth = |scope: &Scope| scope.oauth.map(|(oauth, _)| oauth);
+    choose(&mut backend.oauth, oauth(own), oauth(mail));
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
     backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);

@@ -1,6 +1,7 @@
 //! The table of directives, grouped as config.md does.
 
 use gatepost_core::Protocol::{Imap, Pop3, Smtp};
+use gatepost_core::Verdict;
 
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
@@ -98,8 +99,8 @@ pub(super) const ROWS: &[Row] = &[
     row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
     row("access_log", BOTH, SOME, Adds, NotYet("off")),
     row("log_format", MAIL, SOME, Adds, NotYet("")),
-    row("allow", BOTH, ONE, Adds, NotYet("")),
-    row("deny", BOTH, ONE, Adds, NotYet("")),
+    row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
+    row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
     row("auth_http", BOTH, ONE, Replaces, Honoured(Keyword::AuthHttp)),
     row("auth_http_timeout", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpTimeout)),
@@ -112,8 +113,8 @@ pub(super) const ROWS: &[Row] = &[
     row("auth_http_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
     row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
     row("auth_users", BOTH, ONE, Refused, NotYet("")),
-    row("auth_strict", BOTH, FLAG, Refused, NotYet("off")),
-    row("plaintext_auth", BOTH, FLAG, Refused, NotYet("on")),
+    row("auth_strict", BOTH, FLAG, Refused, Honoured(Keyword::AuthStrict)),
+    row("plaintext_auth", BOTH, FLAG, Refused, Honoured(Keyword::PlaintextAuth)),
     // The backend. `proxy` has never had an effect; K and R2 of divergences.md keep it so.
     row("proxy", BOTH, FLAG, Refused, Accepted(Value::Any)),
     row("proxy_buffer", BOTH, ONE, Refused, Honoured(Keyword::ProxyBuffer)),
@@ -125,7 +126,7 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_pass", BOTH, ONE, Refused, NotYet("")),
     row("upstream", MAIL, Shape::Block(1), Adds, NotYet("")),
     row("proxy_connect_timeout", BOTH, ONE, Refused, NotYet("")),
-    row("proxy_oauth", BOTH, FLAG, Refused, NotYet("off")),
+    row("proxy_oauth", BOTH, FLAG, Refused, Honoured(Keyword::ProxyOauth)),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
     row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
     row("proxy_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(Verify))),

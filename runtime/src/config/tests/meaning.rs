@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatepost_core::report::Level;
 use gatepost_core::{
-    Address, BackendTls, Mechanism, Policy, Protocol, ProxyHeader, StartTls, Target, Trusted,
+    Address, BackendTls, Mechanism, Peers, Policy, Protocol, ProxyHeader, StartTls, Target, Verdict,
 };
 
 use super::{fit, unfit};
@@ -141,6 +141,53 @@ fn methods_that_no_server_can_offer_are_remarked_on() {
 }
 
 #[test]
+fn which_mechanisms_are_refused_is_each_server_s_own_affair() {
+    let policies = policies(
+        "auth_strict on; server { listen 143; } server { listen 110; auth_strict off; plaintext_auth on; }",
+    );
+    let said: Vec<_> = policies.iter().map(|policy| (policy.auth_strict, policy.plaintext_auth)).collect();
+    assert_eq!(said, [(true, true), (false, true)]);
+}
+
+#[test]
+fn a_server_where_nobody_could_log_in_over_a_network_is_remarked_on() {
+    let told = |mail: &str| fit(&format!("mail {{ auth_http localhost;\n{mail} }}")).1;
+    let warning = "[warn] \"plaintext_auth off\" without TLS lets nobody log in but from this machine in \
+                   /etc/nginx/nginx.conf:2";
+    for (mail, warnings) in [
+        ("plaintext_auth off; server { listen 143; } server { listen 110; }", &[warning][..]),
+        ("plaintext_auth off; server { listen 143; plaintext_auth on; }", &[]),
+        ("server { listen 143; plaintext_auth off; } server { listen 110; }", &[warning]),
+        ("plaintext_auth off;", &[]),
+    ] {
+        assert_eq!(told(mail), warnings, "{mail}");
+    }
+}
+
+#[test]
+fn tokens_go_to_backends_as_tokens_where_that_is_asked_for() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; proxy_oauth on; imap_auth external xoauth2; ssl_verify_client off;\n\
+         server { listen 143; } server { listen 110; proxy_oauth off; }\n\
+         server { listen 25; proxy_oauth on; smtp_auth oauthbearer; }\n\
+         server { listen 587; proxy_oauth on; proxy_smtp_auth on; } }",
+    );
+    let oauth: Vec<_> = config.servers.iter().map(|server| server.policy.backend.oauth).collect();
+    assert_eq!(oauth, [true, false, true, true]);
+    let told: Vec<_> = told.iter().filter(|line| line.contains("proxy_oauth")).collect();
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        told,
+        [
+            &format!("[warn] \"proxy_oauth\" has no effect on SMTP without \"proxy_smtp_auth\" in {at}:3"),
+            &format!(
+                "[warn] \"proxy_oauth\" has no effect without the method \"xoauth2\" or \"oauthbearer\" in {at}:4"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn a_proxy_in_front_is_believed_where_it_is_trusted() {
     let text = "set_real_ip_from 192.0.2.0/24; set_real_ip_from ::1; set_real_ip_from unix:; \
                 server { listen 143 proxy_protocol; } \
@@ -149,8 +196,8 @@ fn a_proxy_in_front_is_believed_where_it_is_trusted() {
     assert_eq!(told, [""; 0]);
     let [imap, pop3] = config.servers.as_slice() else { panic!() };
     let ip = |text: &str| text.parse().unwrap();
-    let own = [Trusted::Network(ip("::1"), 128), Trusted::Network(ip("127.0.0.1"), 32)];
-    let inherited = [Trusted::Network(ip("192.0.2.0"), 24), Trusted::Network(ip("::1"), 128), Trusted::Unix];
+    let own = [Peers::Network(ip("::1"), 128), Peers::Network(ip("127.0.0.1"), 32)];
+    let inherited = [Peers::Network(ip("192.0.2.0"), 24), Peers::Network(ip("::1"), 128), Peers::Unix];
     assert_eq!((&imap.policy.real_ip_from[..], &pop3.policy.real_ip_from[..]), (&inherited[..], &own[..]));
     let headers = |server: &crate::config::Server| {
         server.listeners.iter().map(|listener| listener.proxy_protocol).collect::<Vec<_>>()
@@ -165,6 +212,36 @@ fn a_network_with_bits_that_do_not_count_is_taken_and_remarked_on() {
     assert_eq!(told, ["[warn] low address bits of 192.0.2.7/24 are meaningless in /etc/nginx/nginx.conf:1"]);
     let [trusted] = config.servers[0].policy.real_ip_from[..] else { panic!() };
     assert!(trusted.includes(&std::net::SocketAddr::from(([192, 0, 2, 200], 1)).into()));
+}
+
+#[test]
+fn a_server_with_rules_of_its_own_forgets_the_inherited_ones() {
+    let policies = policies(
+        "allow 192.0.2.0/24; deny all; server { listen 143; } \
+         server { listen 110; deny unix:; allow 2001:db8::/32; deny 192.0.2.7; }",
+    );
+    let ip = |text: &str| text.parse().unwrap();
+    let inherited = [(Verdict::Allow, Peers::Network(ip("192.0.2.0"), 24)), (Verdict::Deny, Peers::All)];
+    let own = [
+        (Verdict::Deny, Peers::Unix),
+        (Verdict::Allow, Peers::Network(ip("2001:db8::"), 32)),
+        (Verdict::Deny, Peers::Network(ip("192.0.2.7"), 32)),
+    ];
+    let rules: Vec<_> = policies.iter().map(|policy| policy.access.0.as_slice()).collect();
+    assert_eq!(rules, [&inherited[..], &own[..]]);
+}
+
+#[test]
+fn a_rule_is_for_addresses_and_not_for_names() {
+    let at = "/etc/nginx/nginx.conf:1";
+    let told = unfit(
+        "mail { auth_http localhost; allow localhost; deny ALL; allow [::1]; deny 10.0.0.0/33; \
+         allow 10.0.0.1/8; server { listen 143; } }",
+    );
+    let invalid = |word| format!("[emerg] invalid parameter \"{word}\" in {at}");
+    let mut expected: Vec<_> = ["localhost", "ALL", "[::1]", "10.0.0.0/33"].map(invalid).into();
+    expected.push(format!("[warn] low address bits of 10.0.0.1/8 are meaningless in {at}"));
+    assert_eq!(told, expected);
 }
 
 #[test]

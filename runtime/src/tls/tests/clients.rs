@@ -2,7 +2,7 @@ use super::*;
 use gatepost_core::{Certificate, VerifyError};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, SerialNumber, date_time_ymd,
+    Issuer, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
 };
 use std::process::Command;
 
@@ -166,6 +166,111 @@ fn one_that_is_listed_itself_is_trusted_even_if_it_could_sign() {
     let mut old = authority("joe");
     old.not_after = date_time_ymd(2020, 1, 1);
     assert_eq!(verdict(old), error(10, "certificate has expired"));
+}
+
+/// What OpenSSL checks of an authority that is trusted: RFC 5280 sections 4.2.1.3, 4.2.1.9 and 6.1.4.
+#[test]
+fn an_authority_vouches_within_its_own_bounds_only() {
+    let scene = Scene::new();
+    let (root_key, middle_key) = (key(), key());
+    // By an authority, directly or by another between; the second tells what it may not.
+    let verdicts = |root: CertificateParams| {
+        let pem = root.self_signed(&root_key).expect("a certificate").pem();
+        let acceptor = scene.acceptor(5, &pem);
+        let root = Issuer::from_params(&root, &root_key);
+        let middle_pem = authority("middle").signed_by(&middle_key, &root).expect("a certificate").pem();
+        let middle = Issuer::new(authority("middle"), &middle_key);
+        let own = key();
+        [(&root, ""), (&middle, middle_pem.as_str())].map(|(issuer, behind)| {
+            let leaf = params("joe").signed_by(&own, issuer).expect("a certificate").pem();
+            let shown = scene.shown(&acceptor, Some(scene.files(&(leaf + behind), &own)));
+            let said = shown.expect("a certificate").verdict.clone();
+            assert_eq!(said.is_ok(), openssl_verifies(&scene, &pem, &own, &params("joe"), issuer, behind));
+            said
+        })
+    };
+    assert_eq!(verdicts(authority("any")), [Ok(()), Ok(())]);
+    let mut old = authority("old");
+    old.not_after = date_time_ymd(2020, 1, 1);
+    assert_eq!(verdicts(old), [(); 2].map(|()| error(10, "certificate has expired")));
+    let mut young = authority("young");
+    young.not_before = date_time_ymd(3000, 1, 1);
+    assert_eq!(verdicts(young), [(); 2].map(|()| error(9, "certificate is not yet valid")));
+    let mut short = authority("short");
+    short.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    assert_eq!(verdicts(short), [Ok(()), error(25, "path length constraint exceeded")]);
+    let mut enough = authority("enough");
+    enough.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    assert_eq!(verdicts(enough), [Ok(()), Ok(())]);
+    let mut mute = authority("mute");
+    mute.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let [direct, through] = verdicts(mute);
+    assert!(direct.is_err() && through.is_err());
+}
+
+/// Whether OpenSSL takes a certificate that `issuer` signs, with those `behind` it, from the authorities in `pem`.
+fn openssl_verifies(
+    scene: &Scene,
+    pem: &str,
+    own: &KeyPair,
+    params: &CertificateParams,
+    issuer: &Issuer<'_, &KeyPair>,
+    behind: &str,
+) -> bool {
+    let leaf = params.signed_by(own, issuer).expect("a certificate").pem();
+    let file = |name: &str, text: &str| scene.fixture.file(name, text);
+    let mut openssl = Command::new("openssl");
+    openssl.args(["verify", "-purpose", "sslclient", "-no-CApath", "-no-CAstore", "-CAfile"]);
+    openssl.arg(file("openssl-ca.crt", pem));
+    if !behind.is_empty() {
+        openssl.arg("-untrusted").arg(file("openssl-behind.crt", behind));
+    }
+    let output = openssl.arg(file("openssl-leaf.crt", &leaf)).output().expect("openssl");
+    output.status.success()
+}
+
+/// Whoever has the key of a client that is listed can sign, but vouches for nobody.
+#[test]
+fn a_listed_client_vouches_for_nobody_else() {
+    let scene = Scene::new();
+    for listed in [params("joe"), {
+        let mut plain = params("joe");
+        plain.is_ca = IsCa::ExplicitNoCa;
+        plain
+    }] {
+        let joe_key = key();
+        let joe_pem = listed.self_signed(&joe_key).expect("a certificate").pem();
+        let acceptor = scene.acceptor(1, &joe_pem);
+        let own = scene.files(&joe_pem, &joe_key);
+        assert_eq!(scene.shown(&acceptor, Some(own)).expect("a certificate").verdict, Ok(()));
+        let joe = Issuer::new(listed, joe_key);
+        for behind in ["", joe_pem.as_str()] {
+            let forged = scene.client(&params("root"), &joe, behind);
+            let shown = scene.shown(&acceptor, Some(forged)).expect("a certificate");
+            assert!(shown.verdict.is_err(), "{:?}", shown.verdict);
+        }
+    }
+}
+
+#[test]
+fn names_without_end_are_not_told() {
+    let scene = Scene::new();
+    let told = |octets: usize| {
+        let mut long = params("joe");
+        long.distinguished_name.push(DnType::OrganizationName, "x".repeat(octets));
+        let own = key();
+        let alone = long.self_signed(&own).expect("a certificate").pem();
+        let acceptor = scene.acceptor(1, &alone);
+        scene.shown(&acceptor, Some(scene.files(&alone, &own))).expect("a certificate")
+    };
+    // `O=` and `,CN=joe` are the rest of 4096.
+    let most = told(4087);
+    assert_eq!((most.subject.len(), most.verdict.clone()), (4096, Ok(())));
+    let more = told(4088);
+    assert_eq!(more.verdict, error(1, "certificate names too long"));
+    assert!(!more.verdict.clone().expect_err("refused").is_about_the_chain());
+    assert_eq!((more.subject.as_str(), more.issuer.as_str(), &more.common_name), ("", "", &None));
+    assert!(!more.fingerprint_sha256.is_empty());
 }
 
 /// CVE-2014-3616, CVE-2025-23419: what was believed once is not believed for ever.

@@ -1,41 +1,65 @@
-//! `set_real_ip_from`: whose PROXY headers are believed (config.md 5.5).
+//! Sets of addresses: `set_real_ip_from` (config.md 5.5), `allow` and `deny` (divergences R7).
 
 use std::net::IpAddr;
 
-use gatepost_core::Trusted;
+use gatepost_core::Peers;
 
 use super::address::{Fault, addresses_of};
 use super::value::{argument, digits};
 use crate::config::diagnostic::{Complaint, Complaints};
+use crate::config::lex::Word;
 use crate::config::surroundings::Surroundings;
 use crate::config::tree::Directive;
 
-/// Understands an address, a network, `unix:`, or a name, which becomes all its addresses.
+/// Understands what `set_real_ip_from` takes: an address, a network, `unix:`, or a name, which becomes all its addresses.
 pub(super) fn set_real_ip_from(
     directive: &Directive,
     surroundings: &dyn Surroundings,
     complaints: &mut Complaints,
-) -> Result<Vec<Trusted>, Complaint> {
+) -> Result<Vec<Peers>, Complaint> {
     let word = argument(directive, 0)?;
-    let text = word.shown();
-    if text == "unix:" {
-        return Ok(vec![Trusted::Unix]);
-    }
-    if let Some((address, bits)) = network(&text) {
-        if has_low_bits(address, bits) {
-            let message = format!("low address bits of {text} are meaningless");
-            complaints.push(Complaint::of(directive, message).under(word.span).warning());
-        }
-        return Ok(vec![Trusted::Network(address, bits)]);
+    if let Some(peers) = spelled_out(directive, word, complaints) {
+        return Ok(vec![peers]);
     }
     // The system takes `10.1` and `010.0.0.1` for addresses, though not for those that were meant.
+    let text = word.shown();
     let is_name = text.contains(|c: char| !c.is_ascii_digit() && c != '.');
     let found = if is_name { addresses_of(&text, surroundings) } else { Vec::new() };
     if found.is_empty() {
         let message = format!("{} in set_real_ip_from \"{text}\"", Fault::HostNotFound);
         return Err(Complaint::of(directive, message).under(word.span).label(hint(&text)));
     }
-    Ok(found.into_iter().map(|address| Trusted::Network(address, bits_of(address))).collect())
+    Ok(found.into_iter().map(|address| Peers::Network(address, bits_of(address))).collect())
+}
+
+/// Understands what `allow` and `deny` take: an address, a network, `unix:` or `all`.
+pub(super) fn access(directive: &Directive, complaints: &mut Complaints) -> Result<Peers, Complaint> {
+    let word = argument(directive, 0)?;
+    let text = word.shown();
+    if text == "all" {
+        return Ok(Peers::All);
+    }
+    spelled_out(directive, word, complaints).ok_or_else(|| {
+        let complaint = Complaint::of(directive, format!("invalid parameter \"{text}\"")).under(word.span);
+        match text.starts_with('[') {
+            true => complaint.label(WITHOUT_BRACKETS),
+            false => complaint.label("an address, a network such as 192.0.2.0/24, `unix:` or `all`"),
+        }
+    })
+}
+
+/// An address, a network or `unix:`; warns of bits that do not count.
+fn spelled_out(directive: &Directive, word: &Word, complaints: &mut Complaints) -> Option<Peers> {
+    let text = word.shown();
+    if text == "unix:" {
+        return Some(Peers::Unix);
+    }
+    let (address, bits) = network(&text)?;
+    if has_low_bits(address, bits) {
+        let message = format!("low address bits of {text} are meaningless");
+        complaints.push(Complaint::of(directive, message).under(word.span).warning());
+    }
+    Some(Peers::Network(address, bits))
 }
 
 /// An address with the number of bits that count: those behind a slash, or all.
@@ -66,9 +90,11 @@ fn has_low_bits(address: IpAddr, bits: u8) -> bool {
     }
 }
 
+const WITHOUT_BRACKETS: &str = "an IPv6 address stands here without brackets";
+
 fn hint(text: &str) -> &'static str {
     match text.starts_with('[') {
-        true => "an IPv6 address stands here without brackets",
+        true => WITHOUT_BRACKETS,
         false => "an address, a network such as 192.0.2.0/24, a host name, or `unix:`",
     }
 }
