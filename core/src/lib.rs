@@ -27,6 +27,7 @@ mod auth;
 mod backend;
 mod dialect;
 mod event;
+mod facts;
 mod framing;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -44,6 +45,7 @@ mod wire;
 
 pub use action::{Action, Actions, Handshake, Leftovers, Question, Target};
 pub use event::{Answer, Certificate, End, Event, ResolveError, SystemError, TlsFacts, VerifyError};
+pub use facts::{Facts, Proxied};
 pub use policy::{
     Access, AuthServer, Backend, BackendTls, Mechanism, Mechanisms, Peers, Policy, Protocol, ProxyHeader,
     StartTls, Verdict, VerifyClient,

@@ -10,6 +10,7 @@ use crate::dialect::imap::Imap;
 use crate::dialect::pop3::Pop3;
 use crate::dialect::smtp::Smtp;
 use crate::event::Event;
+use crate::facts::Facts;
 use crate::phase::{Connection, Context, Phase};
 use crate::policy::{Policy, Protocol};
 use crate::time::{Deadline, Instant};
@@ -89,6 +90,12 @@ impl Session {
             Speaking::Pop3(phase) => phase.deadline(),
             Speaking::Smtp(phase) => phase.deadline(),
         }
+    }
+
+    /// What is known of it. Still there once it is over.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.connection.facts(&self.policy)
     }
 
     /// Whether this wire may be read now. What is read all the same is taken in, but not bounded.

@@ -7,6 +7,7 @@
 
 mod diagnostic;
 mod lex;
+mod log_format;
 mod lower;
 mod schema;
 mod source;
@@ -25,6 +26,9 @@ use gatepost_core::Policy;
 use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
+#[cfg(test)]
+pub(crate) use self::log_format::parse as parse_log_format;
+pub use self::log_format::{Escape, LogFormat, Piece, Variable};
 pub use self::surroundings::{Memory, Surroundings, System};
 pub use self::syslog::{Severity as SyslogSeverity, Syslog};
 use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
@@ -127,6 +131,8 @@ pub struct Server {
     pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.
     pub logs: Arc<[LogTarget]>,
+    /// Its `access_log`s, inherited ones included.
+    pub access_logs: Arc<[AccessTarget]>,
     /// Its `listen`s, names expanded to addresses.
     pub listeners: Vec<Listener>,
 }
@@ -175,6 +181,15 @@ impl LogTarget {
     pub const fn new(sink: LogSink, level: Level) -> Self {
         Self { sink, level, rate: None }
     }
+}
+
+/// One `access_log`: a line for each session, at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessTarget {
+    /// Where the lines go.
+    pub sink: LogSink,
+    /// What they are made of.
+    pub format: Arc<LogFormat>,
 }
 
 /// Where log lines go.

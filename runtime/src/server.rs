@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, Pid, unspecified};
 use crate::net::wall_clock;
-use crate::observe::{DebugLines, Log, LogFiles};
+use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file::{self, PidFile};
 use crate::resolve;
 use crate::tls;
@@ -114,6 +114,7 @@ pub fn try_out(config: &Config) -> Result<(), Error> {
     let wildcards = wildcards(config);
     for server in &config.servers {
         files.log(&server.logs).map_err(Error::Log)?;
+        files.access_logs(&server.access_logs).map_err(Error::Log)?;
         let mut bound = server.listeners.iter().filter(|listener| !is_behind(&wildcards, listener.address));
         bound.try_for_each(listen::try_out)?;
     }
@@ -178,6 +179,7 @@ struct Door {
     backend_tls: Option<Arc<rustls::ClientConfig>>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
+    access_logs: Arc<[AccessLog]>,
 }
 
 impl Server {
@@ -193,6 +195,7 @@ impl Server {
         let wildcards = wildcards(config);
         for server in &config.servers {
             let server_log = files.log(&server.logs).map_err(Error::Log)?;
+            let access_logs = files.access_logs(&server.access_logs).map_err(Error::Log)?;
             for listener in &server.listeners {
                 let address = listener.address;
                 if is_behind(&wildcards, address) {
@@ -209,6 +212,7 @@ impl Server {
                     backend_tls: server.backend_tls.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
+                    access_logs: access_logs.clone(),
                 });
             }
         }

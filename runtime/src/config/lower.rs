@@ -1,5 +1,6 @@
 //! The tree to what the process runs on: every directive that the table of `schema.rs` admits is given its meaning.
 
+mod access_log;
 mod address;
 mod auth_http;
 mod certificates;
@@ -148,6 +149,7 @@ struct Main<'a> {
 #[derive(Default)]
 struct Mail {
     scope: Scope,
+    formats: access_log::Formats,
     seen: Seen,
     blocks: Vec<server::Block>,
     addresses: BTreeMap<SocketAddr, listen::Place>,
@@ -183,6 +185,10 @@ impl Main<'_> {
             };
             match keyword {
                 Keyword::Server => self.server(directive, &mut mail),
+                Keyword::LogFormat => {
+                    let taken = access_log::log_format(directive, &mut mail.formats);
+                    self.complaints.note(taken);
+                }
                 keyword => {
                     let taken = mail.scope.take(keyword, directive, &self.ground, self.complaints);
                     self.complaints.note(taken);
@@ -255,7 +261,9 @@ impl Main<'_> {
             return None;
         }
         let servers = match &mail {
-            Some(mail) => server::servers(&mail.scope, &mail.seen, &mail.blocks, &logs, &ground, complaints),
+            Some(Mail { scope, formats, seen, blocks, .. }) => {
+                server::servers(scope, seen, blocks, formats, &logs, &ground, complaints)
+            }
             None => {
                 if seen.has("mail") || complaints.refuse() {
                     return None;

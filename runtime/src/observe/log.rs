@@ -8,15 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gatepost_core::Report;
 use gatepost_core::report::Level;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use super::Observer;
+use super::access::AccessLog;
 use super::outlet::{Fate, Line, Outlet};
 use super::rate::{Limit, Verdict};
-use crate::config::{LogSink, LogTarget, Syslog};
+use crate::config::{AccessTarget, LogSink, LogTarget, Syslog};
 use crate::system_error::{system_error, text_of};
 
 /// A line with its end. The rest of a longer one is cut off, as nginx does.
@@ -82,6 +81,19 @@ impl LogFiles {
         Ok(log)
     }
 
+    /// The logs that get a line for each session.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFiles::log`].
+    pub fn access_logs(&mut self, targets: &[AccessTarget]) -> io::Result<Arc<[AccessLog]>> {
+        let logs = targets.iter().map(|AccessTarget { sink, format }| {
+            let (outlet, stderr) = (self.outlet(sink)?, self.stderr.clone());
+            Ok(AccessLog { outlet, stderr, severity: AccessLog::severity_of(sink), format: format.clone() })
+        });
+        logs.collect()
+    }
+
     fn branch(&mut self, target: &LogTarget) -> io::Result<Branch> {
         let LogTarget { sink, level, rate } = target;
         let limit = rate.map(|rate| Limit::new(rate, (self.stamp.clock)()));
@@ -142,6 +154,11 @@ struct Branch {
 }
 
 impl Log {
+    /// The present moment, as lines tell it.
+    pub(super) fn now(&self) -> Zoned {
+        self.stamp.now()
+    }
+
     /// Whether any target wants lines of this level.
     #[must_use]
     pub fn admits(&self, level: Level) -> bool {
@@ -235,27 +252,6 @@ fn format(line: &mut Vec<u8>, time: &Zoned, level: Level, number: Option<u64>, m
         *octet = b' ';
     }
     line.push(b'\n');
-}
-
-/// The log as one session writes it.
-#[derive(Clone, Debug)]
-pub struct SessionLog {
-    log: Arc<Log>,
-    number: u64,
-}
-
-impl SessionLog {
-    /// For the connection with this number.
-    #[must_use]
-    pub fn new(log: Arc<Log>, number: u64) -> Self {
-        Self { log, number }
-    }
-}
-
-impl Observer for SessionLog {
-    fn report(&self, report: &Report) {
-        self.log.line(report.level(), Some(self.number), report);
-    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ impl Served {
                 backend_tls: None,
                 resolver: None,
                 logs,
+                access_logs: Arc::new([]),
                 listeners: vec![Listener {
                     address: ([127, 0, 0, 1], 0).into(),
                     text: "127.0.0.1:143".into(),
@@ -236,6 +237,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
         backend_tls: None,
         resolver: None,
         logs: logs.clone(),
+        access_logs: Arc::new([]),
         listeners: addresses
             .iter()
             .map(|&address| Listener {

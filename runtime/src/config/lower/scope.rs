@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
 
+use super::access_log::AccessLog;
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log, peers, resolver};
+use super::{Ground, access_log, auth_http, log, peers, resolver};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
@@ -63,6 +64,7 @@ pub(super) struct Scope {
     pub(super) client_certificate: Option<Named>,
     pub(super) trusted_certificate: Option<Named>,
     pub(super) logs: Vec<LogTarget>,
+    pub(super) access_logs: Vec<AccessLog>,
 }
 
 /// Where something was said.
@@ -174,10 +176,12 @@ impl Scope {
             Keyword::SslClientCertificate => self.client_certificate = Some(named(directive, ground)?),
             Keyword::SslTrustedCertificate => self.trusted_certificate = Some(named(directive, ground)?),
             Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground)?),
+            Keyword::AccessLog => self.access_logs.push(access_log::access_log(directive, ground)?),
             // These belong to one block only and were dealt with there.
             Keyword::Events
             | Keyword::Mail
             | Keyword::Server
+            | Keyword::LogFormat
             | Keyword::WorkerProcesses
             | Keyword::Pid
             | Keyword::Listen

@@ -9,7 +9,7 @@ use gatepost_core::{
 };
 
 use super::{fit, unfit};
-use crate::config::{LogSink, LogTarget, Pid, Syslog};
+use crate::config::{Escape, LogFormat, LogSink, LogTarget, Pid, Piece, Syslog, Variable};
 use crate::pid_file::PidFile;
 
 /// The policies of the servers of a `mail {}`, in order.
@@ -371,6 +371,55 @@ fn a_log_may_be_a_syslog_server_and_have_a_limit() {
     assert_eq!(*unix, LogTarget::new(local, Level::Debug));
     let rates = [limited, slow, free].map(|log| (log.level, log.rate.map(NonZeroU32::get)));
     assert_eq!(rates, [(Level::Error, Some(100)), (Level::Info, Some(7)), (Level::Error, None)]);
+}
+
+#[test]
+fn access_logs_are_inherited_and_their_formats_may_come_later() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; access_log logs/mail.log; access_log syslog:server=unix:/dev/log,severity=notice short;\n\
+         server { listen 143; } server { listen 110; access_log off; }\n\
+         server { listen 25; access_log /srv/smtp.json json; }\n\
+         log_format short '$remote_addr ' \"${status}\"; log_format json escape=json '{\"user\":\"$remote_user\"}'; }",
+    );
+    assert_eq!(told, [""; 0]);
+    let [imap, pop3, smtp] = &*config.servers else { panic!("three") };
+    let short = [
+        Piece::Variable(Variable::RemoteAddr),
+        Piece::Text(b" ".as_slice().into()),
+        Piece::Variable(Variable::Status),
+    ];
+    let [file, syslog] = &*imap.access_logs else { panic!("{imap:?}") };
+    assert_eq!(file.sink, LogSink::File("/etc/nginx/logs/mail.log".into()));
+    assert!(file.format.pieces.contains(&Piece::Variable(Variable::Outcome)), "the default: {file:?}");
+    assert!(matches!(&syslog.sink, LogSink::Syslog(syslog) if syslog.severity == Level::Notice.into()));
+    assert_eq!(*syslog.format, LogFormat { escape: Escape::Default, pieces: short.into() });
+    assert!(pop3.access_logs.is_empty());
+    let [json] = &*smtp.access_logs else { panic!("{smtp:?}") };
+    assert_eq!((json.format.escape, json.format.pieces.len()), (Escape::Json, 3));
+}
+
+#[test]
+fn an_access_log_that_cannot_be_is_refused() {
+    let at = "/etc/nginx/nginx.conf";
+    for (said, complaint) in [
+        ("access_log a b;", "unknown log format \"b\""),
+        ("access_log a mail c;", "invalid parameter \"c\""),
+        ("access_log a mail buffer=32k;", "invalid parameter \"buffer=32k\""),
+        ("access_log a gzip=9;", "invalid parameter \"gzip=9\""),
+        ("access_log a if=$status;", "invalid parameter \"if=$status\""),
+        ("access_log off mail;", "invalid parameter \"mail\""),
+        ("access_log syslog:tag=x;", "no syslog server specified"),
+        ("log_format a;", "invalid number of arguments in \"log_format\" directive"),
+        ("log_format a escape=json;", "invalid number of arguments in \"log_format\" directive"),
+        ("log_format a escape=xml $pid;", "unknown log format escaping \"xml\""),
+        ("log_format a $pid; log_format a $pid;", "duplicate \"log_format\" name \"a\""),
+        ("log_format a '$request';", "unknown \"request\" variable"),
+        ("log_format a '${pid';", "the closing bracket in \"pid\" variable is missing"),
+        ("log_format a 'US$ 5';", "invalid variable name"),
+    ] {
+        let told = unfit(&format!("mail {{ auth_http localhost; {said} server {{ listen 143; }} }}"));
+        assert_eq!(told, [format!("[emerg] {complaint} in {at}:1")], "{said}");
+    }
 }
 
 #[test]
