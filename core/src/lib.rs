@@ -43,12 +43,12 @@ mod session;
 mod time;
 mod wire;
 
-pub use action::{Action, Actions, Handshake, Leftovers, Question, Target};
+pub use action::{Action, Actions, Family, Handshake, Leftovers, Question, Target};
 pub use event::{Answer, Certificate, End, Event, ResolveError, SystemError, TlsFacts, VerifyError};
 pub use facts::{Facts, Proxied};
 pub use policy::{
-    Access, AuthServer, Backend, BackendTls, Mechanism, Mechanisms, Peers, Policy, Protocol, ProxyHeader,
-    StartTls, Verdict, VerifyClient,
+    Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,
+    ProxyHeader, StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

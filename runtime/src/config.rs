@@ -7,6 +7,7 @@
 
 mod diagnostic;
 mod lex;
+mod listener;
 mod log_format;
 mod lower;
 mod schema;
@@ -26,12 +27,18 @@ use gatepost_core::Policy;
 use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
+pub use self::listener::{Keepalive, Listener};
 #[cfg(test)]
 pub(crate) use self::log_format::parse as parse_log_format;
 pub use self::log_format::{Escape, LogFormat, Piece, Variable};
 pub use self::surroundings::{Memory, Surroundings, System};
 pub use self::syslog::{Severity as SyslogSeverity, Syslog};
-use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+use self::{
+    diagnostic::Complaints,
+    lower::{Ground, Zones},
+    source::Sources,
+    tree::Rules,
+};
 use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
@@ -82,8 +89,9 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
     let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
     let rules = Rules { surroundings, skipped: OTHER_MODULES, global: directives };
     let tree = tree::read(&path, rules, &mut sources, &mut complaints);
+    let zones = Zones::default();
     let folder = path.parent().unwrap_or(prefix);
-    let ground = Ground { surroundings, prefix, folder, error_log };
+    let ground = Ground { surroundings, prefix, folder, error_log, zones: &zones };
     let config = lower::lower(&tree, ground, &mut complaints);
     let told = complaints.told(&sources);
     match config {
@@ -135,23 +143,6 @@ pub struct Server {
     pub access_logs: Arc<[AccessTarget]>,
     /// Its `listen`s, names expanded to addresses.
     pub listeners: Vec<Listener>,
-}
-
-/// One address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Where.
-    pub address: SocketAddr,
-    /// The same as a log line shows it: `0.0.0.0:143`, `[::]:993`.
-    pub text: Arc<str>,
-    /// `ssl`: TLS from the first octet.
-    pub tls_first: bool,
-    /// `proxy_protocol`: a PROXY header comes before everything else.
-    pub proxy_protocol: bool,
-    /// `backlog=`; nginx's default is 511.
-    pub backlog: i32,
-    /// `ipv6only=`; on unless said otherwise. Without meaning for IPv4.
-    pub ipv6_only: bool,
 }
 
 /// The wildcard of the same family and port, whose socket hears of connections to `address` too.

@@ -77,7 +77,7 @@ async fn log_in<N: Net, O: Observer>(
     drain: Drain,
 ) -> Option<Box<Relaying<N::Stream, O>>> {
     let Arrival { stream, client, policy, tls, backend_tls, seed, number: _ } = arrival;
-    let idle_timeout = policy.backend.idle_timeout;
+    let asked_for = policy.clone();
     let opened = Heard::Opened(client.peer.clone());
     let mut session = Session::new(policy, client, seed, net.now());
     let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls);
@@ -110,14 +110,14 @@ async fn log_in<N: Net, O: Observer>(
             || observer.awaits_ending().then(|| Box::new(Closing { facts: session.facts(), tally, begun }));
         if let Some(leftovers) = leftovers {
             let closing = closing();
-            return pipes.into_relaying(leftovers, closing, idle_timeout, observer, drain.clone());
+            return pipes.into_relaying(leftovers, closing, asked_for, observer, drain.clone());
         }
         let Some(deadline) = session.deadline() else {
             if let Some(closing) = closing() {
                 closing.tell(&observer);
             }
             drop(session);
-            pipes.finish().await;
+            pipes.finish(asked_for.lingering).await;
             return None;
         };
         if armed != Some(deadline.at) {

@@ -149,6 +149,26 @@ impl Context<'_> {
         self.connection.tls.as_ref()
     }
 
+    /// Whether `name` is one of ours: `server_name`, or the one that the client asked for in its handshake.
+    pub(crate) fn is_called(&self, name: &[u8]) -> bool {
+        let asked_for = self.tls().and_then(|facts| facts.server_name.as_deref());
+        let own = [Some(&*self.policy.server_name), asked_for];
+        own.into_iter().flatten().any(|own| own.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether `port` is where the client has come: to us, or to whoever sent its PROXY header.
+    pub(crate) fn is_reached_at(&self, port: &[u8]) -> bool {
+        let Some(port) = str::from_utf8(port).ok().and_then(|port| port.parse::<u16>().ok()) else {
+            return false;
+        };
+        let ours = match &self.peer().local {
+            Address::Inet(address) => Some(address.port()),
+            Address::Unix(_) => None,
+        };
+        let theirs = self.proxied().map(|proxied| proxied.destination_port);
+        ours == Some(port) || theirs == Some(port)
+    }
+
     /// Whether the client speaks to us under TLS.
     pub(crate) const fn has_tls(&self) -> bool {
         self.connection.tls.is_some()

@@ -4,6 +4,7 @@ mod access_log;
 mod address;
 mod auth_http;
 mod certificates;
+mod conf_command;
 mod listen;
 mod log;
 mod methods;
@@ -12,17 +13,18 @@ mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
+mod ssl;
 mod syslog;
 mod value;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use gatepost_core::Protocol;
+use gatepost_core::{Address, Protocol};
 
 use self::scope::Scope;
+pub(super) use self::ssl::Zones;
 use super::diagnostic::{Complaint, Complaints};
 use super::schema::{Again, Context, Fate, Keyword, admit, known};
 use super::source::Span;
@@ -46,6 +48,8 @@ pub(super) struct Ground<'a> {
     pub(super) prefix: &'a Path,
     /// The main file's folder, that certificates are taken from.
     pub(super) folder: &'a Path,
+    /// The zones that were named so far.
+    pub(super) zones: &'a Zones,
     /// Where lines go for which no `error_log` is in force (`-e`).
     pub(super) error_log: Option<&'a LogSink>,
 }
@@ -152,7 +156,7 @@ struct Mail {
     formats: access_log::Formats,
     seen: Seen,
     blocks: Vec<server::Block>,
-    addresses: BTreeMap<SocketAddr, listen::Place>,
+    addresses: BTreeMap<Address, listen::Place>,
 }
 
 impl Main<'_> {
@@ -234,9 +238,9 @@ impl Main<'_> {
         &mut self,
         directive: &Directive,
         block: &mut server::Block,
-        addresses: &mut BTreeMap<SocketAddr, listen::Place>,
+        addresses: &mut BTreeMap<Address, listen::Place>,
     ) -> Result<(), Complaint> {
-        let listen = listen::listen(directive, self.ground.surroundings)?;
+        let listen = listen::listen(directive, self.ground.surroundings, self.complaints)?;
         let at = value::argument(directive, 0)?.span;
         if addresses.len() + listen.listeners.len() > LISTENERS_MAX {
             let message = format!("more than {LISTENERS_MAX} addresses to listen on");
@@ -244,7 +248,7 @@ impl Main<'_> {
         }
         for listener in &listen.listeners {
             let place = listen::Place::new(directive, at, &listen, listener);
-            if let Some(first) = addresses.insert(listener.address, place) {
+            if let Some(first) = addresses.insert(listener.address.clone(), place) {
                 let message = format!("duplicate \"{}\" address and port pair", listener.text);
                 return Err(Complaint::of(directive, message).under(at).first(first.at));
             }

@@ -98,6 +98,7 @@ pub(super) enum Keyword {
     Listen,
     Protocol,
     ServerName,
+    SoKeepalive,
     SetRealIpFrom,
     Access(gatepost_core::Verdict),
     Resolver,
@@ -123,6 +124,9 @@ pub(super) enum Keyword {
     AuthStrict,
     PlaintextAuth,
     SmtpGreetingDelay,
+    LingeringClose,
+    LingeringTime,
+    LingeringTimeout,
     Starttls,
     Ssl,
     SslCertificate,
@@ -132,6 +136,21 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslTuning(SslWord),
+}
+
+/// The directives about what TLS towards clients may choose from, and how its sessions are resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SslWord {
+    Ciphers,
+    PreferServerCiphers,
+    EcdhCurve,
+    ConfCommand,
+    Dhparam,
+    SessionCache,
+    SessionTimeout,
+    SessionTickets,
+    SessionTicketKey,
 }
 
 /// The directives about TLS towards backends.

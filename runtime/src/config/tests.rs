@@ -3,6 +3,7 @@
 mod meaning;
 mod mistakes;
 mod reference;
+mod ssl;
 
 use std::path::Path;
 

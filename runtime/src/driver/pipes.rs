@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{Action, Answer, End, Event, Handshake, Leftovers, Payload, Peer, Target, Wire};
+use gatepost_core::{
+    Action, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Target, Wire,
+};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 
@@ -117,8 +119,13 @@ impl<N: Net> Pipes<N> {
     }
 
     /// Sends what is queued on every wire and closes them all, within a bounded time.
-    pub(super) async fn finish(self) {
-        tokio::join!(biased; self.backend.finish(), self.auth.finish(), self.client.finish());
+    pub(super) async fn finish(self, lingering: Lingering) {
+        tokio::join!(
+            biased;
+            self.backend.finish(lingering),
+            self.auth.finish(lingering),
+            self.client.finish(lingering)
+        );
     }
 
     /// The relay that `leftovers` ask for; none if one of its two wires is not up, which the next read would have told
@@ -127,7 +134,7 @@ impl<N: Net> Pipes<N> {
         self,
         leftovers: Leftovers,
         mut closing: Option<Box<Closing>>,
-        idle_timeout: Duration,
+        policy: Arc<Policy>,
         observer: O,
         drain: Drain,
     ) -> Option<Box<Relaying<N::Stream, O>>> {
@@ -147,7 +154,7 @@ impl<N: Net> Pipes<N> {
             relay: Relay::new(start),
             context,
             closing,
-            idle_timeout,
+            policy,
             observer,
             drain,
         }))

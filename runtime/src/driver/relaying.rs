@@ -1,9 +1,10 @@
 //! A session after its login: the relay, and the line that closes the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::report::{Activity, Context, Notice, Report};
-use gatepost_core::{End, Facts, Wire};
+use gatepost_core::{End, Facts, Policy, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::select;
 use tokio::time::{Instant, timeout};
@@ -25,7 +26,7 @@ pub(super) struct Relaying<S, O> {
     pub(super) context: Context,
     /// What is told of the session once the relay is over, if anybody wants to hear it.
     pub(super) closing: Option<Box<Closing>>,
-    pub(super) idle_timeout: Duration,
+    pub(super) policy: Arc<Policy>,
     pub(super) observer: O,
     pub(super) drain: Drain,
 }
@@ -49,17 +50,18 @@ impl Closing {
 impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
     /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it.
     pub(super) async fn run(mut self: Box<Self>) {
+        let Policy { backend, lingering, .. } = &*self.policy;
         let outcome = select! {
             biased;
             () = self.drain.asked() => None,
-            outcome = self.relay.run(&mut self.client, &mut self.backend, self.idle_timeout) => Some(outcome),
+            outcome = self.relay.run(&mut self.client, &mut self.backend, backend.idle_timeout, lingering.time) => Some(outcome),
         };
         // Boxed: it is soon over, and until then a relay need not have room for it.
         Box::pin(self.end(outcome)).await;
     }
 
     async fn end(self: Box<Self>, outcome: Option<Outcome>) {
-        let Self { mut client, backend, relay, context, closing, observer, .. } = *self;
+        let Self { mut client, backend, relay, context, closing, policy, observer, .. } = *self;
         drop(backend);
         let report = |notice, activity| {
             let context = Context { activity: Some(activity), ..context.clone() };
@@ -87,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
         report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
         close();
         // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
-        client.hang_up().await;
+        client.hang_up(policy.lingering).await;
     }
 }
 

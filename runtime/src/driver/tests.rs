@@ -79,7 +79,7 @@ impl Net for TestNet {
             Question::NameOf(_) => {
                 Answer::Name(self.host.map(|(name, _)| name.into()).ok_or(ResolveError::NotFound))
             }
-            Question::AddressesOf(_) => {
+            Question::AddressesOf(..) => {
                 Answer::Addresses(self.host.map(|(_, address)| vec![address]).ok_or(ResolveError::NotFound))
             }
         };

@@ -13,7 +13,7 @@ use super::{Ground, Seen, access_log, certificates, log, methods, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
-use crate::config::{LogTarget, Server};
+use crate::config::{Keepalive, LogTarget, Server};
 use crate::resolve;
 
 /// nginx's default of `resolver_timeout`.
@@ -78,10 +78,16 @@ pub(super) fn servers(
             own => access_log::targets(own, formats, complaints),
         };
         let tls_first = effective(block.scope.ssl, mail.ssl).is_some_and(|(on, _)| on);
-        let mut listeners: Vec<_> =
-            block.listens.iter().flat_map(|listen| listen.listeners.iter().cloned()).collect();
-        for listener in &mut listeners {
-            listener.tls_first |= tls_first;
+        let keepalive = effective(block.scope.keepalive, mail.keepalive) == Some(true);
+        let mut listeners = Vec::new();
+        for listen in &block.listens {
+            listeners.extend(listen.listeners.iter().cloned().map(|mut listener| {
+                listener.tls_first |= tls_first;
+                if keepalive && !listen.says_keepalive {
+                    listener.keepalive = Some(Keepalive::default());
+                }
+                listener
+            }));
         }
         let resolver = resolver(protocol, &block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, auth, ground);
@@ -111,7 +117,7 @@ pub(super) fn effective<T>(own: Option<T>, inherited: Option<T>) -> Option<T> {
 /// `protocol`, or what the first telling port stands for.
 fn protocol(block: &Block, complaints: &mut Complaints) -> Option<Protocol> {
     let ports = block.listens.iter().filter_map(|listen| listen.listeners.first());
-    let by_port = ports.filter_map(|listener| by_port(listener.address.port())).next();
+    let by_port = ports.filter_map(|listener| by_port(listener.address.inet()?.port())).next();
     let protocol = block.protocol.or(by_port);
     // Whoever wrote a wrong `protocol` or `listen` has been told about that.
     let faulty = block.seen.has("protocol") || block.seen.count("listen") > block.listens.len();
@@ -164,6 +170,9 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     policy.access = Access(if own.access.is_empty() { &mail.access } else { &own.access }.clone());
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
+    choose(&mut policy.lingering.close, own.lingering_close, mail.lingering_close);
+    choose(&mut policy.lingering.time, own.lingering_time, mail.lingering_time);
+    choose(&mut policy.lingering.silence, own.lingering_timeout, mail.lingering_timeout);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
     choose(&mut policy.commands_max, own.commands_max, mail.commands_max);
     let starttls = |scope: &Scope| scope.starttls.map(|(starttls, _)| starttls);
@@ -200,6 +209,7 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
     let oauth = |scope: &Scope| scope.oauth.map(|(oauth, _)| oauth);
     choose(&mut backend.oauth, oauth(own), oauth(mail));
+    choose(&mut backend.keepalive, own.keepalive, mail.keepalive);
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
     backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);

@@ -9,7 +9,9 @@ use gatepost_core::{
 };
 
 use super::{fit, unfit};
-use crate::config::{Escape, LogFormat, LogSink, LogTarget, Pid, Piece, Syslog, Variable};
+use crate::config::{
+    Escape, Keepalive, Listener, LogFormat, LogSink, LogTarget, Pid, Piece, Syslog, Variable,
+};
 use crate::pid_file::PidFile;
 
 /// The policies of the servers of a `mail {}`, in order.
@@ -203,6 +205,87 @@ fn a_proxy_in_front_is_believed_where_it_is_trusted() {
         server.listeners.iter().map(|listener| listener.proxy_protocol).collect::<Vec<_>>()
     };
     assert_eq!((headers(imap), headers(pop3)), (vec![true], vec![false, true]));
+}
+
+#[test]
+fn how_clients_are_taken_leave_of_is_each_server_s_own_affair() {
+    let policies = policies(
+        "lingering_close Off; lingering_time 1m; server { listen 143; } \
+         server { listen 110; lingering_close always; lingering_timeout 500ms; } server { listen 25; lingering_close on; }",
+    );
+    let said: Vec<_> = policies
+        .iter()
+        .map(|policy| {
+            (policy.lingering.close, policy.lingering.time.as_secs(), policy.lingering.silence.as_millis())
+        })
+        .collect();
+    assert_eq!(said, [(false, 60, 5000), (true, 60, 500), (true, 60, 5000)]);
+}
+
+#[test]
+fn every_parameter_of_listen_reaches_its_sockets() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; server { listen 127.0.0.1:143 bind reuseport backlog=7 rcvbuf=8k sndbuf=1m \
+         so_keepalive=30m::10 ipv6only=on proxy_protocol; listen unix:/run/imap backlog=9; } \
+         server { listen localhost:110; listen [::]:995 ipv6only=off so_keepalive=off; so_keepalive on; } }",
+    );
+    let [imap, pop3] = config.servers.as_slice() else { panic!() };
+    let [tcp, unix] = imap.listeners.as_slice() else { panic!() };
+    let keepalive = Keepalive { idle: Some(Duration::from_secs(1800)), interval: None, count: Some(10) };
+    let wanted = Listener {
+        backlog: 7,
+        receive_buffer_bytes: Some(8192),
+        send_buffer_bytes: Some(1 << 20),
+        keepalive: Some(keepalive),
+        proxy_protocol: true,
+        ..Listener::new(std::net::SocketAddr::from(([127, 0, 0, 1], 143)).into())
+    };
+    assert_eq!(*tcp, wanted);
+    assert_eq!(*unix, Listener { backlog: 9, ..Listener::new(Address::Unix("/run/imap".into())) });
+    assert_eq!(&*unix.text, "unix:/run/imap");
+    let [six, four, all] = pop3.listeners.as_slice() else { panic!() };
+    assert_eq!(
+        (six.one_of.as_deref(), four.one_of.as_deref()),
+        (Some("localhost:110"), Some("localhost:110"))
+    );
+    assert_eq!((six.keepalive, four.keepalive), (Some(Keepalive::default()), Some(Keepalive::default())));
+    assert_eq!((all.keepalive, all.ipv6_only, &all.one_of), (None, false, &None));
+    let at = "/etc/nginx/nginx.conf:1";
+    assert_eq!(
+        told,
+        [
+            format!(
+                "[warn] the parameter \"ipv6only=on\" of \"listen\" has no effect on an IPv4 socket in {at}"
+            ),
+            format!(
+                "[warn] the \"so_keepalive\" directive is deprecated, use the \"listen ... so_keepalive=\" parameter instead in {at}"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn parameters_without_effect_are_taken_and_remarked_on() {
+    let (config, told) =
+        fit("mail { auth_http localhost; server { listen 143 deferred fastopen=5 multipath;\n\
+         listen unix:/run/imap so_keepalive=on ipv6only=off; } }");
+    assert!(config.servers[0].listeners.iter().all(|listener| !listener.multipath));
+    let no_effect = |parameter, on, line| {
+        format!(
+            "[warn] the parameter \"{parameter}\" of \"listen\" has no effect{on} in /etc/nginx/nginx.conf:{line}"
+        )
+    };
+    assert_eq!(
+        told,
+        [
+            no_effect("deferred", ", ignored", 1),
+            no_effect("fastopen=5", ", ignored", 1),
+            "[warn] multipath is not supported on this platform, ignored in /etc/nginx/nginx.conf:1"
+                .to_owned(),
+            no_effect("so_keepalive=on", " on a UNIX socket", 2),
+            no_effect("ipv6only=off", " on a UNIX socket", 2),
+        ]
+    );
 }
 
 #[test]

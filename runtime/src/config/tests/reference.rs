@@ -437,10 +437,14 @@ mail {
     }
 }
 "#;
-    let told = load_on(machine(), text).unwrap_err();
-    let left = "[emerg] \"so_keepalive\" directive is not supported yet in /etc/nginx/nginx.conf:19";
-    assert_eq!(first_lines(&told), [left]);
-    let loaded = load_on(machine(), &text.replace("so_keepalive on;", "")).unwrap();
+    let loaded = load_on(machine(), text).unwrap();
+    let deprecated = "the \"so_keepalive\" directive is deprecated, use the \"listen ... so_keepalive=\" parameter instead";
+    let at = "/etc/nginx/nginx.conf:19";
+    assert_eq!(first_lines(&loaded.warnings), [format!("[warn] {deprecated} in {at}")]);
+    assert!(loaded.config.servers.iter().all(|server| {
+        server.policy.backend.keepalive
+            && server.listeners.iter().all(|listener| listener.keepalive.is_some())
+    }));
     let imap = &loaded.config.servers[2];
     assert_eq!((imap.listeners.len(), imap.policy.client_buffer_bytes), (2, 8192));
     assert_eq!(loaded.config.servers[3].policy.timeout.as_secs(), 300);
