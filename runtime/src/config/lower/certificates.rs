@@ -96,8 +96,13 @@ pub(super) fn load(
         }
         _ => certificates.iter().zip(&keys).map(|(certificate, key)| pair(certificate, key)).collect(),
     };
-    let (versions, versions_said) =
+    let (mut versions, versions_said) =
         effective(block.scope.versions, mail.versions).unwrap_or((Versions::default(), said));
+    if !versions.tls12 && !versions.tls13 {
+        versions = Versions::default();
+        let message = r#""ssl_protocols" leaves no protocol that is supported, "TLSv1.2 TLSv1.3" is used"#;
+        complaints.push(noticed(versions_said, message.to_owned()).warning());
+    }
     let authority = effective(block.scope.client_certificate.as_ref(), mail.client_certificate.as_ref());
     let trusted = effective(block.scope.trusted_certificate.as_ref(), mail.trusted_certificate.as_ref());
     let (verify_client, verify_said) =
