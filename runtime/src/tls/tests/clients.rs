@@ -303,7 +303,7 @@ fn whom_we_trust_by_itself_can_be_revoked_too() {
         let acceptor = server_config(&Settings { verify_client: VerifyClient::On, client_ca, crl, ..server })
             .expect("a configuration");
         let shown = match signed {
-            true => scene.client(&self::params("jim"), &issuer, ""),
+            true => scene.client(&params("jim"), &issuer, ""),
             false => scene.files(&alone, issuer.key()),
         };
         scene.shown(&acceptor, Some(shown)).expect("a certificate").verdict.clone()
