@@ -50,7 +50,7 @@ pub struct Settings {
     /// away with `no_application_protocol`.
     pub protocol: Protocol,
     /// `ssl_certificate` and `ssl_certificate_key`, in order: of each kind of key the first that the client can check
-    /// is shown.
+    /// is shown, of those for the name that it asks for (SNI), or else for the names of the first.
     pub certificates: Vec<(Source, Source)>,
     /// `ssl_password_file`: the pass phrases of the keys, a line each, tried in order.
     pub pass_phrases: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! Certificates and their keys: read, checked against each other, chosen for a client.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +9,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{InconsistentKeys, SignatureAlgorithm};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
 use super::encrypted::{Locked, pass_phrases};
@@ -19,33 +21,47 @@ use super::{Error, Settings};
 
 /// What a `server {}` can show, best first.
 #[derive(Debug)]
-pub(super) struct Certificates(Vec<(Arc<CertifiedKey>, Own)>);
+pub(super) struct Certificates(Vec<Shown>);
+
+/// One of them.
+#[derive(Debug)]
+struct Shown {
+    certified: Arc<CertifiedKey>,
+    own: Own,
+    /// Whether it is for a name that the first pair of all is for, so that it may be shown to whoever asks for no name
+    /// that is known.
+    by_default: bool,
+}
 
 impl Certificates {
     /// Reads every pair; at least one. Where a client can check several kinds of key, ECDSA is preferred, for its
     /// signature costs least, then Ed25519, then RSA; among one kind the first counts.
     pub(super) fn load(settings: &Settings, provider: &CryptoProvider) -> Result<Self, Error> {
-        let mut certificates = Vec::with_capacity(settings.certificates.len());
         let pass_phrases = match &settings.pass_phrases {
             Some(path) => pass_phrases(path)
                 .map_err(|error| Error::Open { path: path.clone(), reason: error.by_nginx() })?,
             None => Vec::new(),
         };
+        let mut all = Vec::with_capacity(settings.certificates.len());
+        let mut first_names = None;
         for pair in &settings.certificates {
             let mut certified = load_pair(pair, &pass_phrases, provider)?;
             certified.key = settings.preferences.limit(certified.key);
+            let names = names_of(&certified);
+            let first_names = first_names.get_or_insert_with(|| names.clone());
+            let by_default = names == *first_names || names.intersection(first_names).next().is_some();
             let own = Own::of(&certified.cert);
-            certificates.push((Arc::new(certified), own));
+            all.push(Shown { certified: Arc::new(certified), own, by_default });
         }
-        if certificates.is_empty() {
+        if all.is_empty() {
             return Err(Error::NoCertificate);
         }
-        certificates.sort_by_key(|(certified, _)| match certified.key.algorithm() {
+        all.sort_by_key(|shown| match shown.certified.key.algorithm() {
             SignatureAlgorithm::ECDSA => 0,
             SignatureAlgorithm::ED25519 => 1,
             _ => 2,
         });
-        Ok(Self(certificates))
+        Ok(Self(all))
     }
 
     /// Whether there is but one to show.
@@ -55,26 +71,45 @@ impl Certificates {
 
     /// What there is to tell of one of them.
     pub(super) fn own(&self, at: usize) -> Option<&Own> {
-        self.0.get(at).map(|(_, own)| own)
+        self.0.get(at).map(|shown| &shown.own)
     }
 
     /// All of them, each with those behind it.
     pub(super) fn chains(&self) -> impl Iterator<Item = &[CertificateDer<'static>]> {
-        self.0.iter().map(|(certified, _)| certified.cert.as_slice())
+        self.0.iter().map(|shown| shown.certified.cert.as_slice())
     }
 
+    /// The best that the client can check, of those for the name that it asks for, or else of those by default.
     fn choose(&self, hello: &ClientHello<'_>) -> usize {
+        if self.are_one() {
+            return 0;
+        }
         let schemes = hello.signature_schemes();
-        let fits = |(certified, _): &(Arc<CertifiedKey>, Own)| certified.key.choose_scheme(schemes).is_some();
+        let fits = |shown: &Shown| shown.certified.key.choose_scheme(schemes).is_some();
+        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let is_for = |shown: &Shown| name.as_ref().is_some_and(|name| is_for(&shown.certified, name));
+        let choices: [&dyn Fn(&Shown) -> bool; 3] =
+            [&|shown| fits(shown) && is_for(shown), &|shown| fits(shown) && shown.by_default, &fits];
         // Showing one that the client cannot check ends in the alert `handshake_failure`, as it should; showing none
         // would say `access_denied`.
-        self.0.iter().position(fits).unwrap_or(0)
+        choices.into_iter().find_map(|choice| self.0.iter().position(choice)).unwrap_or(0)
     }
+}
+
+/// The names of hosts in a certificate, as they stand there.
+fn names_of(certified: &CertifiedKey) -> BTreeSet<String> {
+    let leaf = certified.cert.first().and_then(|leaf| EndEntityCert::try_from(leaf).ok());
+    leaf.map(|leaf| leaf.valid_dns_names().map(str::to_ascii_lowercase).collect()).unwrap_or_default()
+}
+
+fn is_for(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let leaf = certified.cert.first().and_then(|leaf| EndEntityCert::try_from(leaf).ok());
+    leaf.is_some_and(|leaf| leaf.verify_is_valid_for_subject_name(name).is_ok())
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.get(self.choose(&hello)).map(|(certified, _)| certified.clone())
+        self.0.get(self.choose(&hello)).map(|shown| shown.certified.clone())
     }
 }
 

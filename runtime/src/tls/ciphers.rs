@@ -258,6 +258,7 @@ const NONE_OF_OURS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::process::Command;
 
     fn names(chosen: &Chosen) -> Vec<&'static str> {
@@ -326,6 +327,15 @@ mod tests {
         assert_eq!(lacking("EECDH+AESGCM:EDH+AESGCM:AES128-SHA:RC4"), ["EDH+AESGCM", "AES128-SHA", "RC4"]);
         assert_eq!(lacking("HIGH:@SECLEVEL=2"), [""; 0]);
         assert_eq!(lacking("HIGH:@SECLEVEL=3"), ["@SECLEVEL=3"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_comes_to_something_or_is_refused(text in "[-A-Za-z0-9+!@=:, _.?*/é]{0,60}") {
+            if let Ok(chosen) = list(&text) {
+                prop_assert!(!chosen.suites.is_empty());
+            }
+        }
     }
 
     #[test]

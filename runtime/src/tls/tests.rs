@@ -21,9 +21,18 @@ fn shake(
     acceptor: &Acceptor,
     client: ClientConfig,
 ) -> (Result<TlsFacts, rustls::Error>, Result<ClientConnection, rustls::Error>) {
+    shake_as(NAME, acceptor, client)
+}
+
+/// The same with a client that asks for another name.
+fn shake_as(
+    name: &'static str,
+    acceptor: &Acceptor,
+    client: ClientConfig,
+) -> (Result<TlsFacts, rustls::Error>, Result<ClientConnection, rustls::Error>) {
     let acceptor = acceptor.for_one();
     let mut server = ServerConnection::new(acceptor.config().clone()).expect("a server");
-    let name = NAME.try_into().expect("a name");
+    let name = name.try_into().expect("a name");
     let mut client = ClientConnection::new(Arc::new(client), name).expect("a client");
     let (mut server_said, mut client_said) = (Ok(()), Ok(()));
     for _ in 0..10 {
@@ -86,6 +95,39 @@ fn each_client_is_shown_the_certificate_it_can_check() {
     let (told, client) = shake(&server, client);
     assert_eq!(told.expect("TLS").cipher, "ECDHE-RSA-AES256-GCM-SHA384");
     assert_eq!(shown(&client.expect("TLS")), der(&pairs[0]));
+}
+
+/// RFC 6066 section 3.
+#[test]
+fn each_client_is_shown_the_certificate_for_the_name_it_asks_for() {
+    let mut fixture = Fixture::new();
+    let rsa = fixture.pair(&PKCS_RSA_SHA256);
+    let other = fixture.pair_for("*.other.example", &PKCS_ECDSA_P256_SHA256);
+    let own = fixture.pair(&PKCS_ECDSA_P256_SHA256);
+    let server =
+        server_config(&settings(vec![rsa.clone(), other.clone(), own.clone()])).expect("a configuration");
+    let shown_for = |name: &'static str, provider: Option<&CryptoProvider>| {
+        let provider = provider.cloned().unwrap_or_else(aws_lc_rs::default_provider);
+        let mut client = fixture.client_with(provider, &[&TLS12]);
+        client.enable_sni = !name.is_empty();
+        client.dangerous().set_certificate_verifier(super::backend::credulous());
+        let name = if name.is_empty() { NAME } else { name };
+        shown(&shake_as(name, &server, client).1.expect("TLS"))
+    };
+    for (name, pair) in [
+        (NAME, &own),
+        ("mail.other.example", &other),
+        ("MAIL.Other.example", &other),
+        ("a.b.other.example", &own),
+        ("unknown.example", &own),
+        ("", &own),
+    ] {
+        assert_eq!(shown_for(name, None), der(pair), "{name}");
+    }
+    let mut only_rsa = aws_lc_rs::default_provider();
+    only_rsa.cipher_suites.retain(|suite| cipher_name(suite.suite()).contains("-RSA-"));
+    assert_eq!(shown_for(NAME, Some(&only_rsa)), der(&rsa));
+    assert_eq!(shown_for("mail.other.example", Some(&only_rsa)), der(&rsa), "it could not check the other");
 }
 
 /// PROXY protocol version 2, section 2.2.5.
