@@ -24,7 +24,7 @@ pub(super) struct Authorities {
     anchors: Vec<TrustAnchor<'static>>,
     /// What else is said in the certificate of each.
     terms: Vec<Terms>,
-    /// All that are listed, as they were in their files.
+    /// All that are listed, as they were in their files; none of the system's.
     certificates: Vec<CertificateDer<'static>>,
 }
 
@@ -67,9 +67,8 @@ impl Authorities {
     pub(super) fn of_the_system() -> Self {
         let mut all = Self { anchors: Vec::new(), terms: Vec::new(), certificates: Vec::new() };
         for certificate in rustls_native_certs::load_native_certs().certs {
-            if all.add(&certificate).is_ok() {
-                all.certificates.push(certificate);
-            }
+            // Nobody is met whose own certificate is there, so these need not be kept.
+            let _unusable = all.add(&certificate);
         }
         all
     }

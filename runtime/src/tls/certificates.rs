@@ -148,11 +148,11 @@ pub(super) fn load_pair(
     let chain = certificate
         .read()
         .and_then(|text| chain_in(&text))
-        .map_err(|reason| Error::Certificate { source_name: certificate.clone(), reason })?;
+        .map_err(|reason| Error::Certificate { place: certificate.clone(), reason })?;
     let signing = key
         .read()
         .and_then(|text| key_in(&text, pass_phrases, provider))
-        .map_err(|reason| Error::Key { source_name: key.clone(), reason })?;
+        .map_err(|reason| Error::Key { place: key.clone(), reason })?;
     let certified = CertifiedKey::new(chain, signing);
     match certified.keys_match() {
         Ok(()) => Ok(certified),
@@ -161,10 +161,9 @@ pub(super) fn load_pair(
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
             Err(Error::Mismatch { certificate: certificate.clone(), key: key.clone() })
         }
-        Err(error) => Err(Error::Certificate {
-            source_name: certificate.clone(),
-            reason: Reason::new(error.to_string()),
-        }),
+        Err(error) => {
+            Err(Error::Certificate { place: certificate.clone(), reason: Reason::new(error.to_string()) })
+        }
     }
 }
 
@@ -195,7 +194,8 @@ fn key_in(
     provider: &CryptoProvider,
 ) -> Result<Arc<dyn SigningKey>, Reason> {
     let failed = |why: &str| Reason::new(format!("PEM_read_bio_PrivateKey() failed{why}"));
-    if let Some(locked) = Locked::first_in(text) {
+    // A key that is not locked is in no other memory than what is wiped.
+    if let Some(locked) = has_lock(text).then(|| Locked::first_in(text)).flatten() {
         let mut unlocked = pass_phrases.iter().filter_map(|pass_phrase| locked.unlocked(pass_phrase));
         return unlocked.find_map(|key| provider.key_provider.load_private_key(key).ok()).ok_or_else(|| {
             match pass_phrases {

@@ -10,18 +10,18 @@ use crate::system_error::text_of;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `ssl_certificate` cannot be used.
-    #[error("cannot load certificate {source_name}: {reason}")]
+    #[error("cannot load certificate {place}: {reason}")]
     Certificate {
         /// Where it is.
-        source_name: Source,
+        place: Source,
         /// What is wrong with it.
         reason: Reason,
     },
     /// `ssl_certificate_key` cannot be used.
-    #[error("cannot load certificate key {source_name}: {reason}")]
+    #[error("cannot load certificate key {place}: {reason}")]
     Key {
         /// Where it is.
-        source_name: Source,
+        place: Source,
         /// What is wrong with it.
         reason: Reason,
     },
