@@ -205,6 +205,15 @@ fn what_is_wrong_is_noticed_where_tls_is_wanted_only() {
 }
 
 #[test]
+fn what_several_servers_inherit_is_told_once() {
+    let (seen, told) = settings_of(
+        "ssl_ciphers nonsense; server { listen 993 ssl; } server { listen 995 ssl; } \
+         server { listen 465 ssl; ssl_ciphers HIGH; }",
+    );
+    assert_eq!((seen.len(), told.len()), (1, 1), "{told:?}");
+}
+
+#[test]
 fn zones_are_one_by_their_name() {
     let conflict = "server { listen 995 ssl; ssl_session_cache shared:a:1m; } server { listen 993 ssl; ssl_session_cache shared:a:2m; }";
     let (_, told) = settings_of(conflict);
