@@ -8,6 +8,7 @@
 mod diagnostic;
 mod lex;
 mod lower;
+mod process;
 mod schema;
 mod source;
 mod surroundings;
@@ -25,6 +26,7 @@ use gatepost_core::Policy;
 use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
+pub use self::process::{Affinity, Process, User};
 pub use self::surroundings::{Memory, Surroundings, System};
 pub use self::syslog::{Severity as SyslogSeverity, Syslog};
 use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
@@ -93,6 +95,8 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
 pub struct Config {
     /// `worker_processes`: how many threads serve clients.
     pub worker_processes: NonZeroUsize,
+    /// What is asked of the processes.
+    pub process: Process,
     /// `pid`: the file with the number of the process.
     pub pid: Pid,
     /// `error_log` of the main level: for lines that belong to no server.

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use gatepost::cli::{self, Asked};
-use gatepost::server;
+use gatepost::process;
 
 fn main() -> ExitCode {
     match cli::run(std::env::args_os()) {
-        Asked::Serve(config, invocation) => match server::run(&config) {
+        Asked::Serve(config, invocation) => match process::run(*config, &|| invocation.load()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 invocation.fail(&error);

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -146,6 +147,14 @@ impl Log {
     #[must_use]
     pub fn admits(&self, level: Level) -> bool {
         self.branches.iter().any(|branch| level >= branch.least)
+    }
+
+    /// Shows the first file that lines are written to, if there is one.
+    pub(crate) fn with_first_file<T>(&self, show: impl FnOnce(&File) -> T) -> Option<T> {
+        let mut show = Some(show);
+        self.branches
+            .iter()
+            .find_map(|branch| branch.outlet.with_file(|file| show.take().map(|show| show(file))))?
     }
 
     /// Writes a line, with the connection's number if it belongs to one.

@@ -103,6 +103,14 @@ impl Outlet {
         Ok(())
     }
 
+    /// Shows the file, if it is one.
+    pub(super) fn with_file<T>(&self, show: impl FnOnce(&File) -> T) -> Option<T> {
+        match &self.to {
+            To::File { file, .. } => Some(show(&file.read().unwrap_or_else(PoisonError::into_inner))),
+            To::Stderr | To::Syslog(_) => None,
+        }
+    }
+
     /// The call that fails where a line is lost.
     pub(super) const fn call(&self) -> &'static str {
         match self.to {

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config::Listener;
 use crate::system_error::system_error;
@@ -32,28 +33,44 @@ fn told(error: &io::Error) -> gatepost_core::SystemError {
     system_error("", error)
 }
 
-/// A listener's sockets: a `SO_REUSEPORT` group with one for each thread.
+/// A listener's sockets: a `SO_REUSEPORT` group with at least one for each thread.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) address: SocketAddr,
-    pub(super) sockets: Vec<TcpListener>,
+    pub(super) sockets: Vec<Arc<TcpListener>>,
 }
 
 impl Bound {
-    /// Opens `listener` for that many threads.
-    pub(super) fn open(listener: &Listener, threads: NonZeroUsize) -> Result<Self, BindError> {
-        let first = bind_patiently(listener)?;
-        if threads.get() > 1 {
-            // Only now: with the option set from the start, a second process could share the port unnoticed.
-            first
-                .set_reuse_port(true)
-                .map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
+    /// Opens `listener` for that many threads. Those of `held` stay what they are: connections may be waiting in any of
+    /// them.
+    pub(super) fn open(
+        listener: &Listener,
+        threads: NonZeroUsize,
+        held: &[Arc<TcpListener>],
+    ) -> Result<Self, BindError> {
+        let mut sockets = held.to_vec();
+        for socket in held {
+            // As nginx does; how many may wait can be changed at any time.
+            SockRef::from(&**socket)
+                .listen(listener.backlog)
+                .map_err(|error| failed("listen() to", listener, error))?;
         }
-        let first = listen(first, listener)?;
-        let address = first.local_addr().map_err(|error| failed("getsockname()", listener, error))?;
-        let mut sockets = vec![first];
+        if sockets.is_empty() {
+            sockets.push(Arc::new(listen(bind_patiently(listener)?, listener)?));
+        }
+        let address = sockets.first().map(|first| first.local_addr()).transpose();
+        let address = address.map_err(|error| failed("getsockname()", listener, error))?;
+        let address = address.unwrap_or(listener.address);
+        if sockets.len() < threads.get() {
+            for socket in &sockets {
+                // Only now: with the option set from the start, a second process could share the port unnoticed.
+                SockRef::from(&**socket)
+                    .set_reuse_port(true)
+                    .map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
+            }
+        }
         while sockets.len() < threads.get() {
-            sockets.push(listen(bind(listener, address, true)?, listener)?);
+            sockets.push(Arc::new(listen(bind(listener, address, true)?, listener)?));
         }
         Ok(Self { address, sockets })
     }
@@ -109,6 +126,7 @@ fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpStream;
 
     fn listener(address: SocketAddr) -> Listener {
         Listener {
@@ -124,9 +142,9 @@ mod tests {
     #[test]
     fn a_port_that_another_group_holds_is_refused() {
         let two = NonZeroUsize::new(2).expect("two");
-        let held = Bound::open(&listener(([127, 0, 0, 1], 0).into()), two).expect("a free port");
+        let held = Bound::open(&listener(([127, 0, 0, 1], 0).into()), two, &[]).expect("a free port");
         assert_eq!(held.sockets.len(), 2);
-        let error = Bound::open(&listener(held.address), two).expect_err("the port is held");
+        let error = Bound::open(&listener(held.address), two, &[]).expect_err("the port is held");
         assert_eq!(
             error.to_string(),
             format!("bind() to {} failed (98: Address already in use)", held.address)
@@ -136,7 +154,33 @@ mod tests {
     #[test]
     fn an_address_that_is_not_ours_is_told_in_nginx_words() {
         let address = "192.0.2.1:143".parse().expect("an address");
-        let error = Bound::open(&listener(address), NonZeroUsize::MIN).expect_err("not ours");
+        let error = Bound::open(&listener(address), NonZeroUsize::MIN, &[]).expect_err("not ours");
         assert_eq!(error.to_string(), "bind() to 192.0.2.1:143 failed (99: Cannot assign requested address)");
+    }
+    /// Where the connections of ten clients wait, by the socket.
+    fn waiting(sockets: &[Arc<TcpListener>], address: SocketAddr) -> (Vec<TcpStream>, usize) {
+        let clients: Vec<_> =
+            (0..10).map(|_| TcpStream::connect(address).expect("a place to wait")).collect();
+        let accepted = sockets.iter().map(|socket| std::iter::from_fn(|| socket.accept().ok()).count());
+        let accepted = accepted.sum();
+        (clients, accepted)
+    }
+
+    #[test]
+    fn a_group_grows_with_the_threads_and_never_shrinks() {
+        let threads = |number| NonZeroUsize::new(number).expect("threads");
+        let one = Bound::open(&listener(([127, 0, 0, 1], 0).into()), threads(1), &[]).expect("a free port");
+        let at = listener(one.address);
+        let early: Vec<_> =
+            (0..10).map(|_| TcpStream::connect(one.address).expect("a place to wait")).collect();
+        let three = Bound::open(&at, threads(3), &one.sockets).expect("more sockets on the same port");
+        assert_eq!((three.sockets.len(), three.address), (3, one.address));
+        assert!(Arc::ptr_eq(&three.sockets[0], &one.sockets[0]));
+        drop(one);
+        let two = Bound::open(&at, threads(2), &three.sockets).expect("the same sockets");
+        drop(three);
+        assert_eq!(two.sockets.len(), 3);
+        let (late, accepted) = waiting(&two.sockets, two.address);
+        assert_eq!(accepted, early.len() + late.len());
     }
 }

@@ -179,6 +179,7 @@ impl Scope {
             | Keyword::Mail
             | Keyword::Server
             | Keyword::WorkerProcesses
+            | Keyword::Process(_)
             | Keyword::Pid
             | Keyword::Listen
             | Keyword::Protocol => {}
