@@ -231,6 +231,13 @@ pub enum Notice {
     InvalidPassword(Mechanism),
     /// A SASL response without, or with an impossible, token.
     InvalidToken(Mechanism),
+    /// An OAUTHBEARER response that says it is for another host or port (RFC 7628 section 3.2); empty where it does not say.
+    MeantForAnother {
+        /// The host as sent.
+        host: Vec<u8>,
+        /// The port as sent.
+        port: Vec<u8>,
+    },
     /// A CRAM-MD5 response whose digest is not 32 hexadecimal digits.
     InvalidDigest,
     /// SMTP MAIL without a login. The line, CR and LF as `_`.
@@ -399,6 +406,14 @@ impl fmt::Display for Notice {
             }
             Self::InvalidToken(mechanism) => {
                 write!(f, "client sent invalid token in AUTH {} command", sasl::name(*mechanism))
+            }
+            Self::MeantForAnother { host, port } => {
+                write!(
+                    f,
+                    "client meant host {} port {} in AUTH OAUTHBEARER command",
+                    Quoted(host),
+                    Quoted(port)
+                )
             }
             Self::InvalidDigest => f.write_str("client sent invalid CRAM-MD5 hash in AUTH CRAM-MD5 command"),
             Self::MailRejected(line) => write!(f, "client was rejected: {}", Quoted(line)),

@@ -27,8 +27,9 @@ use gatepost_core::report::Level;
 use crate::config::{Config, Diagnostic, Loaded, Pid, Severity};
 use crate::observe::Log;
 use crate::pid_file::{self, PidFile};
-use crate::server::{self, Server};
+use crate::server::{self, Server, Shared};
 
+mod channel;
 mod daemon;
 mod handover;
 mod master;
@@ -138,6 +139,13 @@ fn pid_file(config: &Config) -> Option<PidFile> {
 fn remove(pid_file: Option<&PidFile>, log: &Log) {
     if let Some(Err(error)) = pid_file.map(PidFile::remove) {
         log.line(Level::Alert, None, error);
+    }
+}
+
+/// Opens the logs anew, and says which could not be.
+fn reopen(shared: &Shared) {
+    for error in shared.files().reopen() {
+        shared.log().line(Level::Emerg, None, error);
     }
 }
 

@@ -29,9 +29,9 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::sync::watch;
 
-use crate::config::{Affinity, Config, Pid, unspecified};
+use crate::config::{Affinity, Config, Listener, Pid, unspecified};
 use crate::net::wall_clock;
-use crate::observe::{DebugLines, Log, LogFiles};
+use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file;
 use crate::resolve;
 use crate::tls;
@@ -43,7 +43,8 @@ mod sockets;
 mod worker;
 
 pub use listen::BindError;
-use listen::Bound;
+pub(crate) use listen::has_multipath;
+use listen::{Bound, Names};
 use room::Room;
 pub use sockets::Sockets;
 use worker::Worker;
@@ -77,11 +78,19 @@ pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
     files.log(&config.logs).map_err(Error::Log)?;
     let wildcards = wildcards(config);
+    let mut names = Names::default();
     for server in &config.servers {
         files.log(&server.logs).map_err(Error::Log)?;
-        let mut bound = server.listeners.iter().filter(|listener| !is_behind(&wildcards, listener.address));
-        bound.try_for_each(listen::try_out)?;
+        files.access_logs(&server.access_logs).map_err(Error::Log)?;
+        for listener in &server.listeners {
+            let tried = match behind(&wildcards, listener) {
+                Some(_) => Ok(()),
+                None => listen::try_out(listener),
+            };
+            names.note(listener, tried)?;
+        }
     }
+    names.missing()?;
     if let Pid::File(file) = &config.pid {
         file.try_open()?;
     }
@@ -144,13 +153,16 @@ impl Shared {
 
 /// The wildcards that `config` listens on.
 fn wildcards(config: &Config) -> BTreeSet<SocketAddr> {
-    let all = config.servers.iter().flat_map(|server| &server.listeners).map(|listener| listener.address);
+    let all = config.servers.iter().flat_map(|server| &server.listeners);
+    let all = all.filter_map(|listener| listener.address.inet());
     all.filter(|address| address.ip().is_unspecified()).collect()
 }
 
-/// Whether one of `wildcards` accepts for this address.
-fn is_behind(wildcards: &BTreeSet<SocketAddr>, address: SocketAddr) -> bool {
-    !address.ip().is_unspecified() && wildcards.contains(&unspecified(address))
+/// The listener's address, if one of `wildcards` accepts for it.
+fn behind(wildcards: &BTreeSet<SocketAddr>, listener: &Listener) -> Option<SocketAddr> {
+    let address = listener.address.inet()?;
+    let is_behind = !address.ip().is_unspecified() && wildcards.contains(&unspecified(address));
+    is_behind.then_some(address)
 }
 
 /// What a client finds behind a listener.
@@ -164,6 +176,7 @@ struct Door {
     backend_tls: Option<Arc<rustls::ClientConfig>>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
+    access_logs: Arc<[AccessLog]>,
 }
 
 impl Door {
@@ -211,17 +224,23 @@ impl Server {
         let mut files = LogFiles::new(wall_clock, config.process.time_zone());
         let log = files.log(&config.logs).map_err(Error::Log)?;
         let (mut bound, mut doors, mut behind_wildcards) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let wildcards = wildcards(config);
+        let (wildcards, mut names) = (wildcards(config), Names::default());
         for server in &config.servers {
             let server_log = files.log(&server.logs).map_err(Error::Log)?;
+            let access_logs = files.access_logs(&server.access_logs).map_err(Error::Log)?;
             for listener in &server.listeners {
-                let address = listener.address;
-                if is_behind(&wildcards, address) {
-                    behind_wildcards.insert((address.ip(), address.port()), doors.len());
-                } else {
-                    let held = held.at(address);
-                    bound.push((doors.len(), Bound::open(listener, config.worker_processes, held)?));
-                }
+                let opened = match behind(&wildcards, listener) {
+                    Some(address) => {
+                        behind_wildcards.insert((address.ip(), address.port()), doors.len());
+                        Ok(None)
+                    }
+                    None => {
+                        let held = held.at(&listener.address);
+                        Bound::open(listener, config.worker_processes, held).map(Some)
+                    }
+                };
+                let opened = names.note(listener, opened)?.flatten();
+                bound.extend(opened.map(|opened| (doors.len(), opened)));
                 doors.push(Door {
                     text: listener.text.clone(),
                     proxy_protocol: listener.proxy_protocol,
@@ -231,11 +250,15 @@ impl Server {
                     backend_tls: server.backend_tls.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
+                    access_logs: access_logs.clone(),
                 });
             }
         }
+        for (name, error) in names.missing()? {
+            log.line(Level::Warn, None, format_args!("{error}, \"{name}\" is served at its other addresses"));
+        }
         let process = &config.process;
-        let sockets = bound.iter().map(|(_, bound)| bound.sockets.len()).sum();
+        let sockets = bound.iter().map(|(_, bound): &(_, Bound)| bound.sockets.len()).sum();
         let shared = Arc::new(Shared {
             doors,
             behind_wildcards,
@@ -250,17 +273,17 @@ impl Server {
         Ok(Self { bound, threads: config.worker_processes, shared })
     }
 
-    /// Where its sockets listen, in the order of the configuration; port 0 has become the one that was chosen. Addresses
+    /// Where its TCP sockets listen, in the order of the configuration; port 0 has become the one that was chosen. Addresses
     /// for which a wildcard's socket accepts are not among them.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().map(|(_, bound)| bound.address).collect()
+        self.bound.iter().filter_map(|(_, bound)| bound.address.inet()).collect()
     }
 
     /// Its sockets, to be handed on to its successor.
     #[must_use]
     pub fn sockets(&self) -> Sockets {
-        self.bound.iter().map(|(_, bound)| (bound.address, bound.sockets.clone())).collect()
+        self.bound.iter().map(|(_, bound)| (bound.address.clone(), bound.sockets.clone())).collect()
     }
 
     /// Closes its sockets, as far as nobody else has them.
@@ -288,12 +311,9 @@ impl Server {
         let mut running = Running { threads: Vec::new(), control: Control(Arc::new(stage)), alive };
         let mut shares: Vec<Vec<_>> = (0..self.threads.get()).map(|_| Vec::new()).collect();
         for (door, bound) in self.bound {
-            // There may be more sockets than threads, but never none that looks after one.
-            for (index, socket) in bound.sockets.into_iter().enumerate() {
-                let share = index % self.threads;
-                if let Some(share) = shares.get_mut(share) {
-                    share.push((door, bound.address, sockets::unshared(socket).map_err(Error::Start)?));
-                }
+            let address = bound.address.clone();
+            for (share, sockets) in shares.iter_mut().zip(bound.shares(self.threads).map_err(Error::Start)?) {
+                share.extend(sockets.into_iter().map(|socket| (door, address.clone(), socket)));
             }
         }
         for (index, sockets) in shares.into_iter().enumerate() {

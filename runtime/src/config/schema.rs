@@ -2,7 +2,9 @@
 //! be repeated, and what becomes of them (config.md 5 and 10). The table itself is in `schema/rows.rs`.
 
 mod foreign;
+mod renamed;
 mod rows;
+mod zimbra;
 
 use self::rows::ROWS;
 use super::diagnostic::Complaint;
@@ -91,10 +93,13 @@ pub(super) enum Keyword {
     Process(ProcessWord),
     Pid,
     ErrorLog,
+    AccessLog,
+    LogFormat,
     Server,
     Listen,
     Protocol,
     ServerName,
+    SoKeepalive,
     SetRealIpFrom,
     Access(gatepost_core::Verdict),
     Resolver,
@@ -120,6 +125,9 @@ pub(super) enum Keyword {
     AuthStrict,
     PlaintextAuth,
     SmtpGreetingDelay,
+    LingeringClose,
+    LingeringTime,
+    LingeringTimeout,
     Starttls,
     Ssl,
     SslCertificate,
@@ -129,6 +137,21 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslTuning(SslWord),
+}
+
+/// The directives about what TLS towards clients may choose from, and how its sessions are resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SslWord {
+    Ciphers,
+    PreferServerCiphers,
+    EcdhCurve,
+    ConfCommand,
+    Dhparam,
+    SessionCache,
+    SessionTimeout,
+    SessionTickets,
+    SessionTicketKey,
 }
 
 /// The directives about processes, their rights and their limits.
@@ -178,7 +201,7 @@ pub(super) enum ProxySslWord {
 /// nginx's complaint, with a guess at what was meant.
 pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static Row, Complaint> {
     let name = directive.shown();
-    let Some(row) = find(&name) else { return Err(unknown(directive, &name, context)) };
+    let Some(row) = find_of_any_time(&name) else { return Err(unknown(directive, &name, context)) };
     if !row.contexts.contains(&context) {
         return Err(misplaced(directive, &name, row.contexts));
     }
@@ -217,9 +240,14 @@ impl Row {
     }
 }
 
-/// The directive's name, if there is a directive of that name anywhere.
+/// The directive's name of today, if there is a directive of its name anywhere.
 pub(super) fn known(directive: &Directive) -> Option<&'static str> {
-    find(&directive.shown()).map(|row| row.name)
+    find_of_any_time(&directive.shown()).map(|row| row.name)
+}
+
+/// Like [`find`], also by a name that nginx has given up.
+fn find_of_any_time(name: &str) -> Option<&'static Row> {
+    find(renamed::name_of_today(name).unwrap_or(name))
 }
 
 fn find(name: &str) -> Option<&'static Row> {
@@ -234,12 +262,10 @@ fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
     if name.starts_with('\u{feff}') {
         return complaint.hint("the file begins with a byte order mark (U+FEFF): save it without");
     }
-    match (name, likely(name, context)) {
-        ("imap", _) => complaint.hint("nginx calls this block `mail` since 0.5.15"),
-        ("auth", _) => complaint.hint("nginx calls this `pop3_auth` since 0.5.15"),
-        ("connections", _) => complaint.hint("nginx calls this `worker_connections`"),
-        (_, Some(likely)) => complaint.label(format!("did you mean `{likely}`?")),
-        (_, None) => complaint,
+    match (zimbra::advice(name), likely(name, context)) {
+        (Some(advice), _) => complaint.hint(advice),
+        (None, Some(likely)) => complaint.label(format!("did you mean `{likely}`?")),
+        (None, None) => complaint,
     }
 }
 

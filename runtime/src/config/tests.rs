@@ -4,6 +4,7 @@ mod meaning;
 mod mistakes;
 mod process;
 mod reference;
+mod ssl;
 
 use std::path::Path;
 

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gatepost_core::Report;
 use gatepost_core::report::Level;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use super::Observer;
+use super::access::AccessLog;
 use super::outlet::{Fate, Line, Outlet};
 use super::rate::{Limit, Verdict};
-use crate::config::{LogSink, LogTarget, Syslog};
+use crate::config::{AccessTarget, LogSink, LogTarget, Syslog};
 use crate::system_error::{system_error, text_of};
 
 /// A line with its end. The rest of a longer one is cut off, as nginx does.
@@ -83,6 +83,19 @@ impl LogFiles {
         Ok(log)
     }
 
+    /// The logs that get a line for each session.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFiles::log`].
+    pub fn access_logs(&mut self, targets: &[AccessTarget]) -> io::Result<Arc<[AccessLog]>> {
+        let logs = targets.iter().map(|AccessTarget { sink, format }| {
+            let (outlet, stderr) = (self.outlet(sink)?, self.stderr.clone());
+            Ok(AccessLog { outlet, stderr, severity: AccessLog::severity_of(sink), format: format.clone() })
+        });
+        logs.collect()
+    }
+
     fn branch(&mut self, target: &LogTarget) -> io::Result<Branch> {
         let LogTarget { sink, level, rate } = target;
         let limit = rate.map(|rate| Limit::new(rate, (self.stamp.clock)()));
@@ -116,6 +129,23 @@ impl LogFiles {
         self.files.keys().map(PathBuf::as_path)
     }
 
+    /// Another descriptor of each file, in the order of their paths.
+    ///
+    /// # Errors
+    ///
+    /// Descriptors are short.
+    pub(crate) fn duplicates(&self) -> io::Result<Vec<File>> {
+        self.files.values().filter_map(|outlet| outlet.with_file(File::try_clone)).collect()
+    }
+
+    /// Goes on in `files`, which somebody else has opened, in place of those from the one with the number `first` on, in the
+    /// order of their paths. Every [`Log`] made here does.
+    pub(crate) fn replace(&self, first: usize, files: impl IntoIterator<Item = OwnedFd>) {
+        for (outlet, file) in self.files.values().skip(first).zip(files) {
+            outlet.replace(file.into());
+        }
+    }
+
     /// Opens every file anew by its path, for whoever has renamed it meanwhile. Every [`Log`] made here goes on in the
     /// new files. One that cannot be opened stays as it was; these are returned, in nginx's words.
     pub fn reopen(&self) -> Vec<io::Error> {
@@ -143,6 +173,11 @@ struct Branch {
 }
 
 impl Log {
+    /// The present moment, as lines tell it.
+    pub(super) fn now(&self) -> Zoned {
+        self.stamp.now()
+    }
+
     /// Whether any target wants lines of this level.
     #[must_use]
     pub fn admits(&self, level: Level) -> bool {
@@ -244,27 +279,6 @@ fn format(line: &mut Vec<u8>, time: &Zoned, level: Level, number: Option<u64>, m
         *octet = b' ';
     }
     line.push(b'\n');
-}
-
-/// The log as one session writes it.
-#[derive(Clone, Debug)]
-pub struct SessionLog {
-    log: Arc<Log>,
-    number: u64,
-}
-
-impl SessionLog {
-    /// For the connection with this number.
-    #[must_use]
-    pub fn new(log: Arc<Log>, number: u64) -> Self {
-        Self { log, number }
-    }
-}
-
-impl Observer for SessionLog {
-    fn report(&self, report: &Report) {
-        self.log.line(report.level(), Some(self.number), report);
-    }
 }
 
 #[cfg(test)]

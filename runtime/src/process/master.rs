@@ -4,9 +4,7 @@
 //! next thing to do about it. The loop that owns the master does the forking, so that the new process can take the
 //! master apart and keep nothing but what a worker needs.
 
-use std::io::{self, PipeReader, Read};
-use std::os::unix::fs::lchown;
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +18,16 @@ mod wait;
 
 use self::backoff::Backoff;
 use self::generation::Generation;
+use super::channel::{ToWorker, channel};
 use super::daemon::Waiting;
 use super::handover::Program;
 use super::raw::{self, Forked};
 use super::signals::{Received, Signals};
-use super::{Error, Reader, Start, notify, pid_file, remove, tell, worker};
+use super::{Error, Reader, Start, notify, pid_file, remove, reopen, tell, worker};
 use crate::net::even_clock;
 use crate::observe::Log;
 use crate::pid_file::PidFile;
-use crate::server::{Server, Shared};
+use crate::server::{Server, Shared, Sockets};
 
 /// How long a worker may take from its first breath to serving, before the master gives up on it. What can take long is
 /// to look up the groups of its user.
@@ -45,25 +44,25 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
             Next::Fork(which) => which,
             Next::End(ended) => return ended,
         };
-        let (reader, writer) = match io::pipe() {
+        let (to_worker, to_master) = match channel() {
             Ok(ends) => ends,
             Err(error) => {
-                master.unborn(which, "pipe()", &error);
+                master.unborn(which, "socketpair()", &error);
                 continue;
             }
         };
         match raw::fork() {
             Ok(Forked::Parent(process)) => {
-                drop(writer);
-                master.born(which, process, reader);
+                drop(to_master);
+                master.born(which, process, to_worker);
             }
             Ok(Forked::Child) => {
-                drop(reader);
+                drop(to_worker);
                 // Nothing of the master is left in a worker: neither the sockets of another configuration, nor its signals.
                 let Some(Generation { config, server, .. }) = master.into_generation(which) else {
                     std::process::exit(worker::FATAL)
                 };
-                std::process::exit(worker::run(&config, server, writer))
+                std::process::exit(worker::run(&config, server, to_master))
             }
             Err(error) => master.unborn(which, "fork()", &error),
         }
@@ -100,11 +99,12 @@ struct Worker {
     process: Pid,
     /// Of which configuration.
     generation: u64,
-    /// Its files, to be opened anew; and whom they are to belong to.
+    /// Its logs, to be opened anew.
     shared: Arc<Shared>,
     born: Duration,
-    /// Where it says that it serves, until it has.
-    ready: Option<PipeReader>,
+    channel: ToWorker,
+    /// Whether it has said that it serves.
+    serves: bool,
     /// Whether it has been told to end.
     leaving: bool,
 }
@@ -235,7 +235,7 @@ impl Master {
     }
 
     /// The process that was forked has to be looked after.
-    fn born(&mut self, which: Which, process: Pid, ready: PipeReader) {
+    fn born(&mut self, which: Which, process: Pid, channel: ToWorker) {
         self.say(&format!("start worker process {process}"));
         let Some(generation) = self.generation(which) else { return };
         let worker = Worker {
@@ -243,7 +243,8 @@ impl Master {
             generation: generation.number,
             shared: generation.server.shared().clone(),
             born: even_clock(),
-            ready: Some(ready),
+            channel,
+            serves: false,
             leaving: false,
         };
         self.workers.push(worker);
@@ -288,6 +289,7 @@ impl Master {
     /// The new configuration is served; the old one may go.
     fn succeed(&mut self, coming: Generation) {
         let number = coming.number;
+        self.current.server.sockets().remove_files(&coming.server.sockets());
         self.current = coming;
         self.log = self.current.server.shared().log().clone();
         self.backoff = Backoff::default();
@@ -404,7 +406,11 @@ impl Master {
         }
         self.stage = stage;
         self.coming = None;
-        // The workers have theirs, and close them when nothing waits in them any more.
+        // The workers have theirs, and close them when nothing waits in them any more. Another binary goes on using the
+        // files of UNIX sockets.
+        if self.successor.is_none() && !self.has_predecessor() {
+            self.current.server.sockets().remove_files(&Sockets::default());
+        }
         self.current.server.close();
         match stage {
             Stage::Stopping => {
@@ -428,8 +434,8 @@ impl Master {
         Ok(())
     }
 
-    /// Opens the logs anew, gives them to whom the workers are, and has these do the same: those that let sessions end
-    /// may write to others than those that serve.
+    /// Opens the logs anew and gives them to the workers: also to those that let sessions end, which may have others than
+    /// those that serve.
     fn reopen_logs(&self) {
         let mut all = vec![self.current.server.shared()];
         for worker in &self.workers {
@@ -437,28 +443,23 @@ impl Master {
                 all.push(&worker.shared);
             }
         }
-        for shared in all {
-            worker::reopen(shared);
-            if let Some(user) = &self.current.config.process.user {
-                shared.files().paths().for_each(|path| self.give_away(path, user.uid.as_raw()));
-            }
-        }
+        all.into_iter().for_each(|shared| reopen(shared));
         for worker in &self.workers {
-            signal(worker.process, Signal::SIGUSR1);
+            let given = worker.shared.files().duplicates().and_then(|logs| worker.channel.give(&logs));
+            if let Err(error) = given {
+                self.log.system(Level::Alert, "sendmsg()", &error, " while reopening logs");
+            }
         }
     }
 
-    /// Makes a log the user's. Not what a link leads to: whoever may write to the folder could name any file by it.
-    fn give_away(&self, log: &Path, user: u32) {
-        if let Err(error) = lchown(log, Some(user), None) {
-            let call = format!("chown(\"{}\", {user})", log.display());
-            self.log.system(Level::Alert, &call, &error, "");
-        }
+    /// Whether the binary that this one is to replace still runs.
+    fn has_predecessor(&self) -> bool {
+        self.predecessor.is_some() && self.predecessor == getppid()
     }
 
     /// Starts the binary that is at its own place now, with the listeners open, under the name of this one.
     fn change_binary(&mut self, received: Received) {
-        if self.successor.is_some() || (self.predecessor.is_some() && self.predecessor == getppid()) {
+        if self.successor.is_some() || self.has_predecessor() {
             return self.say(
                 &received
                     .told(", ignoring: the old or the new binary has to end before another can take over"),
@@ -504,20 +505,16 @@ impl Master {
 impl Worker {
     /// Whether it should have come to serve by now.
     fn is_late(&self, now: Duration) -> bool {
-        self.ready.is_some() && now.saturating_sub(self.born) > START_MAX
+        !self.serves && now.saturating_sub(self.born) > START_MAX
     }
 
     /// Which configuration is served since just now, if one is.
     fn has_come_to_serve(&mut self) -> Option<u64> {
-        let mut said = [0];
-        // Its end without a word is that of the process, of which the kernel tells more.
-        match wait::is_readable(self.ready.as_ref()?) && self.ready.as_ref()?.read(&mut said).ok()? == 1 {
-            true => {
-                self.ready = None;
-                Some(self.generation)
-            }
-            false => None,
+        if self.serves || !self.channel.has_come_to_serve() {
+            return None;
         }
+        self.serves = true;
+        Some(self.generation)
     }
 }
 
@@ -526,7 +523,6 @@ fn signal(process: Pid, what: Signal) {
     let what = match what {
         Signal::SIGQUIT => rustix::process::Signal::QUIT,
         Signal::SIGTERM => rustix::process::Signal::TERM,
-        Signal::SIGUSR1 => rustix::process::Signal::USR1,
         _ => rustix::process::Signal::KILL,
     };
     // Nothing can be wrong but that it is gone.

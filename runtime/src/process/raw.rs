@@ -10,7 +10,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 
@@ -89,7 +88,7 @@ static ADOPTED: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 /// is none under it, or it has been taken already.
 ///
 /// To be called for numbers that the environment names, before this process has opened anything by itself.
-pub(super) fn adopt(number: RawFd) -> Option<TcpListener> {
+pub(super) fn adopt(number: RawFd) -> Option<socket2::Socket> {
     const STANDARD_ERROR: RawFd = 2;
     let is_socket = std::fs::read_link(format!("/proc/self/fd/{number}"))
         .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
@@ -102,16 +101,16 @@ pub(super) fn adopt(number: RawFd) -> Option<TcpListener> {
     // whoever started it meant it to be owned here. That nobody else owns it follows from its being taken only once.
     let socket = unsafe { OwnedFd::from_raw_fd(number) };
     let socket = socket2::Socket::from(socket);
-    let listens = socket.is_listener().unwrap_or(false)
-        && socket.r#type().is_ok_and(|kind| kind == socket2::Type::STREAM);
-    let is_ours = listens && socket.local_addr().is_ok_and(|address| address.as_socket().is_some());
-    let ready = is_ours && socket.set_cloexec(true).is_ok() && socket.set_nonblocking(true).is_ok();
-    ready.then(|| socket.into())
+    let stream = socket.r#type().is_ok_and(|kind| kind == socket2::Type::STREAM);
+    let listens = stream && socket.is_listener().unwrap_or(false);
+    let ready = listens && socket.set_cloexec(true).is_ok() && socket.set_nonblocking(true).is_ok();
+    ready.then_some(socket)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
     use std::os::fd::IntoRawFd;
 
     /// Whatever runs the tests has threads of its own.
@@ -132,7 +131,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let number = listener.into_raw_fd();
-        assert_eq!(adopt(number).and_then(|listener| listener.local_addr().ok()), Some(address));
+        assert_eq!(adopt(number).and_then(|listener| listener.local_addr().ok()?.as_socket()), Some(address));
         assert!(adopt(number).is_none());
         let file = std::fs::File::open("/dev/null").expect("a file").into_raw_fd();
         let connected = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").into_raw_fd();

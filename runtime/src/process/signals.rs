@@ -78,23 +78,38 @@ impl Signals {
         }
     }
 
-    /// Waits for the next, while any of these threads run; none once they have all ended.
-    pub(super) fn next_while(&self, running: &[Running]) -> Option<Received> {
+    /// Waits for the next, or for `other` to be readable, while any of these threads run.
+    pub(super) fn next_while(&self, running: &[Running], other: Option<BorrowedFd<'_>>) -> Heard {
         loop {
             if let Some(received) = self.next() {
-                return Some(received);
+                return Heard::Signal(received);
             }
+            let watch = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+            let mut watched: Vec<_> = other.map(watch).into_iter().collect();
             let going = running.iter().filter(|running| !running.has_ended());
-            let mut watched: Vec<_> =
-                going.map(|running| PollFd::new(running.alive(), PollFlags::IN)).collect();
-            if watched.is_empty() {
-                return None;
+            watched.extend(going.map(|running| watch(running.alive().as_fd())));
+            if watched.len() == usize::from(other.is_some()) {
+                return Heard::End;
             }
-            watched.push(PollFd::new(self, PollFlags::IN));
-            // Whatever it says, both are looked at again.
+            watched.push(watch(self.as_fd()));
+            // If it fails, all is looked at again.
             let _ = poll(&mut watched, None);
+            if other.is_some() && watched.first().is_some_and(|other| !other.revents().is_empty()) {
+                return Heard::Other;
+            }
         }
     }
+}
+
+/// What ended a wait.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// A signal.
+    Signal(Received),
+    /// What was waited for beside.
+    Other,
+    /// Every thread has ended.
+    End,
 }
 
 impl AsFd for Signals {

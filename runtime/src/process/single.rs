@@ -5,7 +5,8 @@ use std::sync::Arc;
 use gatepost_core::report::Level;
 use nix::sys::signal::Signal;
 
-use super::{Error, Reader, Start, notify, privileges, remove, tell, worker};
+use super::signals::Heard;
+use super::{Error, Reader, Start, notify, privileges, remove, reopen, tell, worker};
 use crate::server::{Running, Server, Shared, Sockets};
 
 /// What serves, and what has served and lets its sessions end.
@@ -30,7 +31,7 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
         waiting.tell();
     }
     notify::ready("serving");
-    while let Some(received) = signals.next_while(&now.running) {
+    while let Heard::Signal(received) = signals.next_while(&now.running, None) {
         let say = |text: &str| now.shared.log().line(Level::Notice, None, text);
         match received.signal {
             Signal::SIGHUP => {
@@ -44,8 +45,14 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => {
                 notify::stopping("letting sessions end");
                 // Theirs are closed by the threads; these would keep the ports open.
+                now.sockets.remove_files(&Sockets::default());
                 now.sockets = Sockets::default();
                 worker::obey(received, &now.running, &now.shared);
+            }
+            Signal::SIGUSR1 => {
+                say(&received.told(", reopening logs"));
+                say("reopening logs");
+                reopen(&now.shared);
             }
             _ => worker::obey(received, &now.running, &now.shared),
         }
@@ -78,6 +85,7 @@ impl Generations {
         let (shared, sockets) = (server.shared().clone(), server.sockets());
         let running = server.start().map_err(refused)?;
         self.running.iter().for_each(|old| old.control().quit());
+        self.sockets.remove_files(&sockets);
         (self.shared, self.sockets) = (shared, sockets);
         self.running.push(running);
         Ok(())

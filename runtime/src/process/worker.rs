@@ -1,11 +1,12 @@
 //! The worker: from a copy of the master to a process that serves and ends.
 
-use std::io::{self, PipeWriter, Write};
+use std::os::fd::AsFd;
 
 use gatepost_core::report::Level;
 use nix::sys::signal::Signal;
 
-use super::signals::{Received, Signals};
+use super::channel::ToMaster;
+use super::signals::{Heard, Received, Signals};
 use super::{privileges, sandbox};
 use crate::config::Config;
 use crate::server::{Running, Server, Shared};
@@ -14,8 +15,7 @@ use crate::server::{Running, Server, Shared};
 pub(super) const FATAL: i32 = 2;
 
 /// Serves in this process, which has just been forked, until it is told to end; tells how it should end.
-/// `ready` is whom to tell when it serves.
-pub(super) fn run(config: &Config, server: Server, ready: PipeWriter) -> i32 {
+pub(super) fn run(config: &Config, server: Server, master: ToMaster) -> i32 {
     let shared = server.shared().clone();
     let log = shared.log();
     privileges::have_descriptors(&config.process, shared.descriptors_wanted(), log);
@@ -23,8 +23,8 @@ pub(super) fn run(config: &Config, server: Server, ready: PipeWriter) -> i32 {
         log.line(Level::Emerg, None, error);
         return FATAL;
     }
-    sandbox::confine(shared.files().paths(), log);
-    match serve(server, ready) {
+    sandbox::confine(log);
+    match serve(server, master) {
         Ok(()) => {
             log.line(Level::Notice, None, "exit");
             0
@@ -36,18 +36,27 @@ pub(super) fn run(config: &Config, server: Server, ready: PipeWriter) -> i32 {
     }
 }
 
-fn serve(server: Server, mut ready: PipeWriter) -> Result<(), super::Error> {
+fn serve(server: Server, master: ToMaster) -> Result<(), super::Error> {
     // Those of the master are its own.
     let signals = Signals::take().map_err(super::failed("signalfd()"))?;
     server.install_debug_lines();
     let shared = server.shared().clone();
-    let running = server.start()?;
-    // A master that is gone will not be told.
-    let _ = ready.write_all(b"+");
-    drop(ready);
-    let running = [running];
-    while let Some(received) = signals.next_while(&running) {
-        obey(received, &running, &shared);
+    let running = [server.start()?];
+    master.serves();
+    let mut master = Some(master);
+    loop {
+        match signals.next_while(&running, master.as_ref().map(AsFd::as_fd)) {
+            Heard::Signal(received) => obey(received, &running, &shared),
+            Heard::Other => match master.as_ref().and_then(ToMaster::taken) {
+                Some((first, logs)) => {
+                    shared.log().line(Level::Notice, None, "reopening logs");
+                    shared.files().replace(first, logs);
+                }
+                // It is gone. Whoever is served is not the worse for it.
+                None => master = None,
+            },
+            Heard::End => break,
+        }
     }
     shared.log().line(Level::Notice, None, "exiting");
     Ok(running.into_iter().map(Running::join).fold(Ok(()), Result::and)?)
@@ -67,19 +76,6 @@ pub(super) fn obey(received: Received, running: &[Running], shared: &Shared) {
             say("gracefully shutting down");
             running.iter().for_each(|running| running.control().quit());
         }
-        Signal::SIGUSR1 => {
-            say(&received.told(", reopening logs"));
-            say("reopening logs");
-            reopen(shared);
-        }
         _ => {}
-    }
-}
-
-/// Opens the logs anew, and says which could not be.
-pub(super) fn reopen(shared: &Shared) {
-    let failed: Vec<io::Error> = shared.files().reopen();
-    for error in failed {
-        shared.log().line(Level::Emerg, None, error);
     }
 }

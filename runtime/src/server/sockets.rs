@@ -16,29 +16,41 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use gatepost_core::Address;
+use socket2::Socket;
+
+use super::listen;
+
 /// Listening sockets by the addresses they are bound to.
 #[derive(Clone, Debug, Default)]
-pub struct Sockets(BTreeMap<SocketAddr, Vec<Arc<TcpListener>>>);
+pub struct Sockets(BTreeMap<Address, Vec<Arc<Socket>>>);
 
 impl Sockets {
     /// Those bound to `address`.
-    pub(super) fn at(&self, address: SocketAddr) -> &[Arc<TcpListener>] {
-        self.0.get(&address).map_or(&[], Vec::as_slice)
+    pub(super) fn at(&self, address: &Address) -> &[Arc<Socket>] {
+        self.0.get(address).map_or(&[], Vec::as_slice)
     }
 
     /// Adds one, by where it says it is bound.
     ///
     /// # Errors
     ///
-    /// It is not bound.
-    pub(crate) fn add(&mut self, socket: TcpListener) -> io::Result<()> {
+    /// It is not bound to anything that can be listened on.
+    pub(crate) fn add(&mut self, socket: Socket) -> io::Result<()> {
         let address = socket.local_addr()?;
+        let path = || address.as_pathname()?.to_str().map(|path| Address::Unix(path.into()));
+        let address = address.as_socket().map(Address::Inet).or_else(path);
+        let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         self.0.entry(address).or_default().push(Arc::new(socket));
         Ok(())
+    }
+
+    /// Removes the files of UNIX sockets that are not among `kept`: nobody listens there any more.
+    pub(crate) fn remove_files(&self, kept: &Self) {
+        self.0.keys().filter(|address| kept.at(address).is_empty()).for_each(listen::remove);
     }
 
     /// Every one of them, in the order of their addresses.
@@ -47,13 +59,8 @@ impl Sockets {
     }
 }
 
-impl FromIterator<(SocketAddr, Vec<Arc<TcpListener>>)> for Sockets {
-    fn from_iter<I: IntoIterator<Item = (SocketAddr, Vec<Arc<TcpListener>>)>>(all: I) -> Self {
+impl FromIterator<(Address, Vec<Arc<Socket>>)> for Sockets {
+    fn from_iter<I: IntoIterator<Item = (Address, Vec<Arc<Socket>>)>>(all: I) -> Self {
         Self(all.into_iter().collect())
     }
-}
-
-/// The socket itself, where this process has no other use for it; else another descriptor of the same.
-pub(super) fn unshared(socket: Arc<TcpListener>) -> io::Result<TcpListener> {
-    Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())
 }

@@ -77,7 +77,7 @@ pub(crate) struct Said {
     pub(crate) main: String,
     /// In `events {}`.
     pub(crate) events: String,
-    /// In `mail {}`.
+    /// In `mail {}`. `FOLDER` stands for the folder.
     pub(crate) mail: String,
 }
 
@@ -220,6 +220,7 @@ fn text(folder: &Folder, address: SocketAddr, secure: SocketAddr, said: &Said) -
     let daemon = if main.contains("daemon ") { "" } else { "daemon off;" };
     let level = if main.contains("LOG") { "" } else { "error_log LOG notice;" };
     let main = format!("{level} {main}").replace("LOG", &format!("{folder}/error.log"));
+    let mail = mail.replace("FOLDER", &folder.to_string());
     let auth = if mail.contains("auth_http ") { "" } else { "auth_http 127.0.0.1:9;" };
     let secure = match mail.contains("ssl_certificate ") {
         true => format!("server {{ listen {secure} ssl; protocol pop3; }}"),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Read;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Signal, getpid};
@@ -37,6 +39,41 @@ fn no_signal_that_nginx_knows_ends_a_master_unless_it_should() {
     assert!(served.ended_well());
     served.await_line("notice", " exited with code 0");
     assert!(!served.folder.path("gatepost.pid").exists());
+}
+
+/// What a client of the UNIX socket hears first.
+fn greeting_at(path: &Path) -> String {
+    let mut client = UnixStream::connect(path).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut heard = [0; 256];
+    let count = client.read(&mut heard).unwrap();
+    String::from_utf8_lossy(&heard[..count]).into_owned()
+}
+
+#[test]
+fn a_unix_socket_is_there_as_long_as_it_is_listened_on() {
+    let server =
+        |name: &str| format!("server {{ listen unix:FOLDER/{name}; protocol pop3; pop3_auth apop; }}");
+    let said = |names: &[&str]| Said {
+        main: "worker_processes 2;".to_owned(),
+        mail: names.iter().map(|name| server(name)).collect(),
+        ..Said::default()
+    };
+    let mut served = Served::start(&said(&["a", "b"]));
+    let (a, b) = (served.folder.path("a"), served.folder.path("b"));
+    let first = greeting_at(&a);
+    assert!(first.starts_with("+OK POP3 ready <"), "{first}");
+    assert!(greeting_at(&b).starts_with("+OK"));
+    served.configure(&said(&["a"]));
+    served.signal(Signal::HUP);
+    eventually("it is listened on no more", || !b.exists());
+    let second = greeting_at(&a);
+    // Both workers are copies of the same master, and still draw different lots (before the dot; behind it is the time).
+    let lot = |greeting: &str| greeting.split(['<', '.']).nth(1).map(str::to_owned).unwrap();
+    assert_ne!(lot(&first), lot(&second));
+    served.signal(Signal::TERM);
+    assert!(served.ended_well());
+    assert!(!a.exists(), "nobody listens there any more");
 }
 
 #[test]

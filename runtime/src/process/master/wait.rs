@@ -1,6 +1,5 @@
 //! What the master sleeps on.
 
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,12 +11,8 @@ impl Master {
     /// Sleeps until a signal comes, a worker says something, or it is time for something.
     pub(super) fn wait(&self) {
         let mut watched = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        watched.extend(
-            self.workers
-                .iter()
-                .filter_map(|worker| worker.ready.as_ref())
-                .map(|ready| PollFd::new(ready, PollFlags::IN)),
-        );
+        let starting = self.workers.iter().filter(|worker| !worker.serves);
+        watched.extend(starting.map(|worker| PollFd::new(&worker.channel, PollFlags::IN)));
         let now = even_clock();
         let timeout = self.alarms(now).min().map(|at| at.saturating_sub(now) + Duration::from_millis(1));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
@@ -27,15 +22,9 @@ impl Master {
 
     /// The moments at which something may have to be done without anything having happened.
     fn alarms(&self, now: Duration) -> impl Iterator<Item = Duration> {
-        let starting = self.workers.iter().filter(|worker| worker.ready.is_some());
+        let starting = self.workers.iter().filter(|worker| !worker.serves);
         let late = starting.map(|worker| worker.born + START_MAX);
         let delay = self.backoff.delay(now).filter(|_| self.stage == Stage::Serving && self.accepting);
         late.chain(delay.map(|delay| now + delay)).chain(self.patience)
     }
-}
-
-/// Whether there is something to be read, or nothing more to come.
-pub(super) fn is_readable(descriptor: impl AsFd) -> bool {
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
