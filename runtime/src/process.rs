@@ -42,7 +42,7 @@ mod single;
 mod worker;
 
 use self::daemon::Waiting;
-use self::handover::Inherited;
+pub use self::handover::Inherited;
 use self::signals::Signals;
 
 /// Reads the configuration anew, for a reload.
@@ -78,16 +78,15 @@ fn failed(call: &'static str) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Serves `config`, as a master with a worker or as one process, in the background or where it was started, until a
-/// signal ends it. `read` reads the configuration anew.
+/// signal ends it. `inherited` is what this process was started with, and `read` reads the configuration anew.
 ///
-/// To be called in a process that has one thread, before it has opened anything: descriptors that it was started with may
-/// be listening sockets.
+/// To be called in a process that has one thread.
 ///
 /// # Errors
 ///
 /// See [`Error`]. Whoever started a process for the background has the error of that process, too.
-pub fn run(config: Config, read: &Reader<'_>) -> Result<(), Error> {
-    let Inherited { sockets, from_predecessor } = Inherited::take();
+pub fn run(config: Config, inherited: Inherited, read: &Reader<'_>) -> Result<(), Error> {
+    let Inherited { sockets, from_predecessor } = inherited;
     let server = Server::bind_beside(&config, &sockets)?;
     // Those that are not listened on any more are closed, as on a reload.
     drop(sockets);

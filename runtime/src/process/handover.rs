@@ -22,7 +22,7 @@ const VARIABLE: &str = "NGINX";
 
 /// What this process was started with.
 #[derive(Debug, Default)]
-pub(super) struct Inherited {
+pub struct Inherited {
     pub(super) sockets: Sockets,
     /// Whether it replaces another binary, which still runs.
     pub(super) from_predecessor: bool,
@@ -31,7 +31,10 @@ pub(super) struct Inherited {
 impl Inherited {
     /// Takes all that the environment names. A number under which there is no listening socket does not count: others may
     /// have set these variables for a process that was started in between.
-    pub(super) fn take() -> Self {
+    ///
+    /// To be called once, before this process has opened anything by itself.
+    #[must_use]
+    pub fn take() -> Self {
         let named = std::env::var_os(VARIABLE);
         let from_predecessor = named.is_some();
         let mut numbers = numbers(named.as_deref());

@@ -36,7 +36,7 @@ fn told(error: &io::Error) -> gatepost_core::SystemError {
     system_error("", error)
 }
 
-/// A listener's sockets. Over TCP they are a `SO_REUSEPORT` group with at least one for each thread. UNIX sockets have no
+/// A listener's sockets. Over TCP they are a `SO_REUSEPORT` group with one for each thread, or more. UNIX sockets have no
 /// such thing: there is one, from which whoever is awake first accepts.
 #[derive(Debug)]
 pub(super) struct Bound {
@@ -70,31 +70,31 @@ impl Bound {
                     .map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
             }
             while sockets.len() < threads.get() {
-                sockets.push(Arc::new(listen(bind(listener, &address, true)?, listener)?));
+                match bind(listener, &address, true) {
+                    Ok(another) => sockets.push(Arc::new(listen(another, listener)?)),
+                    // What somebody else has opened for us (a service manager) cannot be joined by everybody. Threads can
+                    // share it.
+                    Err(_) if !held.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(Self { address, sockets })
     }
 
-    /// What each thread accepts from: of a group its share, and of a socket that stands alone the same as all others.
+    /// What each thread accepts from. Every socket has a thread that looks after it, and every thread has a socket, be it
+    /// the same as another's.
     pub(super) fn shares(self, threads: NonZeroUsize) -> io::Result<Vec<Vec<Socket>>> {
-        let Self { address, sockets } = self;
+        let count = self.sockets.len();
         let mut shares: Vec<_> = (0..threads.get()).map(|_| Vec::new()).collect();
-        match (address.inet(), sockets.first()) {
-            (None, Some(only)) => {
-                for share in &mut shares {
-                    share.push(only.try_clone()?);
-                }
-            }
-            _ => {
-                // There may be more sockets than threads, but never one that nobody looks after.
-                for (index, socket) in sockets.into_iter().enumerate() {
-                    if let Some(share) = shares.get_mut(index % threads) {
-                        // Where this process has no other use for it, the socket itself.
-                        share.push(Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?);
-                    }
-                }
-            }
+        let mut sockets: Vec<_> = self.sockets.into_iter().map(Some).collect();
+        for index in (0..count.max(threads.get())).rev() {
+            let place = index.checked_rem(count).and_then(|index| sockets.get_mut(index));
+            let (Some(place), Some(share)) = (place, shares.get_mut(index % threads)) else { continue };
+            // The last who asks for it gets the socket itself, where this process has no other use for it.
+            let socket = if index < count { place.take() } else { place.clone() };
+            let Some(socket) = socket else { continue };
+            share.push(Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?);
         }
         Ok(shares)
     }
@@ -382,5 +382,19 @@ mod tests {
         let accepted =
             shares.iter().flatten().map(|socket| std::iter::from_fn(|| socket.accept().ok()).count());
         assert_eq!(accepted.sum::<usize>(), early.len() + late.len());
+    }
+    #[test]
+    fn threads_share_what_there_is_not_enough_of() {
+        let three = NonZeroUsize::new(3).expect("threads");
+        let bound = Bound::open(&listener("127.0.0.1:0"), TWO, &[]).expect("a free port");
+        let address = bound.address.inet().expect("an address");
+        let clients: Vec<_> =
+            (0..20).map(|_| TcpStream::connect(address).expect("a place to wait")).collect();
+        let shares = bound.shares(three).expect("a share for each");
+        assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+        let accept = |socket: &Socket| std::iter::from_fn(|| socket.accept().ok()).count();
+        // The first and the third have the same.
+        let accepted: Vec<_> = shares.iter().rev().map(|share| accept(&share[0])).collect();
+        assert_eq!((accepted.iter().sum::<usize>(), accepted[2]), (clients.len(), 0));
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Master, START_MAX, Stage};
+use super::workers::START_MAX;
+use super::{Master, Stage};
 use crate::net::even_clock;
 
 impl Master {
