@@ -2,6 +2,7 @@
 
 mod meaning;
 mod mistakes;
+mod process;
 mod reference;
 mod ssl;
 
