@@ -37,6 +37,7 @@ mod auth;
 mod backend;
 mod dialect;
 mod event;
+mod facts;
 mod framing;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -54,6 +55,7 @@ mod wire;
 
 pub use action::{Action, Actions, Family, Handshake, Leftovers, Question, Target};
 pub use event::{Answer, Certificate, End, Event, ResolveError, SystemError, TlsFacts, VerifyError};
+pub use facts::{Facts, Proxied};
 pub use policy::{
     Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,
     ProxyHeader, StartTls, Verdict, VerifyClient,

@@ -13,6 +13,7 @@ use crate::dialect::pop3::Pop3;
 #[cfg(feature = "smtp")]
 use crate::dialect::smtp::Smtp;
 use crate::event::Event;
+use crate::facts::Facts;
 use crate::phase::{Connection, Context, Phase};
 use crate::policy::{Policy, Protocol};
 use crate::time::{Deadline, Instant};
@@ -110,6 +111,12 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         whichever!(&self.speaking, phase => phase.deadline(), None)
+    }
+
+    /// What is known of it. Still there once it is over.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.connection.facts(&self.policy)
     }
 
     /// Whether this wire may be read now. What is read all the same is taken in, but not bounded.

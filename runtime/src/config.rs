@@ -8,16 +8,18 @@
 mod diagnostic;
 mod lex;
 mod listener;
+mod log_format;
 mod lower;
 mod schema;
 mod source;
 mod surroundings;
+mod syslog;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +28,11 @@ use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
 pub use self::listener::{Keepalive, Listener};
+#[cfg(test)]
+pub(crate) use self::log_format::parse as parse_log_format;
+pub use self::log_format::{Escape, LogFormat, Piece, Variable};
 pub use self::surroundings::{Memory, Surroundings, System};
+pub use self::syslog::{Severity as SyslogSeverity, Syslog};
 use self::{
     diagnostic::Complaints,
     lower::{Ground, Zones},
@@ -133,6 +139,8 @@ pub struct Server {
     pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.
     pub logs: Arc<[LogTarget]>,
+    /// Its `access_log`s, inherited ones included.
+    pub access_logs: Arc<[AccessTarget]>,
     /// Its `listen`s, names expanded to addresses.
     pub listeners: Vec<Listener>,
 }
@@ -153,6 +161,26 @@ pub struct LogTarget {
     pub sink: LogSink,
     /// Lines of this level and more severe ones are written.
     pub level: Level,
+    /// `rate=`: how many lines a second, give or take a burst. freenginx limits to 1000 unless told otherwise, nginx does
+    /// not; a line that is not there cannot be looked for, so without a word there is no limit.
+    pub rate: Option<NonZeroU32>,
+}
+
+impl LogTarget {
+    /// Without a limit.
+    #[must_use]
+    pub const fn new(sink: LogSink, level: Level) -> Self {
+        Self { sink, level, rate: None }
+    }
+}
+
+/// One `access_log`: a line for each session, at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessTarget {
+    /// Where the lines go.
+    pub sink: LogSink,
+    /// What they are made of.
+    pub format: Arc<LogFormat>,
 }
 
 /// Where log lines go.
@@ -162,4 +190,6 @@ pub enum LogSink {
     Stderr,
     /// A file, appended to.
     File(PathBuf),
+    /// A syslog server.
+    Syslog(Syslog),
 }

@@ -107,6 +107,11 @@ impl Relay {
         }
     }
 
+    /// Octets read so far, from the client and from the backend.
+    pub(crate) const fn octets(&self) -> (u64, u64) {
+        (self.to_backend.octets, self.to_client.octets)
+    }
+
     /// Moves what can be moved now; ready when both directions are done.
     fn poll_pump<C, B>(&mut self, cx: &mut Context<'_>, client: &mut C, backend: &mut B) -> Poll<()>
     where

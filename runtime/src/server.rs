@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, Listener, Pid, unspecified};
 use crate::net::wall_clock;
-use crate::observe::{DebugLines, Log, LogFiles};
+use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file::{self, PidFile};
 use crate::resolve;
 use crate::tls;
@@ -118,6 +118,7 @@ pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut names = Names::default();
     for server in &config.servers {
         files.log(&server.logs).map_err(Error::Log)?;
+        files.access_logs(&server.access_logs).map_err(Error::Log)?;
         for listener in &server.listeners {
             let tried = match behind(&wildcards, listener) {
                 Some(_) => Ok(()),
@@ -191,6 +192,7 @@ struct Door {
     backend_tls: Option<Arc<rustls::ClientConfig>>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
+    access_logs: Arc<[AccessLog]>,
 }
 
 impl Server {
@@ -206,6 +208,7 @@ impl Server {
         let (wildcards, mut names) = (wildcards(config), Names::default());
         for server in &config.servers {
             let server_log = files.log(&server.logs).map_err(Error::Log)?;
+            let access_logs = files.access_logs(&server.access_logs).map_err(Error::Log)?;
             for listener in &server.listeners {
                 let opened = match behind(&wildcards, listener) {
                     Some(address) => {
@@ -225,6 +228,7 @@ impl Server {
                     backend_tls: server.backend_tls.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
+                    access_logs: access_logs.clone(),
                 });
             }
         }

@@ -58,6 +58,7 @@ impl<D: Dialect> Authorize<D> {
     ) -> Phase<D> {
         let attempt = cx.count_attempt();
         cx.login_is(&credentials.login);
+        cx.method_is(credentials.method.name());
         let request = Request {
             server: &cx.policy.auth,
             protocol: cx.policy.protocol,

@@ -1,5 +1,6 @@
 //! The tree to what the process runs on: every directive that the table of `schema.rs` admits is given its meaning.
 
+mod access_log;
 mod address;
 mod auth_http;
 mod certificates;
@@ -13,6 +14,7 @@ mod resolver;
 mod scope;
 mod server;
 mod ssl;
+mod syslog;
 mod value;
 
 use std::collections::BTreeMap;
@@ -156,6 +158,7 @@ struct Main<'a> {
 #[derive(Default)]
 struct Mail {
     scope: Scope,
+    formats: access_log::Formats,
     seen: Seen,
     /// The protocol of servers that neither say nor show which: IMAP in what was called `imap {}`.
     protocol: Option<Protocol>,
@@ -168,7 +171,7 @@ impl Main<'_> {
         match keyword {
             Keyword::WorkerProcesses => self.worker_processes = worker_processes(directive, &self.ground)?,
             Keyword::Pid => self.pid = pid(directive, &self.ground)?,
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, self.ground.prefix)?),
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, &self.ground)?),
             Keyword::Events => self.events(directive),
             Keyword::Mail => self.mail(directive),
             // The table admits no other here.
@@ -194,6 +197,10 @@ impl Main<'_> {
             };
             match keyword {
                 Keyword::Server => self.server(directive, &mut mail),
+                Keyword::LogFormat => {
+                    let taken = access_log::log_format(directive, &mut mail.formats);
+                    self.complaints.note(taken);
+                }
                 keyword => {
                     let taken = mail.scope.take(keyword, directive, &self.ground, self.complaints);
                     self.complaints.note(taken);
@@ -267,7 +274,9 @@ impl Main<'_> {
             return None;
         }
         let servers = match &mail {
-            Some(mail) => server::servers(&mail.scope, &mail.seen, &mail.blocks, &logs, &ground, complaints),
+            Some(Mail { scope, formats, seen, blocks, .. }) => {
+                server::servers(scope, seen, blocks, formats, &logs, &ground, complaints)
+            }
             None => {
                 if seen.has("mail") || complaints.refuse() {
                     return None;

@@ -94,6 +94,8 @@ pub(super) enum Keyword {
     WorkerProcesses,
     Pid,
     ErrorLog,
+    AccessLog,
+    LogFormat,
     Server,
     Listen,
     Protocol,

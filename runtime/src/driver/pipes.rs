@@ -11,7 +11,7 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 
 use super::question::Asked;
-use super::relaying::Relaying;
+use super::relaying::{Closing, Relaying};
 use crate::drain::Drain;
 use crate::net::Net;
 use crate::observe::Observer;
@@ -133,12 +133,17 @@ impl<N: Net> Pipes<N> {
     pub(super) fn into_relaying<O: Observer>(
         self,
         leftovers: Leftovers,
+        mut closing: Option<Box<Closing>>,
         policy: Arc<Policy>,
         observer: O,
         drain: Drain,
     ) -> Option<Box<Relaying<N::Stream, O>>> {
         let (client, mut to_client, client_ended) = self.client.into_parts()?;
         let (backend, mut to_backend, backend_ended) = self.backend.into_parts()?;
+        if let Some(closing) = &mut closing {
+            closing.tally.sent(Wire::Client, leftovers.to_client.len());
+            closing.tally.sent(Wire::Backend, leftovers.to_backend.expose().len());
+        }
         to_client.push(Payload::Public(leftovers.to_client));
         to_backend.push(Payload::Secret(leftovers.to_backend));
         let start = Start { to_backend, to_client, client_ended, backend_ended };
@@ -148,6 +153,7 @@ impl<N: Net> Pipes<N> {
             backend,
             relay: Relay::new(start),
             context,
+            closing,
             policy,
             observer,
             drain,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::report::{Activity, Context, Notice, Report};
-use gatepost_core::{End, Policy, Wire};
+use gatepost_core::{End, Facts, Policy, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::select;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::drain::Drain;
-use crate::observe::Observer;
+use crate::observe::{Ending, Observer, Tally};
 use crate::relay::{Outcome, Relay};
 use crate::stream::Stream;
 
@@ -24,9 +24,27 @@ pub(super) struct Relaying<S, O> {
     pub(super) backend: Stream<S>,
     pub(super) relay: Relay,
     pub(super) context: Context,
+    /// What is told of the session once the relay is over, if anybody wants to hear it.
+    pub(super) closing: Option<Box<Closing>>,
     pub(super) policy: Arc<Policy>,
     pub(super) observer: O,
     pub(super) drain: Drain,
+}
+
+/// What is known of a session before its end.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) facts: Facts,
+    pub(super) tally: Tally,
+    pub(super) begun: Instant,
+}
+
+impl Closing {
+    /// Tells that the session is over.
+    pub(super) fn tell(self, observer: &impl Observer) {
+        let Self { facts, tally, begun } = self;
+        observer.ended(&Ending { facts, tally, lasted: begun.elapsed() });
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
@@ -43,14 +61,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
     }
 
     async fn end(self: Box<Self>, outcome: Option<Outcome>) {
-        let Self { mut client, backend, context, policy, observer, .. } = *self;
+        let Self { mut client, backend, relay, context, closing, policy, observer, .. } = *self;
         drop(backend);
         let report = |notice, activity| {
             let context = Context { activity: Some(activity), ..context.clone() };
             observer.report(&Report { notice, context });
         };
+        let close = || {
+            if let Some(mut closing) = closing {
+                let (from_client, from_backend) = relay.octets();
+                closing.tally.relayed(from_client, from_backend);
+                closing.tell(&observer);
+            }
+        };
         let Some(Outcome { from_client, from_backend, timed_out, failure }) = outcome else {
             report(Notice::ShutDown, Activity::Proxying);
+            close();
             // Nothing may be put into the stream (D32); that it ends here may be said.
             let _ = timeout(CUT, client.shutdown()).await;
             return;
@@ -61,6 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
             report(notice, activity);
         }
         report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
+        close();
         // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
         client.hang_up(policy.lingering).await;
     }

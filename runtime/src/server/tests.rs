@@ -30,8 +30,7 @@ impl Served {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("gatepost-server-{}-{number}.log", std::process::id()));
-        let logs: Arc<[LogTarget]> =
-            [LogTarget { sink: LogSink::File(log.clone()), level: Level::Info }].into();
+        let logs: Arc<[LogTarget]> = [LogTarget::new(LogSink::File(log.clone()), Level::Info)].into();
         let auth = AuthServer::new(Target::Address(auth.into()), "auth.example");
         let server = Server::bind(&Config {
             worker_processes: NonZeroUsize::new(threads).expect("threads"),
@@ -43,6 +42,7 @@ impl Served {
                 backend_tls: None,
                 resolver: None,
                 logs,
+                access_logs: Arc::new([]),
                 listeners: vec![listener],
             }],
         })
@@ -274,6 +274,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
         backend_tls: None,
         resolver: None,
         logs: logs.clone(),
+        access_logs: Arc::new([]),
         listeners: addresses.iter().map(|&address| Listener::new(address.into())).collect(),
     };
     let at = |last| SocketAddr::from(([127, 0, 0, last], port));

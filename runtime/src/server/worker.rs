@@ -174,7 +174,7 @@ impl Sessions {
             seed,
             number,
         };
-        let observer = SessionLog::new(door.log.clone(), number);
+        let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number);
         self.running.spawn_local(drive(net.clone(), arrival, observer, self.drain.clone()));
     }
 

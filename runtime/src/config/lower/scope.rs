@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
 
+use super::access_log::AccessLog;
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
 use super::ssl::Ssl;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log, peers, resolver};
+use super::{Ground, access_log, auth_http, log, peers, resolver};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
@@ -69,6 +70,7 @@ pub(super) struct Scope {
     pub(super) trusted_certificate: Option<Named>,
     pub(super) tuning: Ssl,
     pub(super) logs: Vec<LogTarget>,
+    pub(super) access_logs: Vec<AccessLog>,
 }
 
 /// Where something was said.
@@ -184,11 +186,13 @@ impl Scope {
             Keyword::SslClientCertificate => self.client_certificate = Some(named(directive, ground)?),
             Keyword::SslTrustedCertificate => self.trusted_certificate = Some(named(directive, ground)?),
             Keyword::SslTuning(word) => self.tuning.take(word, directive, ground, complaints)?,
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground.prefix)?),
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground)?),
+            Keyword::AccessLog => self.access_logs.push(access_log::access_log(directive, ground)?),
             // These belong to one block only and were dealt with there.
             Keyword::Events
             | Keyword::Mail
             | Keyword::Server
+            | Keyword::LogFormat
             | Keyword::WorkerProcesses
             | Keyword::Pid
             | Keyword::Listen

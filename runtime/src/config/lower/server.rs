@@ -9,7 +9,7 @@ use gatepost_core::{Access, AuthServer, Policy, Protocol};
 use super::listen::Listen;
 use super::resolver::Resolver;
 use super::scope::Scope;
-use super::{Ground, Seen, certificates, log, methods, proxy_ssl};
+use super::{Ground, Seen, access_log, certificates, log, methods, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
@@ -44,6 +44,7 @@ pub(super) fn servers(
     mail: &Scope,
     mail_seen: &Seen,
     blocks: &[Block],
+    formats: &access_log::Formats,
     main_logs: &Arc<[LogTarget]>,
     ground: &Ground<'_>,
     complaints: &mut Complaints,
@@ -65,6 +66,7 @@ pub(super) fn servers(
         backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
     }
     let mut servers = Vec::new();
+    let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
     for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let Some(protocol) = protocol else { continue };
@@ -72,6 +74,10 @@ pub(super) fn servers(
             (own, _) if !own.is_empty() => own.as_slice().into(),
             (_, inherited) if !inherited.is_empty() => inherited.as_slice().into(),
             _ => Arc::clone(main_logs),
+        };
+        let access_logs = match block.scope.access_logs.as_slice() {
+            [] => inherited_access_logs.clone(),
+            own => access_log::targets(own, formats, complaints),
         };
         let tls_first = effective(block.scope.ssl, mail.ssl).is_some_and(|(on, _)| on);
         let keepalive = effective(block.scope.keepalive, mail.keepalive) == Some(true);
@@ -91,7 +97,8 @@ pub(super) fn servers(
             effective(block.scope.resolver_timeout, mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT)
         });
         warn_of_chunking(&policy, &block.scope, mail, complaints);
-        servers.push(Server { policy: Arc::new(policy), tls, backend_tls, resolver, logs, listeners });
+        let policy = Arc::new(policy);
+        servers.push(Server { policy, tls, backend_tls, resolver, logs, access_logs, listeners });
     }
     servers
 }

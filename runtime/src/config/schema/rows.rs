@@ -97,8 +97,8 @@ pub(super) const ROWS: &[Row] = &[
     row("resolver_timeout", BOTH, ONE, Refused, Honoured(Keyword::ResolverTimeout)),
     row("so_keepalive", BOTH, FLAG, Refused, Honoured(Keyword::SoKeepalive)),
     row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
-    row("access_log", BOTH, SOME, Adds, NotYet("off")),
-    row("log_format", MAIL, SOME, Adds, NotYet("")),
+    row("access_log", BOTH, SOME, Adds, Honoured(Keyword::AccessLog)),
+    row("log_format", MAIL, Shape::Args(2, usize::MAX), Adds, Honoured(Keyword::LogFormat)),
     row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
     row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
