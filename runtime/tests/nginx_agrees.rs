@@ -174,6 +174,77 @@ const VALUES: &[(&str, &[&str])] = &[
     ("imap_capabilities", &["IMAP4 \"X Y\"", ""]),
 ];
 
+/// Every directive of nginx's for mail, with arguments that it takes.
+const DIRECTIVES: &[(&str, &str)] = &[
+    ("auth_http", "127.0.0.1:14080"),
+    ("auth_http_header", "a b"),
+    ("auth_http_pass_client_cert", "on"),
+    ("auth_http_timeout", "5s"),
+    ("error_log", "stderr"),
+    ("imap_auth", "plain"),
+    ("imap_capabilities", "IMAP4"),
+    ("imap_client_buffer", "4k"),
+    ("listen", "127.0.0.1:14144"),
+    ("max_errors", "5"),
+    ("pop3_auth", "plain"),
+    ("pop3_capabilities", "TOP"),
+    ("protocol", "imap"),
+    ("proxy", "on"),
+    ("proxy_buffer", "4k"),
+    ("proxy_pass_error_message", "on"),
+    ("proxy_protocol", "off"),
+    ("proxy_smtp_auth", "off"),
+    ("proxy_timeout", "1h"),
+    ("resolver", "off"),
+    ("resolver_timeout", "5s"),
+    ("server_name", "x"),
+    ("set_real_ip_from", "127.0.0.1"),
+    ("smtp_auth", "plain"),
+    ("smtp_capabilities", "SIZE"),
+    ("smtp_client_buffer", "4k"),
+    ("smtp_greeting_delay", "1s"),
+    ("ssl", "off"),
+    ("ssl_certificate", "x"),
+    ("ssl_certificate_key", "x"),
+    ("ssl_ciphers", "HIGH"),
+    ("ssl_client_certificate", "x"),
+    ("ssl_conf_command", "MinProtocol TLSv1.2"),
+    ("ssl_dhparam", "x"),
+    ("ssl_ecdh_curve", "auto"),
+    ("ssl_prefer_server_ciphers", "on"),
+    ("ssl_protocols", "TLSv1.2"),
+    ("ssl_session_cache", "none"),
+    ("ssl_session_ticket_key", "x"),
+    ("ssl_session_tickets", "on"),
+    ("ssl_session_timeout", "5m"),
+    ("ssl_trusted_certificate", "x"),
+    ("ssl_verify_client", "off"),
+    ("ssl_verify_depth", "1"),
+    ("starttls", "off"),
+    ("timeout", "60s"),
+    ("xclient", "on"),
+];
+
+/// Where a directive may stand, or may not: once, too often, with too little or too much behind it.
+fn placed(name: &str, value: &str) -> Vec<String> {
+    let head = "auth_http 127.0.0.1:14080;";
+    let head = if name == "auth_http" { "" } else { head };
+    let listen = if name == "listen" { "" } else { "listen 127.0.0.1:14143;" };
+    let protocol = if name == "protocol" { "" } else { "protocol imap;" };
+    let in_server = |inside: String| format!("mail {{ {head} server {{ {listen} {protocol} {inside} }} }}\n");
+    let auth = if name == "auth_http" { "auth_http 127.0.0.1:14080;" } else { "" };
+    vec![
+        in_server(format!("{name} {value};")),
+        in_server(format!("{auth} {name};")),
+        in_server(format!("{auth} {name} {};", "x ".repeat(9))),
+        in_server(format!("{auth} {name} {value} {{ }}")),
+        in_server(format!("{name} {value}; {name} {value};")),
+        format!("mail {{ {head} {name} {value}; {SERVER} }}\n"),
+        format!("mail {{ {head} {name} {value}; {name} {value}; {SERVER} }}\n"),
+        format!("{name} {value};\nmail {{ {head} {auth} {SERVER} }}\n"),
+    ]
+}
+
 /// Arguments of `auth_http`.
 const URLS: &[&str] = &[
     "127.0.0.1",
@@ -522,6 +593,7 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
     for (directive, values) in VALUES {
         texts.extend(values.iter().map(|value| mail(format!("{auth} {directive} {value}; {SERVER}"))));
     }
+    texts.extend(DIRECTIVES.iter().flat_map(|(name, value)| placed(name, value)));
     texts.extend(URLS.iter().map(|url| mail(format!("auth_http \"{url}\"; {SERVER}"))));
     let listen = |listen: &&str| mail(format!("{auth} server {{ listen {listen}; protocol imap; }}"));
     texts.extend(LISTENS.iter().map(listen));

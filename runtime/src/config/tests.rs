@@ -2,6 +2,7 @@
 
 mod meaning;
 mod mistakes;
+mod process;
 mod reference;
 mod ssl;
 
@@ -68,6 +69,13 @@ fn text() -> impl Strategy<Value = String> {
         "ssl ",
         "localhost:1-3 ",
         "unix:/a ",
+        "imap {",
+        "rcvbuf=8k ",
+        "so_keepalive=1:2:3 ",
+        "ipv6only=off ",
+        "multipath ",
+        "lingering_close ",
+        "plaintext_auth ",
         "protocol ",
         "imap",
         "auth_http ",

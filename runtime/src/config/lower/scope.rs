@@ -211,6 +211,7 @@ impl Scope {
             | Keyword::Server
             | Keyword::LogFormat
             | Keyword::WorkerProcesses
+            | Keyword::Process(_)
             | Keyword::Pid
             | Keyword::Listen
             | Keyword::Protocol => {}

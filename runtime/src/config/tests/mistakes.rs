@@ -161,7 +161,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
 
 #[test]
 fn a_flood_of_warnings_hides_no_mistake() {
-    let told = load_text(&format!("{}foo;", "env X;\n".repeat(1000))).unwrap_err();
+    let told = load_text(&format!("{}foo;", "thread_pool x threads=1;\n".repeat(1000))).unwrap_err();
     assert_eq!(told.len(), 102);
     assert!(told[100].to_string().starts_with("[emerg] unknown directive \"foo\""), "{}", told[100]);
     assert_eq!(told[101].to_string(), "[warn] more than 100 warnings, the rest is not shown");
