@@ -1,8 +1,12 @@
 //! Whole configurations: what they come to, and what is said about those that come to nothing.
 
+mod agreement;
+mod directives;
+mod forms;
 mod meaning;
 mod mistakes;
 mod reference;
+mod witness;
 
 use std::path::Path;
 

@@ -1,13 +1,8 @@
-//! nginx as a witness: `nginx -t` and `gatepost -t` take the same files, and refuse the others with the same words.
+//! Files that nginx and Gatepost take alike, or refuse with the same words, wherever the words stand.
 //!
 //! nginx's words are those of 1.31; where the installed one has others, `OTHERWISE` knows how they differ.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-const MODULE: &str = "/usr/lib/nginx/modules/ngx_mail_module.so";
+use super::witness::{Desk, is_there};
 
 /// A server without fault, to go with a fault elsewhere in `mail {}`.
 const SERVER: &str = "server { listen 127.0.0.1:14143; protocol imap; }";
@@ -353,12 +348,10 @@ const OTHERWISE: &[(&str, &str)] = &[("the invalid \"", "invalid parameter \"")]
 
 #[test]
 fn nginx_and_gatepost_take_and_refuse_the_same() {
-    if Command::new("nginx").arg("-v").output().is_err() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nginx is not installed");
-        eprintln!("skipped: nginx is not installed");
+    if !is_there() {
         return;
     }
-    let folder = Folder::new();
+    let desk = Desk::new("agreement");
     let auth = "auth_http 127.0.0.1:14080;";
     let mail = |inside: String| format!("mail {{ {inside} }}\n");
     let mut texts: Vec<String> = OUTERMOST.iter().map(ToString::to_string).collect();
@@ -378,62 +371,24 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
             format!("mail {{\nserver_name \"{}", word.replace("xx", "x\n")),
         ]
     }));
-    let differing: Vec<_> = texts.iter().filter_map(|text| folder.disagreement(text)).collect();
+    let differing: Vec<_> = texts.iter().filter_map(|text| disagreement(&desk, text)).collect();
     assert!(differing.is_empty(), "{} of {}:\n{}", differing.len(), texts.len(), differing.join("\n"));
 }
 
-/// A folder of the test's own, removed when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("gatepost-nginx-agrees-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    /// What nginx and gatepost each say about `text`, if that is not the same.
-    fn disagreement(&self, text: &str) -> Option<String> {
-        let file = self.0.join("nginx.conf");
-        let pid = self.0.join("pid");
-        let module =
-            if Path::new(MODULE).exists() { format!("load_module {MODULE}; ") } else { String::new() };
-        // All on the first line, so that the lines of `text` keep their numbers but for the first.
-        let head = format!("{module}error_log stderr; pid {}; events {{}} ", pid.display());
-        std::fs::write(&file, head + text).unwrap();
-        let nginx = first_refusal(Command::new("nginx").args(["-t", "-c"]).arg(&file));
-        let gatepost =
-            first_refusal(Command::new(env!("CARGO_BIN_EXE_gatepost")).args(["-t", "-c"]).arg(&file));
-        let text = text.get(..120).unwrap_or(text);
-        (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
-    }
+/// What nginx and Gatepost each say about `text`, if that is not the same.
+fn disagreement(desk: &Desk, text: &str) -> Option<String> {
+    desk.write(text, &[]);
+    let (nginx, gatepost) = (desk.nginx().map(|said| newer(&said)), desk.gatepost());
+    let text = text.get(..120).unwrap_or(text);
+    (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
-/// The first `[emerg]` of a test of a configuration; none if the test succeeds.
-fn first_refusal(command: &mut Command) -> Option<String> {
-    let output = command.output().unwrap();
-    if output.status.success() {
-        return None;
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let line = said.lines().find_map(|line| line.split_once("[emerg] ")).map_or("", |(_, message)| message);
-    // nginx's log lines begin with its process id.
-    let line = match line.split_once(": ") {
-        Some((ids, message)) if ids.contains('#') && ids.chars().all(|c| c == '#' || c.is_ascii_digit()) => {
-            message
-        }
-        _ => line,
-    };
+/// What a newer nginx would have said.
+fn newer(said: &str) -> String {
     for (there, here) in OTHERWISE {
-        if let Some((value, rest)) = line.strip_prefix(there).and_then(|rest| rest.split_once('"')) {
-            return Some(format!("{here}{value}\"{}", rest.strip_prefix(" parameter").unwrap_or(rest)));
+        if let Some((value, rest)) = said.strip_prefix(there).and_then(|rest| rest.split_once('"')) {
+            return format!("{here}{value}\"{}", rest.strip_prefix(" parameter").unwrap_or(rest));
         }
     }
-    Some(line.to_owned())
+    said.to_owned()
 }
