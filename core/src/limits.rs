@@ -38,8 +38,12 @@ pub const PROXY_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 /// The auth server's status line and headers. nginx's 1024 fail in silence (divergences D3).
 pub const AUTH_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A refusal text of the auth server as passed to the client; longer ones are cut.
-pub const REFUSAL_BYTES_MAX: usize = 512;
+/// A line that refuses a login in the auth server's words, line end included: all that POP3 and SMTP let a reply have
+/// (RFC 2449 section 4, RFC 5321 section 4.5.3.1.5). Longer texts are cut.
+pub const REFUSAL_LINE_BYTES_MAX: usize = 512;
+
+/// The longest `Auth-Error-Code` that is taken. No registered one comes near it.
+pub const ERROR_CODE_BYTES_MAX: usize = 128;
 
 /// The shortest pause before an auth server that said `WAIT` is asked again, in seconds (divergences S8).
 pub const AUTH_WAIT_SECONDS_MIN: u64 = 1;

@@ -18,14 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
-use gatepost_core::Policy;
 use gatepost_core::report::Level;
+use gatepost_core::{Address, Policy};
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use crate::config::{Config, Pid, unspecified};
+use crate::config::{Config, Listener, Pid, unspecified};
 use crate::net::wall_clock;
-use crate::observe::{DebugLines, Log, LogFiles};
+use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file::{self, PidFile};
 use crate::resolve;
 use crate::tls;
@@ -36,7 +36,8 @@ mod signals;
 mod worker;
 
 pub use listen::BindError;
-use listen::Bound;
+pub(crate) use listen::has_multipath;
+use listen::{Bound, Names};
 use signals::Signals;
 use worker::Worker;
 
@@ -87,10 +88,12 @@ pub fn run(config: &Config) -> Result<(), Error> {
 
 fn serve(server: Server, signals: Signals) -> Result<(), Error> {
     let shared = server.shared.clone();
+    let unix: Vec<_> = server.unix_sockets().cloned().collect();
     let running = server.start()?;
     shared.log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
     signals.follow(&running.control, &shared.log, &shared.files);
     let ended = running.join();
+    unix.iter().for_each(listen::remove);
     shared.log.line(Level::Notice, None, "exit");
     ended
 }
@@ -112,11 +115,19 @@ pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
     files.log(&config.logs).map_err(Error::Log)?;
     let wildcards = wildcards(config);
+    let mut names = Names::default();
     for server in &config.servers {
         files.log(&server.logs).map_err(Error::Log)?;
-        let mut bound = server.listeners.iter().filter(|listener| !is_behind(&wildcards, listener.address));
-        bound.try_for_each(listen::try_out)?;
+        files.access_logs(&server.access_logs).map_err(Error::Log)?;
+        for listener in &server.listeners {
+            let tried = match behind(&wildcards, listener) {
+                Some(_) => Ok(()),
+                None => listen::try_out(listener),
+            };
+            names.note(listener, tried)?;
+        }
     }
+    names.missing()?;
     if let Some(file) = pid_file(config) {
         file.try_open()?;
     }
@@ -158,13 +169,16 @@ impl Shared {
 
 /// The wildcards that `config` listens on.
 fn wildcards(config: &Config) -> BTreeSet<SocketAddr> {
-    let all = config.servers.iter().flat_map(|server| &server.listeners).map(|listener| listener.address);
+    let all = config.servers.iter().flat_map(|server| &server.listeners);
+    let all = all.filter_map(|listener| listener.address.inet());
     all.filter(|address| address.ip().is_unspecified()).collect()
 }
 
-/// Whether one of `wildcards` accepts for this address.
-fn is_behind(wildcards: &BTreeSet<SocketAddr>, address: SocketAddr) -> bool {
-    !address.ip().is_unspecified() && wildcards.contains(&unspecified(address))
+/// The listener's address, if one of `wildcards` accepts for it.
+fn behind(wildcards: &BTreeSet<SocketAddr>, listener: &Listener) -> Option<SocketAddr> {
+    let address = listener.address.inet()?;
+    let is_behind = !address.ip().is_unspecified() && wildcards.contains(&unspecified(address));
+    is_behind.then_some(address)
 }
 
 /// What a client finds behind a listener.
@@ -178,6 +192,7 @@ struct Door {
     backend_tls: Option<Arc<rustls::ClientConfig>>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
+    access_logs: Arc<[AccessLog]>,
 }
 
 impl Server {
@@ -190,16 +205,20 @@ impl Server {
         let mut files = LogFiles::new(wall_clock, TimeZone::system());
         let log = files.log(&config.logs).map_err(Error::Log)?;
         let (mut bound, mut doors, mut behind_wildcards) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let wildcards = wildcards(config);
+        let (wildcards, mut names) = (wildcards(config), Names::default());
         for server in &config.servers {
             let server_log = files.log(&server.logs).map_err(Error::Log)?;
+            let access_logs = files.access_logs(&server.access_logs).map_err(Error::Log)?;
             for listener in &server.listeners {
-                let address = listener.address;
-                if is_behind(&wildcards, address) {
-                    behind_wildcards.insert((address.ip(), address.port()), doors.len());
-                } else {
-                    bound.push((doors.len(), Bound::open(listener, config.worker_processes)?));
-                }
+                let opened = match behind(&wildcards, listener) {
+                    Some(address) => {
+                        behind_wildcards.insert((address.ip(), address.port()), doors.len());
+                        Ok(None)
+                    }
+                    None => Bound::open(listener, config.worker_processes).map(Some),
+                };
+                let opened = names.note(listener, opened)?.flatten();
+                bound.extend(opened.map(|opened| (doors.len(), opened)));
                 doors.push(Door {
                     text: listener.text.clone(),
                     proxy_protocol: listener.proxy_protocol,
@@ -209,8 +228,12 @@ impl Server {
                     backend_tls: server.backend_tls.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
+                    access_logs: access_logs.clone(),
                 });
             }
+        }
+        for (name, error) in names.missing()? {
+            log.line(Level::Warn, None, format_args!("{error}, \"{name}\" is served at its other addresses"));
         }
         let shared = Arc::new(Shared {
             doors,
@@ -223,11 +246,16 @@ impl Server {
         Ok(Self { bound, threads: config.worker_processes, shared })
     }
 
-    /// Where its sockets listen, in the order of the configuration; port 0 has become the one that was chosen. Addresses
+    /// Where its TCP sockets listen, in the order of the configuration; port 0 has become the one that was chosen. Addresses
     /// for which a wildcard's socket accepts are not among them.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().map(|(_, bound)| bound.address).collect()
+        self.bound.iter().filter_map(|(_, bound)| bound.address.inet()).collect()
+    }
+
+    /// Its UNIX sockets, whose files stay where they are until somebody removes them.
+    fn unix_sockets(&self) -> impl Iterator<Item = &Address> {
+        self.bound.iter().map(|(_, bound)| &bound.address).filter(|address| address.inet().is_none())
     }
 
     /// Starts the threads; ready when each of them accepts.
@@ -241,7 +269,7 @@ impl Server {
         let mut shares: Vec<Vec<_>> = (0..self.threads.get()).map(|_| Vec::new()).collect();
         for (door, bound) in self.bound {
             for (socket, share) in bound.sockets.into_iter().zip(&mut shares) {
-                share.push((door, bound.address, socket));
+                share.push((door, bound.address.clone(), socket));
             }
         }
         for (index, sockets) in shares.into_iter().enumerate() {

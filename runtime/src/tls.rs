@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use gatepost_core::{Protocol, TlsFacts, VerifyClient};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
@@ -13,11 +12,17 @@ use rustls::{ServerConfig, ServerConnection};
 mod authorities;
 mod backend;
 mod certificates;
+pub(crate) mod ciphers;
 mod clients;
 mod description;
+pub(crate) mod groups;
 mod names;
 mod own;
+mod preferences;
+mod resumption;
+mod sessions;
 mod signatures;
+mod tickets;
 
 pub use backend::{ClientSettings, client_config, client_config_with};
 use certificates::{Certificates, Choice};
@@ -25,7 +30,11 @@ use clients::{AskClient, Judge};
 pub(crate) use names::backend_facts;
 use names::facts;
 pub use names::{cipher_name, protocol_name};
+pub use preferences::Preferences;
+pub use resumption::Resumption;
+pub use sessions::Zone;
 use signatures::Signatures;
+pub use tickets::{NoRandomness, TicketKeys, ticket_lifetime_max};
 
 /// What a `server {}` asks of TLS.
 #[derive(Clone, Debug)]
@@ -46,6 +55,10 @@ pub struct Settings {
     pub trusted: Option<PathBuf>,
     /// `ssl_verify_depth`: how many certificates may stand between a client's and an authority's.
     pub depth: usize,
+    /// What a handshake may choose from.
+    pub preferences: Preferences,
+    /// How sessions are resumed.
+    pub resumption: Resumption,
 }
 
 impl Settings {
@@ -60,6 +73,8 @@ impl Settings {
             client_ca: Vec::new(),
             trusted: None,
             depth: 1,
+            preferences: Preferences::default(),
+            resumption: Resumption::default(),
         }
     }
 }
@@ -176,6 +191,23 @@ pub enum Error {
     /// There is nothing to show to a client.
     #[error("no \"ssl_certificate\" is defined")]
     NoCertificate,
+    /// A file cannot be read.
+    #[error("open() {path:?} failed {reason}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
+    /// `ssl_session_ticket_key` is of another length.
+    #[error("{path:?} must be 48 or 80 bytes")]
+    TicketKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There are no keys for tickets.
+    #[error(transparent)]
+    Tickets(#[from] NoRandomness),
     /// Neither TLS 1.2 nor TLS 1.3 is wanted.
     #[error("\"ssl_protocols\" leaves neither TLSv1.2 nor TLSv1.3")]
     NoVersion,
@@ -184,24 +216,24 @@ pub enum Error {
     Tls(#[from] rustls::Error),
 }
 
-/// The configuration of the production process: aws-lc, the system's clock, sessions resumed by tickets whose keys
-/// change by themselves.
+/// The configuration of the production process: aws-lc, the system's clock and chance.
 ///
 /// # Errors
 ///
 /// Files that cannot be read, are not what they should be, or do not fit each other. See [`Error`].
 pub fn server_config(settings: &Settings) -> Result<Acceptor, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    build(settings, provider, Arc::new(DefaultTimeProvider), |config| {
-        // Tickets keep the state at the client: a cache of ours would cost memory for each session that was ever open.
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(())
+    let time: Arc<dyn TimeProvider> = Arc::new(DefaultTimeProvider);
+    let mut provider = aws_lc_rs::default_provider();
+    if settings.preferences.groups.is_some() {
+        provider.kx_groups = aws_lc_rs::ALL_KX_GROUPS.to_vec();
+    }
+    build(settings, provider, time.clone(), |config, context| {
+        settings.resumption.put_into(config, context, &time)
     })
 }
 
 /// The same with a foreign source of chance and time, for a simulation. It has no ticket keys of its own making,
-/// which would not be the same twice; sessions are resumed from rustls's bounded cache.
+/// which would not be the same twice; whatever the settings say, sessions are resumed from rustls's bounded cache.
 ///
 /// # Errors
 ///
@@ -211,25 +243,27 @@ pub fn server_config_with(
     provider: Arc<CryptoProvider>,
     time: Arc<dyn TimeProvider>,
 ) -> Result<Acceptor, Error> {
-    build(settings, provider, time, |_| Ok(()))
+    build(settings, CryptoProvider::clone(&provider), time, |_, _| Ok(()))
 }
 
 fn build(
     settings: &Settings,
-    provider: Arc<CryptoProvider>,
+    mut provider: CryptoProvider,
     time: Arc<dyn TimeProvider>,
-    resumption: impl FnOnce(&mut ServerConfig) -> Result<(), Error>,
+    resume: impl FnOnce(&mut ServerConfig, [u8; 32]) -> Result<(), Error>,
 ) -> Result<Acceptor, Error> {
-    let versions = match settings.versions {
-        Versions { tls12: true, tls13: true } => &[&TLS13, &TLS12][..],
-        Versions { tls12: false, tls13: true } => &[&TLS13],
-        Versions { tls12: true, tls13: false } => &[&TLS12],
-        Versions { tls12: false, tls13: false } => return Err(Error::NoVersion),
+    let certificates = Arc::new(Certificates::load(settings, &provider)?);
+    let signatures = Signatures(Arc::new(provider.clone()));
+    settings.preferences.cut(&mut provider);
+    let no_tls13 = settings.preferences.tls13_suites.as_ref().is_some_and(Vec::is_empty);
+    let versions = match (settings.versions.tls13 && !no_tls13, settings.versions.tls12) {
+        (true, true) => &[&TLS13, &TLS12][..],
+        (true, false) => &[&TLS13],
+        (false, true) => &[&TLS12],
+        (false, false) => return Err(Error::NoVersion),
     };
-    let certificates = Arc::new(Certificates::load(&settings.certificates, &provider)?);
-    let builder = ServerConfig::builder_with_details(provider.clone(), time.clone())
+    let builder = ServerConfig::builder_with_details(Arc::new(provider), time.clone())
         .with_protocol_versions(versions)?;
-    let signatures = Signatures(provider);
     let (builder, judge) = match settings.verify_client {
         VerifyClient::Off => (builder.with_no_client_auth(), None),
         VerifyClient::On | VerifyClient::Optional | VerifyClient::OptionalNoCa => {
@@ -242,7 +276,8 @@ fn build(
     };
     let mut config = builder.with_cert_resolver(certificates.clone());
     config.alpn_protocols = vec![settings.protocol.name().into()];
-    resumption(&mut config)?;
+    config.ignore_client_order = settings.preferences.server_order;
+    resume(&mut config, resumption::context(settings, &certificates)?)?;
     Ok(Acceptor { config: Arc::new(config), certificates: Some(certificates), choice: None, judge })
 }
 

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -28,7 +29,7 @@ impl Served {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
             "error_log {0}/error.log notice; pid {0}/pid; mail {{ auth_http 127.0.0.1:9; \
-             server {{ listen 127.0.0.1:{port}; protocol imap; }} }}",
+             server {{ listen 127.0.0.1:{port}; listen unix:{0}/imap; protocol imap; }} }}",
             folder.display()
         );
         fs::write(folder.join("mail.conf"), text).unwrap();
@@ -90,10 +91,12 @@ fn no_signal_that_nginx_knows_ends_the_process_unless_it_should() {
     // Made anew before any line needs it.
     served.await_line("error.log", "");
     TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+    UnixStream::connect(served.folder.join("imap")).unwrap();
     let pid = served.folder.join("pid");
     assert_eq!(fs::read_to_string(&pid).unwrap(), format!("{}\n", served.child.id()));
     served.signal(Signal::TERM);
     served.await_line("error.log", "signal 15 (SIGTERM) received, exiting");
     assert!(served.child.wait().unwrap().success());
     assert!(!pid.exists(), "a process that is gone has no pid file");
+    assert!(!served.folder.join("imap").exists(), "nobody listens there any more");
 }

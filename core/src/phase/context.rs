@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::action::Actions;
 use crate::event::TlsFacts;
+use crate::facts::Facts;
 use crate::phase::HostName;
 use crate::policy::{Mechanism, Policy, Protocol, StartTls};
 use crate::proxy::Proxied;
@@ -31,6 +32,9 @@ pub(crate) struct Connection {
     timestamp: Option<Salt>,
     activity: Activity,
     login: Option<Arc<[u8]>>,
+    /// The last login that was tried, refused or not, and how.
+    tried: Option<Arc<[u8]>>,
+    method: Option<&'static str>,
     upstream: Option<Address>,
     /// Logins asked of the auth server: `Auth-Login-Attempt`.
     attempts: u32,
@@ -53,6 +57,8 @@ impl Connection {
             timestamp: None,
             activity: Activity::SendingGreeting,
             login: None,
+            tried: None,
+            method: None,
             upstream: None,
             attempts: 0,
             errors: 0,
@@ -62,6 +68,23 @@ impl Connection {
 }
 
 impl Connection {
+    /// Everything that is known.
+    pub(crate) fn facts(&self, policy: &Arc<Policy>) -> Facts {
+        Facts {
+            policy: policy.clone(),
+            client: self.client.clone(),
+            address: self.client_address().clone(),
+            proxied: self.proxied.clone(),
+            host: self.host.as_str().into(),
+            tls: self.tls.clone(),
+            starttls: self.starttls,
+            login: self.tried.clone(),
+            method: self.method,
+            attempts: self.attempts,
+            upstream: self.upstream.clone(),
+        }
+    }
+
     fn client_address(&self) -> &Address {
         self.real_address.as_ref().unwrap_or(&self.client.peer.remote)
     }
@@ -234,6 +257,12 @@ impl Context<'_> {
     /// Whose login is under way, for the log.
     pub(crate) fn login_is(&mut self, login: &Arc<[u8]>) {
         self.connection.login = Some(login.clone()).filter(|login| !login.is_empty());
+        self.connection.tried.clone_from(&self.connection.login);
+    }
+
+    /// How the login is tried, as `Auth-Method` says it.
+    pub(crate) const fn method_is(&mut self, method: &'static str) {
+        self.connection.method = Some(method);
     }
 
     /// The login was refused; the next line is nobody's.

@@ -1,8 +1,10 @@
 //! The tree to what the process runs on: every directive that the table of `schema.rs` admits is given its meaning.
 
+mod access_log;
 mod address;
 mod auth_http;
 mod certificates;
+mod conf_command;
 mod listen;
 mod log;
 mod methods;
@@ -11,16 +13,18 @@ mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
+mod ssl;
+mod syslog;
 mod value;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use gatepost_core::Protocol;
+use gatepost_core::{Address, Protocol};
 
 use self::scope::Scope;
+pub(super) use self::ssl::Zones;
 use super::diagnostic::{Complaint, Complaints};
 use super::schema::{Again, Context, Fate, Keyword, admit, known};
 use super::source::Span;
@@ -44,6 +48,8 @@ pub(super) struct Ground<'a> {
     pub(super) prefix: &'a Path,
     /// The main file's folder, that certificates are taken from.
     pub(super) folder: &'a Path,
+    /// The zones that were named so far.
+    pub(super) zones: &'a Zones,
     /// Where lines go for which no `error_log` is in force (`-e`).
     pub(super) error_log: Option<&'a LogSink>,
 }
@@ -102,6 +108,11 @@ fn admitted(
     // A directive that is there and wrong is not missing.
     let first = known(directive).and_then(|name| seen.add(name, directive.name.span));
     let row = complaints.note(admit(directive, context))?;
+    if *row.name.as_bytes() != *directive.name.text {
+        let (old, today) = (directive.shown(), row.name);
+        let message = format!("the \"{old}\" directive is obsolete, use the \"{today}\" directive instead");
+        complaints.push(Complaint::of(directive, message).warning());
+    }
     if let (Again::Refused, Some(first)) = (row.again, first) {
         let message = format!("\"{}\" directive is duplicate", row.name);
         complaints.push(Complaint::of(directive, message).first(first));
@@ -147,9 +158,12 @@ struct Main<'a> {
 #[derive(Default)]
 struct Mail {
     scope: Scope,
+    formats: access_log::Formats,
     seen: Seen,
+    /// The protocol of servers that neither say nor show which: IMAP in what was called `imap {}`.
+    protocol: Option<Protocol>,
     blocks: Vec<server::Block>,
-    addresses: BTreeMap<SocketAddr, listen::Place>,
+    addresses: BTreeMap<Address, listen::Place>,
 }
 
 impl Main<'_> {
@@ -157,7 +171,7 @@ impl Main<'_> {
         match keyword {
             Keyword::WorkerProcesses => self.worker_processes = worker_processes(directive, &self.ground)?,
             Keyword::Pid => self.pid = pid(directive, &self.ground)?,
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, self.ground.prefix)?),
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, &self.ground)?),
             Keyword::Events => self.events(directive),
             Keyword::Mail => self.mail(directive),
             // The table admits no other here.
@@ -174,14 +188,19 @@ impl Main<'_> {
     }
 
     fn mail(&mut self, directive: &Directive) {
-        let mut mail = Mail::default();
         let Some(block) = &directive.block else { return };
+        let protocol = (&*directive.name.text == b"imap").then_some(Protocol::Imap);
+        let mut mail = Mail { protocol, ..Mail::default() };
         for directive in &block.directives {
             let Some(keyword) = admitted(directive, Context::Mail, &mut mail.seen, self.complaints) else {
                 continue;
             };
             match keyword {
                 Keyword::Server => self.server(directive, &mut mail),
+                Keyword::LogFormat => {
+                    let taken = access_log::log_format(directive, &mut mail.formats);
+                    self.complaints.note(taken);
+                }
                 keyword => {
                     let taken = mail.scope.take(keyword, directive, &self.ground, self.complaints);
                     self.complaints.note(taken);
@@ -200,6 +219,7 @@ impl Main<'_> {
         let mut block = server::Block {
             scope: Scope::default(),
             protocol: None,
+            protocol_if_unsaid: mail.protocol,
             listens: Vec::new(),
             seen: Seen::default(),
             name: directive.name.span,
@@ -227,9 +247,9 @@ impl Main<'_> {
         &mut self,
         directive: &Directive,
         block: &mut server::Block,
-        addresses: &mut BTreeMap<SocketAddr, listen::Place>,
+        addresses: &mut BTreeMap<Address, listen::Place>,
     ) -> Result<(), Complaint> {
-        let listen = listen::listen(directive, self.ground.surroundings)?;
+        let listen = listen::listen(directive, self.ground.surroundings, self.complaints)?;
         let at = value::argument(directive, 0)?.span;
         if addresses.len() + listen.listeners.len() > LISTENERS_MAX {
             let message = format!("more than {LISTENERS_MAX} addresses to listen on");
@@ -237,7 +257,7 @@ impl Main<'_> {
         }
         for listener in &listen.listeners {
             let place = listen::Place::new(directive, at, &listen, listener);
-            if let Some(first) = addresses.insert(listener.address, place) {
+            if let Some(first) = addresses.insert(listener.address.clone(), place) {
                 let message = format!("duplicate \"{}\" address and port pair", listener.text);
                 return Err(Complaint::of(directive, message).under(at).first(first.at));
             }
@@ -254,7 +274,9 @@ impl Main<'_> {
             return None;
         }
         let servers = match &mail {
-            Some(mail) => server::servers(&mail.scope, &mail.seen, &mail.blocks, &logs, &ground, complaints),
+            Some(Mail { scope, formats, seen, blocks, .. }) => {
+                server::servers(scope, seen, blocks, formats, &logs, &ground, complaints)
+            }
             None => {
                 if seen.has("mail") || complaints.refuse() {
                     return None;
@@ -296,9 +318,13 @@ fn pid(directive: &Directive, ground: &Ground<'_>) -> Result<Pid, Complaint> {
 /// The name of a protocol, in lower case.
 fn protocol(directive: &Directive) -> Result<Protocol, Complaint> {
     let word = value::argument(directive, 0)?;
-    let all = [Protocol::Imap, Protocol::Pop3, Protocol::Smtp];
-    all.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text).ok_or_else(|| {
+    let unknown = || {
         let message = format!("unknown protocol \"{}\"", word.shown());
-        Complaint::of(directive, message).under(word.span).label("`imap`, `pop3` or `smtp`")
-    })
+        Complaint::of(directive, message).under(word.span)
+    };
+    match Protocol::ALL.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text) {
+        Some(protocol) if protocol.is_built() => Ok(protocol),
+        Some(_) => Err(unknown().label("this Gatepost was built without it")),
+        None => Err(unknown().label("`imap`, `pop3` or `smtp`")),
+    }
 }

@@ -2,7 +2,9 @@
 //! be repeated, and what becomes of them (config.md 5 and 10). The table itself is in `schema/rows.rs`.
 
 mod foreign;
+mod renamed;
 mod rows;
+mod zimbra;
 
 use self::rows::ROWS;
 use super::diagnostic::Complaint;
@@ -94,10 +96,13 @@ pub(super) enum Keyword {
     WorkerProcesses,
     Pid,
     ErrorLog,
+    AccessLog,
+    LogFormat,
     Server,
     Listen,
     Protocol,
     ServerName,
+    SoKeepalive,
     SetRealIpFrom,
     Access(gatepost_core::Verdict),
     Resolver,
@@ -123,6 +128,9 @@ pub(super) enum Keyword {
     AuthStrict,
     PlaintextAuth,
     SmtpGreetingDelay,
+    LingeringClose,
+    LingeringTime,
+    LingeringTimeout,
     Starttls,
     Ssl,
     SslCertificate,
@@ -132,6 +140,21 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslTuning(SslWord),
+}
+
+/// The directives about what TLS towards clients may choose from, and how its sessions are resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SslWord {
+    Ciphers,
+    PreferServerCiphers,
+    EcdhCurve,
+    ConfCommand,
+    Dhparam,
+    SessionCache,
+    SessionTimeout,
+    SessionTickets,
+    SessionTicketKey,
 }
 
 /// The directives about TLS towards backends.
@@ -154,7 +177,7 @@ pub(super) enum ProxySslWord {
 /// nginx's complaint, with a guess at what was meant.
 pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static Row, Complaint> {
     let name = directive.shown();
-    let Some(row) = find(&name) else { return Err(unknown(directive, &name, context)) };
+    let Some(row) = find_of_any_time(&name) else { return Err(unknown(directive, &name, context)) };
     if !row.contexts.contains(&context) {
         return Err(misplaced(directive, &name, row.contexts));
     }
@@ -199,9 +222,14 @@ pub(super) const fn rows() -> &'static [Row] {
     ROWS
 }
 
-/// The directive's name, if there is a directive of that name anywhere.
+/// The directive's name of today, if there is a directive of its name anywhere.
 pub(super) fn known(directive: &Directive) -> Option<&'static str> {
-    find(&directive.shown()).map(|row| row.name)
+    find_of_any_time(&directive.shown()).map(|row| row.name)
+}
+
+/// Like [`find`], also by a name that nginx has given up.
+fn find_of_any_time(name: &str) -> Option<&'static Row> {
+    find(renamed::name_of_today(name).unwrap_or(name))
 }
 
 fn find(name: &str) -> Option<&'static Row> {
@@ -219,12 +247,10 @@ fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
     if name.starts_with("//") || name.starts_with("/*") {
         return complaint.hint("a comment begins with `#`");
     }
-    match (name, likely(name, context)) {
-        ("imap", _) => complaint.hint("nginx calls this block `mail` since 0.5.15"),
-        ("auth", _) => complaint.hint("nginx calls this `pop3_auth` since 0.5.15"),
-        ("connections", _) => complaint.hint("nginx calls this `worker_connections`"),
-        (_, Some(likely)) => complaint.label(format!("did you mean `{likely}`?")),
-        (_, None) => complaint,
+    match (zimbra::advice(name), likely(name, context)) {
+        (Some(advice), _) => complaint.hint(advice),
+        (None, Some(likely)) => complaint.label(format!("did you mean `{likely}`?")),
+        (None, None) => complaint,
     }
 }
 

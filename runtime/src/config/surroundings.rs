@@ -52,6 +52,11 @@ pub trait Surroundings {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 
+    /// Whether connections can come over several paths at once (MPTCP): `listen … multipath`.
+    fn has_multipath(&self) -> bool {
+        server::has_multipath()
+    }
+
     /// How many threads can run at once: `worker_processes auto`.
     fn cores(&self) -> NonZeroUsize {
         std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
@@ -150,6 +155,10 @@ impl Surroundings for Memory {
 
     fn host_name(&self) -> String {
         "localhost".to_owned()
+    }
+
+    fn has_multipath(&self) -> bool {
+        false
     }
 
     fn cores(&self) -> NonZeroUsize {

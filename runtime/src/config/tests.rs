@@ -6,6 +6,7 @@ mod forms;
 mod meaning;
 mod mistakes;
 mod reference;
+mod ssl;
 mod witness;
 
 use std::path::Path;

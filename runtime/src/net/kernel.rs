@@ -26,6 +26,7 @@ pub fn wall_clock() -> SystemTime {
 #[derive(Clone, Debug)]
 pub struct Kernel {
     resolver: Option<Resolver>,
+    keepalive: bool,
     started: tokio::time::Instant,
     started_unix_millis: u64,
 }
@@ -37,6 +38,7 @@ impl Kernel {
         let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             resolver: None,
+            keepalive: false,
             started: tokio::time::Instant::now(),
             started_unix_millis: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
         }
@@ -48,6 +50,12 @@ impl Kernel {
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver: Some(resolver), ..self }
+    }
+
+    /// The same network, where whoever is connected to and silent is asked if it is still there, or is not (`so_keepalive`).
+    #[must_use]
+    pub fn with_keepalive(self, keepalive: bool) -> Self {
+        Self { keepalive, ..self }
     }
 }
 
@@ -61,11 +69,11 @@ impl Net for Kernel {
     type Stream = Socket;
 
     fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Socket, Peer)>> + 'static {
-        let remote = address.clone();
+        let (remote, keepalive) = (address.clone(), self.keepalive);
         async move {
             match &remote {
                 Address::Inet(to) => {
-                    let stream = connect_tcp(*to).await?;
+                    let stream = connect_tcp(*to, keepalive).await?;
                     let local = stream.local_addr()?.into();
                     Ok((Socket::Tcp(stream), Peer { remote, local }))
                 }
@@ -93,13 +101,16 @@ impl Net for Kernel {
     }
 }
 
-async fn connect_tcp(to: SocketAddr) -> io::Result<TcpStream> {
+async fn connect_tcp(to: SocketAddr, keepalive: bool) -> io::Result<TcpStream> {
     let socket = match to {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     // Mail is a dialogue of small writes: Nagle's algorithm costs each of them a delayed acknowledgement.
     socket.set_nodelay(true)?;
+    if keepalive {
+        socket.set_keepalive(true)?;
+    }
     socket.connect(to).await
 }
 
@@ -175,6 +186,18 @@ mod tests {
         assert_eq!(peer, Peer { remote: address.into(), local: from.into() });
         let Socket::Tcp(stream) = socket else { panic!("TCP was asked for") };
         assert!(stream.nodelay().expect("an option"));
+    }
+
+    #[tokio::test]
+    async fn a_silent_backend_is_asked_if_it_is_still_there_where_that_is_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address").into();
+        for wanted in [true, false] {
+            let kernel = Kernel::new().with_keepalive(wanted);
+            let (socket, _) = kernel.connect(&address).await.expect("connected");
+            let Socket::Tcp(stream) = socket else { panic!("TCP was asked for") };
+            assert_eq!(socket2::SockRef::from(&stream).keepalive().expect("an option"), wanted);
+        }
     }
 
     #[tokio::test(start_paused = true)]

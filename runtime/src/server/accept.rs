@@ -2,16 +2,17 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use gatepost_core::Address;
 use gatepost_core::report::Level;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
+use crate::net::Socket;
 
 /// How long nothing is accepted after the system refused (`accept_mutex_delay`): what it lacks is not there again at
 /// once, and an accept that fails forever would take all of a CPU.
@@ -25,15 +26,45 @@ const TOO_MANY_IN_SYSTEM: i32 = 23;
 pub(super) struct Accepted {
     /// By which door.
     pub(super) door: usize,
-    pub(super) stream: TcpStream,
-    pub(super) remote: SocketAddr,
-    pub(super) local: SocketAddr,
+    pub(super) stream: Socket,
+    pub(super) remote: Address,
+    pub(super) local: Address,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    fn new(socket: socket2::Socket, address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Inet(_) => TcpListener::from_std(socket.into()).map(Self::Tcp),
+            Address::Unix(_) => UnixListener::from_std(socket.into()).map(Self::Unix),
+        }
+    }
+
+    /// The next connection, and who it is: over a UNIX socket, nobody in particular.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, Address)>> {
+        Poll::Ready(Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, remote) = ready!(listener.poll_accept(cx))?;
+                (Socket::Tcp(stream), remote.into())
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = ready!(listener.poll_accept(cx))?;
+                (Socket::Unix(stream), Address::Unix("".into()))
+            }
+        }))
+    }
 }
 
 /// A thread's listening sockets.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    sockets: Vec<(usize, SocketAddr, TcpListener)>,
+    sockets: Vec<(usize, Address, Listening)>,
     /// Where to look first, one further each time: a busy door does not keep others shut.
     first: usize,
     paused_until: Option<Instant>,
@@ -43,12 +74,14 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// For these sockets, each with its door and its address. To be called within a runtime.
     pub(super) fn new(
-        sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+        sockets: Vec<(usize, Address, socket2::Socket)>,
         shared: Arc<Shared>,
     ) -> io::Result<Self> {
         let sockets = sockets
             .into_iter()
-            .map(|(door, address, socket)| Ok((door, address, TcpListener::from_std(socket)?)))
+            .map(|(door, address, socket)| {
+                Listening::new(socket, &address).map(|socket| (door, address, socket))
+            })
             .collect::<io::Result<_>>()?;
         Ok(Self { sockets, first: 0, paused_until: None, shared })
     }
@@ -74,12 +107,12 @@ impl Acceptor {
             self.first = (self.first + index + 1) % self.sockets.len();
             let accepted = accepted.and_then(|(stream, remote)| {
                 // A socket bound to one address needs no question.
-                let (local, door) = match address.ip().is_unspecified() {
-                    true => {
+                let (local, door) = match (address.ip(), &stream) {
+                    (Some(ip), Socket::Tcp(stream)) if ip.is_unspecified() => {
                         let local = stream.local_addr()?;
-                        (local, self.shared.door_at(local, *door))
+                        (local.into(), self.shared.door_at(local, *door))
                     }
-                    false => (*address, *door),
+                    _ => (address.clone(), *door),
                 };
                 Ok(Accepted { door, stream, remote, local })
             });

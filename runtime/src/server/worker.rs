@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{Client, Peer, Seed};
+use gatepost_core::{Address, Client, Peer, Seed};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::watch;
@@ -22,7 +21,7 @@ use super::accept::{Accepted, Acceptor};
 use super::{Shared, Stage};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
-use crate::net::{Kernel, Socket};
+use crate::net::Kernel;
 use crate::observe::SessionLog;
 use crate::resolve::Resolver;
 
@@ -32,7 +31,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// What a thread is made of.
 #[derive(Debug)]
 pub(super) struct Worker {
-    sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+    sockets: Vec<(usize, Address, socket2::Socket)>,
     shared: Arc<Shared>,
     stage: watch::Receiver<Stage>,
 }
@@ -40,7 +39,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Serves these sockets, each with its door and its address.
     pub(super) fn new(
-        sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+        sockets: Vec<(usize, Address, socket2::Socket)>,
         shared: Arc<Shared>,
         stage: watch::Receiver<Stage>,
     ) -> Self {
@@ -135,14 +134,15 @@ impl Sessions {
         let (net, mut resolvers) = (Kernel::new(), BTreeMap::new());
         let mut nets = Vec::with_capacity(shared.doors.len());
         for door in &shared.doors {
+            let net = net.clone().with_keepalive(door.policy.backend.keepalive);
             nets.push(match &door.resolver {
-                None => net.clone(),
+                None => net,
                 Some(settings) => {
                     let resolver = match resolvers.entry(settings) {
                         Entry::Occupied(made) => made.into_mut(),
                         Entry::Vacant(place) => place.insert(Resolver::new(settings)?),
                     };
-                    net.clone().with_resolver(resolver.clone())
+                    net.with_resolver(resolver.clone())
                 }
             });
         }
@@ -160,13 +160,13 @@ impl Sessions {
             return door.log.line(Level::Alert, Some(number), "no randomness: client turned away");
         }
         let client = Client {
-            peer: Peer { remote: remote.into(), local: local.into() },
+            peer: Peer { remote, local },
             listener: door.text.clone(),
             proxy_protocol: door.proxy_protocol,
             tls_first: door.tls_first,
         };
         let arrival = Arrival {
-            stream: Socket::Tcp(stream),
+            stream,
             client,
             policy: door.policy.clone(),
             tls: door.tls.clone(),
@@ -174,7 +174,7 @@ impl Sessions {
             seed,
             number,
         };
-        let observer = SessionLog::new(door.log.clone(), number);
+        let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number);
         self.running.spawn_local(drive(net.clone(), arrival, observer, self.drain.clone()));
     }
 

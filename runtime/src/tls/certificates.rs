@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,8 +14,8 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use super::Error;
 use super::own::Own;
+use super::{Error, Settings};
 use crate::system_error::text_of;
 
 /// The most that is read of a certificate or key file: far more than any chain has, and a bound on what a directive
@@ -29,10 +29,11 @@ pub(super) struct Certificates(Vec<(Arc<CertifiedKey>, Own)>);
 impl Certificates {
     /// Reads every pair; at least one. Where a client can check several kinds of key, ECDSA is preferred, for its
     /// signature costs least, then Ed25519, then RSA; among one kind the first counts.
-    pub(super) fn load(pairs: &[(PathBuf, PathBuf)], provider: &CryptoProvider) -> Result<Self, Error> {
-        let mut certificates = Vec::with_capacity(pairs.len());
-        for (certificate, key) in pairs {
-            let certified = load_pair(certificate, key, provider)?;
+    pub(super) fn load(settings: &Settings, provider: &CryptoProvider) -> Result<Self, Error> {
+        let mut certificates = Vec::with_capacity(settings.certificates.len());
+        for (certificate, key) in &settings.certificates {
+            let mut certified = load_pair(certificate, key, provider)?;
+            certified.key = settings.preferences.limit(certified.key);
             let own = Own::of(&certified.cert);
             certificates.push((Arc::new(certified), own));
         }
@@ -55,6 +56,11 @@ impl Certificates {
     /// What there is to tell of one of them.
     pub(super) fn own(&self, at: usize) -> Option<&Own> {
         self.0.get(at).map(|(_, own)| own)
+    }
+
+    /// All of them, each with those behind it.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &[CertificateDer<'static>]> {
+        self.0.iter().map(|(certified, _)| certified.cert.as_slice())
     }
 
     fn choose(&self, hello: &ClientHello<'_>) -> usize {

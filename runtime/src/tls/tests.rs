@@ -7,6 +7,9 @@ use std::io::Read;
 
 mod backend;
 mod clients;
+mod openssl;
+mod preferences;
+mod resumption;
 
 fn settings(certificates: Vec<(PathBuf, PathBuf)>) -> Settings {
     Settings::new(Protocol::Imap, certificates)

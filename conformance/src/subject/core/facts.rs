@@ -31,6 +31,9 @@ pub(super) fn facts(attempt: &TlsTry) -> TlsFacts {
         facts.alpn = Some(protocol.as_str().into());
     }
     facts.resumed = attempt.resumed;
+    // As with the certificate on sockets.
+    facts.server_signature = Some("ecdsa-with-SHA256");
+    facts.server_key = Some("EC256".into());
     facts.certificate = attempt.certificate.as_ref().map(|shown| Arc::new(certificate(shown)));
     facts
 }

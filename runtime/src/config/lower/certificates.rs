@@ -8,6 +8,7 @@ use gatepost_core::{Protocol, StartTls, VerifyClient};
 use super::Ground;
 use super::scope::{Named, Said, Scope};
 use super::server::{Block, effective};
+use super::ssl::Ssl;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::tree::Mark;
 use crate::tls::{Acceptor, Settings, Versions};
@@ -97,11 +98,12 @@ pub(super) fn load(
         }
         _ => certificates.iter().zip(&keys).map(|(certificate, key)| pair(certificate, key)).collect(),
     };
-    let (versions, versions_said) =
+    let (mut versions, versions_said) =
         effective(block.scope.versions, mail.versions).unwrap_or((Versions::default(), said));
     if !versions.tls12 && !versions.tls13 {
-        let message = r#""ssl_protocols" leaves no protocol that is supported"#.to_owned();
-        return Err(noticed(versions_said, message).hint("add `TLSv1.2 TLSv1.3`"));
+        versions = Versions::default();
+        let message = r#""ssl_protocols" leaves no protocol that is supported, "TLSv1.2 TLSv1.3" is used"#;
+        complaints.push(noticed(versions_said, message.to_owned()).warning());
     }
     let authority = effective(block.scope.client_certificate.as_ref(), mail.client_certificate.as_ref());
     let trusted = effective(block.scope.trusted_certificate.as_ref(), mail.trusted_certificate.as_ref());
@@ -112,15 +114,21 @@ pub(super) fn load(
         let message = "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".to_owned();
         return Err(noticed(verify_said, message));
     }
-    let settings = Settings {
-        protocol,
-        certificates: pairs,
+    let mut settings = Settings {
         versions,
         verify_client,
         client_ca: authority.map(|file| file.path.clone()).into_iter().collect(),
         trusted: trusted.map(|file| file.path.clone()),
         depth: effective(block.scope.verify_depth, mail.verify_depth).unwrap_or(VERIFY_DEPTH),
+        ..Settings::new(protocol, pairs)
     };
+    let (own_tuning, mail_tuning) = (&block.scope.tuning, &mail.tuning);
+    Ssl::put_into(own_tuning, mail_tuning, &mut settings)
+        .map_err(|(said, fault)| noticed(said, fault.message).hint(fault.hint))?;
+    if !settings.versions.tls12 && !settings.versions.tls13 {
+        let message = r#""ssl_protocols" leaves no protocol that is supported"#.to_owned();
+        return Err(noticed(versions_said, message).hint("add `TLSv1.2 TLSv1.3`"));
+    }
     ground.surroundings.tls(&settings).map_err(|error| {
         let message = error.to_string();
         let culprit = certificates
@@ -128,6 +136,7 @@ pub(super) fn load(
             .chain(&keys)
             .chain(authority)
             .chain(trusted)
+            .chain(Ssl::files(own_tuning, mail_tuning))
             .find(|file| message.contains(&file.quoted()));
         noticed(culprit.map_or(said, |file| file.said), message)
     })

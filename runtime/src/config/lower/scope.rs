@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
 
+use super::access_log::AccessLog;
 use super::methods::{Methods, duplicate_word};
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
+use super::ssl::Ssl;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log, peers, resolver};
+use super::{Ground, access_log, auth_http, log, peers, resolver};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
@@ -25,6 +27,7 @@ const LINE_BYTES_MIN: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
+    pub(super) keepalive: Option<bool>,
     pub(super) real_ip_from: Vec<Peers>,
     /// `allow` and `deny`, as they follow each other.
     pub(super) access: Vec<(Verdict, Peers)>,
@@ -34,6 +37,9 @@ pub(super) struct Scope {
     pub(super) errors_max: Option<u32>,
     pub(super) commands_max: Option<u32>,
     pub(super) greeting_delay: Option<Duration>,
+    pub(super) lingering_close: Option<bool>,
+    pub(super) lingering_time: Option<Duration>,
+    pub(super) lingering_timeout: Option<Duration>,
     pub(super) client_buffer_bytes: BTreeMap<Protocol, usize>,
     pub(super) capabilities: BTreeMap<Protocol, Vec<Box<str>>>,
     /// Where CHUNKING stands in `smtp_capabilities`.
@@ -62,7 +68,9 @@ pub(super) struct Scope {
     pub(super) verify_depth: Option<usize>,
     pub(super) client_certificate: Option<Named>,
     pub(super) trusted_certificate: Option<Named>,
+    pub(super) tuning: Ssl,
     pub(super) logs: Vec<LogTarget>,
+    pub(super) access_logs: Vec<AccessLog>,
 }
 
 /// Where something was said.
@@ -120,6 +128,7 @@ impl Scope {
                 // An empty name means the machine's, as none at all does.
                 self.server_name = Some(name).filter(|name| !name.is_empty());
             }
+            Keyword::SoKeepalive => self.take_keepalive(directive, complaints)?,
             Keyword::SetRealIpFrom => {
                 let peers = peers::set_real_ip_from(directive, ground.surroundings, complaints)?;
                 self.real_ip_from.extend(peers);
@@ -131,6 +140,9 @@ impl Scope {
             Keyword::MaxErrors => self.errors_max = Some(count(directive)?.max(1)),
             Keyword::MaxCommands => self.commands_max = Some(count(directive)?),
             Keyword::SmtpGreetingDelay => self.greeting_delay = Some(time(directive)?),
+            Keyword::LingeringClose => self.lingering_close = Some(lingering_close(directive)?),
+            Keyword::LingeringTime => self.lingering_time = Some(time(directive)?),
+            Keyword::LingeringTimeout => self.lingering_timeout = Some(time(directive)?),
             Keyword::ClientBuffer(protocol) => {
                 self.client_buffer_bytes.insert(protocol, buffer(directive, complaints)?);
             }
@@ -179,11 +191,14 @@ impl Scope {
             }
             Keyword::SslClientCertificate => self.client_certificate = Some(named(directive, ground)?),
             Keyword::SslTrustedCertificate => self.trusted_certificate = Some(named(directive, ground)?),
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground.prefix)?),
+            Keyword::SslTuning(word) => self.tuning.take(word, directive, ground, complaints)?,
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground)?),
+            Keyword::AccessLog => self.access_logs.push(access_log::access_log(directive, ground)?),
             // These belong to one block only and were dealt with there.
             Keyword::Events
             | Keyword::Mail
             | Keyword::Server
+            | Keyword::LogFormat
             | Keyword::WorkerProcesses
             | Keyword::Pid
             | Keyword::Listen
@@ -207,6 +222,18 @@ impl Scope {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The directive that nginx dropped in 1.9.1 (divergences R13).
+    fn take_keepalive(
+        &mut self,
+        directive: &Directive,
+        complaints: &mut Complaints,
+    ) -> Result<(), Complaint> {
+        self.keepalive = Some(flag(directive)?);
+        let message = "the \"so_keepalive\" directive is deprecated, use the \"listen ... so_keepalive=\" parameter instead";
+        complaints.push(Complaint::of(directive, message).warning());
+        Ok(())
     }
 
     /// The directive that nginx dropped in 1.25.1 (divergences R1).
@@ -254,6 +281,16 @@ fn verify_client(directive: &Directive) -> Result<VerifyClient, Complaint> {
         b"optional" => Ok(VerifyClient::Optional),
         b"optional_no_ca" => Ok(VerifyClient::OptionalNoCa),
         _ => Err(no_such(directive, word).label("`off`, `on`, `optional` or `optional_no_ca`")),
+    }
+}
+
+/// `always` is nginx's word in `http {}` for what `on` is here: every client is waited for, whether it was expected to say more or not.
+fn lingering_close(directive: &Directive) -> Result<bool, Complaint> {
+    let word = argument(directive, 0)?;
+    match word.text.to_ascii_lowercase().as_slice() {
+        b"off" => Ok(false),
+        b"on" | b"always" => Ok(true),
+        _ => Err(no_such(directive, word).label("`off`, `on` or `always`")),
     }
 }
 

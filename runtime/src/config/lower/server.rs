@@ -9,11 +9,11 @@ use gatepost_core::{Access, AuthServer, Policy, Protocol};
 use super::listen::Listen;
 use super::resolver::Resolver;
 use super::scope::Scope;
-use super::{Ground, Seen, certificates, log, methods, proxy_ssl};
+use super::{Ground, Seen, access_log, certificates, log, methods, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
-use crate::config::{LogTarget, Server};
+use crate::config::{Keepalive, LogTarget, Server};
 use crate::resolve;
 
 /// nginx's default of `resolver_timeout`.
@@ -26,6 +26,8 @@ pub(super) struct Block {
     pub(super) scope: Scope,
     /// `protocol`.
     pub(super) protocol: Option<Protocol>,
+    /// What its protocol is if neither it nor a port says so.
+    pub(super) protocol_if_unsaid: Option<Protocol>,
     /// Its `listen`s, those that were understood.
     pub(super) listens: Vec<Listen>,
     /// Which directives it has, understood or not.
@@ -42,6 +44,7 @@ pub(super) fn servers(
     mail: &Scope,
     mail_seen: &Seen,
     blocks: &[Block],
+    formats: &access_log::Formats,
     main_logs: &Arc<[LogTarget]>,
     ground: &Ground<'_>,
     complaints: &mut Complaints,
@@ -63,6 +66,7 @@ pub(super) fn servers(
         backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
     }
     let mut servers = Vec::new();
+    let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
     for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let Some(protocol) = protocol else { continue };
@@ -71,11 +75,21 @@ pub(super) fn servers(
             (_, inherited) if !inherited.is_empty() => inherited.as_slice().into(),
             _ => Arc::clone(main_logs),
         };
+        let access_logs = match block.scope.access_logs.as_slice() {
+            [] => inherited_access_logs.clone(),
+            own => access_log::targets(own, formats, complaints),
+        };
         let tls_first = effective(block.scope.ssl, mail.ssl).is_some_and(|(on, _)| on);
-        let mut listeners: Vec<_> =
-            block.listens.iter().flat_map(|listen| listen.listeners.iter().cloned()).collect();
-        for listener in &mut listeners {
-            listener.tls_first |= tls_first;
+        let keepalive = effective(block.scope.keepalive, mail.keepalive) == Some(true);
+        let mut listeners = Vec::new();
+        for listen in &block.listens {
+            listeners.extend(listen.listeners.iter().cloned().map(|mut listener| {
+                listener.tls_first |= tls_first;
+                if keepalive && !listen.says_keepalive {
+                    listener.keepalive = Some(Keepalive::default());
+                }
+                listener
+            }));
         }
         let resolver = resolver(protocol, &block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, auth, ground);
@@ -83,7 +97,8 @@ pub(super) fn servers(
             effective(block.scope.resolver_timeout, mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT)
         });
         warn_of_chunking(&policy, &block.scope, mail, complaints);
-        servers.push(Server { policy: Arc::new(policy), tls, backend_tls, resolver, logs, listeners });
+        let policy = Arc::new(policy);
+        servers.push(Server { policy, tls, backend_tls, resolver, logs, access_logs, listeners });
     }
     servers
 }
@@ -104,13 +119,20 @@ pub(super) fn effective<T>(own: Option<T>, inherited: Option<T>) -> Option<T> {
 /// `protocol`, or what the first telling port stands for.
 fn protocol(block: &Block, complaints: &mut Complaints) -> Option<Protocol> {
     let ports = block.listens.iter().filter_map(|listen| listen.listeners.first());
-    let by_port = ports.filter_map(|listener| by_port(listener.address.port())).next();
-    let protocol = block.protocol.or(by_port);
+    let by_port = ports.filter_map(|listener| by_port(listener.address.inet()?.port())).next();
+    let meant = block.protocol.or(by_port).or(block.protocol_if_unsaid);
+    let protocol = meant.filter(|protocol| protocol.is_built());
     // Whoever wrote a wrong `protocol` or `listen` has been told about that.
     let faulty = block.seen.has("protocol") || block.seen.count("listen") > block.listens.len();
     if protocol.is_none() && !faulty {
         let complaint = Complaint::at(block.mark, "unknown mail protocol for server").under(block.name);
-        complaints.push(complaint.hint("add `protocol imap;`, `protocol pop3;` or `protocol smtp;`"));
+        complaints.push(match meant {
+            Some(protocol) => complaint.label(format!(
+                "its port is for `{}`, which this Gatepost was built without",
+                protocol.name()
+            )),
+            None => complaint.hint("add `protocol imap;`, `protocol pop3;` or `protocol smtp;`"),
+        });
     }
     protocol
 }
@@ -157,6 +179,9 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     policy.access = Access(if own.access.is_empty() { &mail.access } else { &own.access }.clone());
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
+    choose(&mut policy.lingering.close, own.lingering_close, mail.lingering_close);
+    choose(&mut policy.lingering.time, own.lingering_time, mail.lingering_time);
+    choose(&mut policy.lingering.silence, own.lingering_timeout, mail.lingering_timeout);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
     choose(&mut policy.commands_max, own.commands_max, mail.commands_max);
     let starttls = |scope: &Scope| scope.starttls.map(|(starttls, _)| starttls);
@@ -193,6 +218,7 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
     let oauth = |scope: &Scope| scope.oauth.map(|(oauth, _)| oauth);
     choose(&mut backend.oauth, oauth(own), oauth(mail));
+    choose(&mut backend.keepalive, own.keepalive, mail.keepalive);
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
     backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);

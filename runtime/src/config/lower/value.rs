@@ -140,7 +140,7 @@ pub(super) fn parse_seconds(text: &[u8]) -> Option<u64> {
     parse_span(text, SECOND_UNITS, 1)
 }
 
-fn parse_size(text: &[u8]) -> Option<u64> {
+pub(super) fn parse_size(text: &[u8]) -> Option<u64> {
     let (number, scale) = match text {
         [number @ .., b'k' | b'K'] => (number, 1024),
         [number @ .., b'm' | b'M'] => (number, 1024 * 1024),

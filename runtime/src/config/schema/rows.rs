@@ -6,7 +6,7 @@ use gatepost_core::Verdict;
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
 use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
-use super::{Again, Context, Keyword, Row, Shape, Value};
+use super::{Again, Context, Keyword, Row, Shape, SslWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
 const EVENTS: &[Context] = &[Context::Events];
@@ -95,10 +95,10 @@ pub(super) const ROWS: &[Row] = &[
     row("max_commands", BOTH, ONE, Refused, Honoured(Keyword::MaxCommands)),
     row("resolver", BOTH, SOME, Refused, Honoured(Keyword::Resolver)),
     row("resolver_timeout", BOTH, ONE, Refused, Honoured(Keyword::ResolverTimeout)),
-    row("so_keepalive", BOTH, FLAG, Refused, NotYet("off")),
+    row("so_keepalive", BOTH, FLAG, Refused, Honoured(Keyword::SoKeepalive)),
     row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
-    row("access_log", BOTH, SOME, Adds, NotYet("off")),
-    row("log_format", MAIL, SOME, Adds, NotYet("")),
+    row("access_log", BOTH, SOME, Adds, Honoured(Keyword::AccessLog)),
+    row("log_format", MAIL, Shape::Args(2, usize::MAX), Adds, Honoured(Keyword::LogFormat)),
     row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
     row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
@@ -153,20 +153,32 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_certificate_key", BOTH, ONE, Adds, Honoured(Keyword::SslCertificateKey)),
     row("ssl_protocols", BOTH, SOME, Adds, Honoured(Keyword::SslProtocols)),
     row("ssl_password_file", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_ciphers", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_prefer_server_ciphers", BOTH, FLAG, Refused, NotYet("off")),
-    row("ssl_dhparam", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_ecdh_curve", BOTH, ONE, Refused, NotYet("auto")),
-    row("ssl_session_cache", BOTH, Shape::Args(1, 2), Replaces, NotYet("")),
-    row("ssl_session_timeout", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_session_tickets", BOTH, FLAG, Refused, NotYet("on")),
-    row("ssl_session_ticket_key", BOTH, ONE, Adds, NotYet("")),
+    row("ssl_ciphers", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::Ciphers))),
+    row(
+        "ssl_prefer_server_ciphers",
+        BOTH,
+        FLAG,
+        Refused,
+        Honoured(Keyword::SslTuning(SslWord::PreferServerCiphers)),
+    ),
+    row("ssl_dhparam", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::Dhparam))),
+    row("ssl_ecdh_curve", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::EcdhCurve))),
+    row(
+        "ssl_session_cache",
+        BOTH,
+        Shape::Args(1, 2),
+        Replaces,
+        Honoured(Keyword::SslTuning(SslWord::SessionCache)),
+    ),
+    row("ssl_session_timeout", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::SessionTimeout))),
+    row("ssl_session_tickets", BOTH, FLAG, Refused, Honoured(Keyword::SslTuning(SslWord::SessionTickets))),
+    row("ssl_session_ticket_key", BOTH, ONE, Adds, Honoured(Keyword::SslTuning(SslWord::SessionTicketKey))),
     row("ssl_verify_client", BOTH, ONE, Refused, Honoured(Keyword::SslVerifyClient)),
     row("ssl_verify_depth", BOTH, ONE, Refused, Honoured(Keyword::SslVerifyDepth)),
     row("ssl_client_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslClientCertificate)),
     row("ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslTrustedCertificate)),
     row("ssl_crl", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_conf_command", BOTH, TWO, Adds, NotYet("")),
+    row("ssl_conf_command", BOTH, TWO, Adds, Honoured(Keyword::SslTuning(SslWord::ConfCommand))),
     row("ssl_certificate_compression", BOTH, FLAG, Refused, NotYet("off")),
     // Limits.
     row("limit_rate", BOTH, ONE, Refused, NotYet("0")),
@@ -175,7 +187,7 @@ pub(super) const ROWS: &[Row] = &[
     row("limit_conn", BOTH, TWO, Adds, NotYet("")),
     row("limit_conn_log_level", BOTH, ONE, Refused, NotYet("error")),
     row("limit_conn_dry_run", BOTH, FLAG, Refused, NotYet("off")),
-    row("lingering_close", BOTH, FLAG, Refused, NotYet("on")),
-    row("lingering_time", BOTH, ONE, Refused, NotYet("30s")),
-    row("lingering_timeout", BOTH, ONE, Refused, NotYet("5s")),
+    row("lingering_close", BOTH, ONE, Refused, Honoured(Keyword::LingeringClose)),
+    row("lingering_time", BOTH, ONE, Refused, Honoured(Keyword::LingeringTime)),
+    row("lingering_timeout", BOTH, ONE, Refused, Honoured(Keyword::LingeringTimeout)),
 ];

@@ -277,7 +277,7 @@ pub(super) const TABLE: &[Entry] = &[
     entry("limit_conn", Both, "", &["a 1"], TWO, Refused, &[("a 0", r#"invalid number of connections "0""#)], Misplaced),
     entry("limit_conn_log_level", Both, "error", &["warn"], ONE, Refused, NO_VALUE, Misplaced),
     entry("limit_conn_dry_run", Both, "off", FLAG, ONE, Refused, NO_FLAG, Misplaced),
-    entry("lingering_close", Both, "on", FLAG, ONE, Refused, NO_FLAG, Misplaced),
+    entry("lingering_close", Both, "on", &["on", "off"], ONE, Refused, NO_VALUE, Misplaced),
     entry("lingering_time", Both, "30s", &["10s"], ONE, Refused, NO_TIME, Misplaced),
     entry("lingering_timeout", Both, "5s", &["1s"], ONE, Refused, NO_TIME, Misplaced),
 ];
