@@ -206,7 +206,7 @@ pub enum Notice {
     ClientClosed,
     /// The client's connection failed.
     ClientFailed(SystemError),
-    /// The process is ending and took this session with it.
+    /// The process is ending and took this session with it, at once or after `worker_shutdown_timeout`.
     ShutDown,
     /// A command longer than its buffer. Never its arguments (S5).
     CommandTooLong {
@@ -387,7 +387,7 @@ impl fmt::Display for Notice {
             Self::ClientTimedOut => f.write_str("client timed out (110: Connection timed out)"),
             Self::ClientClosed => f.write_str("client closed connection"),
             Self::ClientFailed(error) | Self::AuthFailed(error) | Self::UpstreamFailed(error) => error.fmt(f),
-            Self::ShutDown => f.write_str("server shutting down"),
+            Self::ShutDown => f.write_str("shutdown timeout"),
             Self::CommandTooLong { word, octets } => {
                 write!(f, "client sent too long command \"{} ...\" ({octets} octets)", Escaped(word))
             }

@@ -10,6 +10,7 @@ mod lex;
 mod listener;
 mod log_format;
 mod lower;
+mod process;
 mod schema;
 mod source;
 mod surroundings;
@@ -31,6 +32,7 @@ pub use self::listener::{Keepalive, Listener};
 #[cfg(test)]
 pub(crate) use self::log_format::parse as parse_log_format;
 pub use self::log_format::{Escape, LogFormat, Piece, Variable};
+pub use self::process::{Affinity, Process, User};
 pub use self::surroundings::{Memory, Surroundings, System};
 pub use self::syslog::{Severity as SyslogSeverity, Syslog};
 use self::{
@@ -105,6 +107,8 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
 pub struct Config {
     /// `worker_processes`: how many threads serve clients.
     pub worker_processes: NonZeroUsize,
+    /// What is asked of the processes.
+    pub process: Process,
     /// `pid`: the file with the number of the process.
     pub pid: Pid,
     /// `error_log` of the main level: for lines that belong to no server.

@@ -1,11 +1,16 @@
 //! What a serving process writes into its logs: a line for each session, lines for syslog, and none for a name that was moved.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set itself up has failed"
+)]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -25,18 +30,24 @@ struct Served {
 impl Served {
     /// `mail` stands in `mail {}`, with `FOLDER` for the folder's path.
     fn start(name: &str, main: &str, mail: &str) -> Self {
+        Self::start_as(env!("CARGO_BIN_EXE_gatepost"), name, main, mail)
+    }
+
+    /// The same with another program.
+    fn start_as(program: &str, name: &str, main: &str, mail: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("gatepost-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
-            "daemon off; pid FOLDER/pid; {main} mail {{ auth_http 127.0.0.1:9; {mail} \
+            "{main} daemon off; pid FOLDER/pid; mail {{ auth_http 127.0.0.1:9; {mail} \
              server {{ listen 127.0.0.1:{port}; protocol imap; }} }}"
         );
         fs::write(folder.join("mail.conf"), text.replace("FOLDER", folder.to_str().unwrap())).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_gatepost"))
+        let child = Command::new(program)
             .arg("-c")
             .arg(folder.join("mail.conf"))
             .stdin(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let served = Self { child, folder, port };
@@ -114,19 +125,79 @@ fn every_session_has_its_line_and_the_file_may_be_moved_away() {
 }
 
 #[test]
-fn lines_for_syslog_arrive_as_nginx_sends_them() {
+fn a_reader_of_standard_error_that_stands_still_keeps_no_client_waiting() {
+    let mut served = Served::start("stalled", "error_log stderr info;", "");
+    let mut reader = served.child.stderr.take().unwrap();
+    // Each leaves some 300 octets, of which a pipe takes 64 KiB.
+    for _ in 0..400 {
+        served.visit("a LOGIN joe hunter2\r\n");
+    }
+    let (sender, lines) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        for line in BufReader::new(&mut reader).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    let told = comes(|| {
+        served.visit("a LOGOUT\r\n");
+        lines
+            .try_iter()
+            .any(|line| line.contains("[alert] ") && line.ends_with(" lines of this log were lost"))
+    });
+    assert!(told, "what was lost is told of once there is room");
+    drop((served, lines));
+    reading.join().unwrap();
+}
+
+/// Has `program` serve with two syslog logs, and a client log in whom nobody can judge. Tells the datagrams about it, with what is of
+/// the moment put aside: times, numbers of processes, ports.
+fn datagrams(name: &str, program: &str, head: &str) -> Vec<String> {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let main =
-        format!("error_log syslog:server={},facility=mail,nohostname notice;", server.local_addr().unwrap());
-    let served = Served::start("syslog", &main, "");
-    let mut octets = [0; 4096];
-    let length = server.recv(&mut octets).unwrap();
-    let text = String::from_utf8_lossy(&octets[..length]);
-    // RFC 3164: 2 * 8 + 5, and a day without a leading zero.
-    assert!(text.starts_with("<21>") && text.contains(" nginx: 20"), "{text}");
-    assert!(
-        text.contains(&format!(" [notice] {}#0: ", served.child.id())) && !text.ends_with('\n'),
-        "{text}"
+    let address = server.local_addr().unwrap();
+    let main = format!(
+        "{head} events {{ }} error_log syslog:server={address} info; \
+         error_log syslog:server={address},facility=mail,tag=mx_1,severity=crit,nohostname error;"
     );
+    let served = Served::start_as(program, name, &main, "");
+    // The first connection asked whether it serves.
+    let port = served.visit("a LOGIN joe hunter2\r\n").to_string();
+    let (mut told, mut octets) = (Vec::new(), [0; 4096]);
+    while told.len() < 3 {
+        let length = server.recv(&mut octets).unwrap();
+        let text = String::from_utf8(octets[..length].to_vec()).unwrap();
+        let (before, message) = text.split_once(" *").unwrap_or((&text, ""));
+        if message.contains(&format!(":{port} ")) || message.contains("login: ") {
+            let (_, message) = message.split_once(' ').unwrap();
+            // `<190>Nov 21 17:24:00 host nginx: 2026/11/21 17:24:00 [info] 18061#0:`, of which the times and the process differ.
+            let (priority, rest) = before.split_once('>').unwrap();
+            let words: Vec<_> = rest.split_whitespace().skip(3).collect();
+            let kept = words.iter().filter(|word| !word.contains(['/', '#']));
+            let kept: Vec<_> =
+                kept.filter(|word| word.ends_with(':') || !word.contains(':')).copied().collect();
+            let message = message.replace(&port, "PORT").replace(&served.port.to_string(), "LISTEN");
+            told.push(format!("{priority}> {} {message}", kept.join(" ")));
+        }
+    }
+    told
+}
+
+#[test]
+fn lines_for_syslog_arrive_as_nginx_sends_them() {
+    if Command::new("nginx").arg("-v").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nginx is not installed");
+        eprintln!("skipped: nginx is not installed");
+        return;
+    }
+    const MODULE: &str = "/usr/lib/nginx/modules/ngx_mail_module.so";
+    let module = if Path::new(MODULE).exists() { format!("load_module {MODULE};") } else { String::new() };
+    let theirs = datagrams("syslog-nginx", "nginx", &format!("{module} master_process off;"));
+    let ours = datagrams("syslog", env!("CARGO_BIN_EXE_gatepost"), "master_process off;");
+    assert_eq!(ours, theirs);
+    let failure = "recv() failed (111: Connection refused) while in http auth state, client: 127.0.0.1, \
+                   server: 127.0.0.1:LISTEN, login: \"joe\"";
+    assert_eq!(ours[2], format!("<19> mx_1: [error] {failure}"));
+    assert!(ours.iter().all(|line| !line.contains("hunter2")));
 }

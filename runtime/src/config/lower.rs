@@ -9,6 +9,7 @@ mod listen;
 mod log;
 mod methods;
 mod peers;
+mod process;
 mod proxy_ssl;
 mod resolver;
 mod scope;
@@ -81,6 +82,7 @@ pub(super) fn lower(tree: &Tree, ground: Ground<'_>, complaints: &mut Complaints
         ground,
         complaints,
         worker_processes: NonZeroUsize::MIN,
+        process: process::Said::default(),
         pid: Pid::Unsaid,
         logs: Vec::new(),
         mail: None,
@@ -149,6 +151,7 @@ struct Main<'a> {
     ground: Ground<'a>,
     complaints: &'a mut Complaints,
     worker_processes: NonZeroUsize,
+    process: process::Said,
     pid: Pid,
     logs: Vec<LogTarget>,
     mail: Option<Mail>,
@@ -170,6 +173,7 @@ impl Main<'_> {
     fn take(&mut self, keyword: Keyword, directive: &Directive) -> Result<(), Complaint> {
         match keyword {
             Keyword::WorkerProcesses => self.worker_processes = worker_processes(directive, &self.ground)?,
+            Keyword::Process(word) => self.process.take(word, directive, &self.ground, self.complaints)?,
             Keyword::Pid => self.pid = pid(directive, &self.ground)?,
             Keyword::ErrorLog => self.logs.push(log::error_log(directive, &self.ground)?),
             Keyword::Events => self.events(directive),
@@ -183,7 +187,10 @@ impl Main<'_> {
     fn events(&mut self, directive: &Directive) {
         let mut seen = Seen::default();
         for directive in inside(directive) {
-            admitted(directive, Context::Events, &mut seen, self.complaints);
+            if let Some(keyword) = admitted(directive, Context::Events, &mut seen, self.complaints) {
+                let taken = self.take(keyword, directive);
+                self.complaints.note(taken);
+            }
         }
     }
 
@@ -267,7 +274,7 @@ impl Main<'_> {
     }
 
     fn finish(self, whole: bool, seen: &Seen) -> Option<Config> {
-        let Self { ground, complaints, worker_processes, pid, logs, mail } = self;
+        let Self { ground, complaints, worker_processes, process, pid, logs, mail } = self;
         let logs = server::main_logs(logs, &ground);
         // Nothing can be said to be missing in what was not read to its end.
         if !whole {
@@ -286,7 +293,8 @@ impl Main<'_> {
                 Vec::new()
             }
         };
-        (!complaints.refuse()).then_some(Config { worker_processes, pid, logs, servers })
+        let process = process.finish(worker_processes.get(), &ground, complaints);
+        (!complaints.refuse()).then_some(Config { worker_processes, process, pid, logs, servers })
     }
 }
 

@@ -78,8 +78,6 @@ pub(super) enum Value {
     Any,
     /// A number.
     Number,
-    /// A size that may be of several GiB.
-    Offset,
     /// A time, in milliseconds.
     Time,
     /// A method of waiting for events on Linux.
@@ -94,6 +92,7 @@ pub(super) enum Keyword {
     Events,
     Mail,
     WorkerProcesses,
+    Process(ProcessWord),
     Pid,
     ErrorLog,
     AccessLog,
@@ -140,6 +139,9 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslPasswordFile,
+    SslCrl,
+    SslCertificateCompression,
     SslTuning(SslWord),
 }
 
@@ -155,6 +157,33 @@ pub(super) enum SslWord {
     SessionTimeout,
     SessionTickets,
     SessionTicketKey,
+}
+
+/// The directives about processes, their rights and their limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProcessWord {
+    /// `daemon`
+    Daemon,
+    /// `master_process`
+    Master,
+    /// `user`
+    User,
+    /// `worker_connections`
+    Connections,
+    /// `worker_rlimit_nofile`
+    Descriptors,
+    /// `worker_rlimit_core`
+    Core,
+    /// `worker_shutdown_timeout`
+    ShutdownTimeout,
+    /// `worker_cpu_affinity`
+    Affinity,
+    /// `worker_priority`
+    Priority,
+    /// `working_directory`
+    Directory,
+    /// `env`
+    Environment,
 }
 
 /// The directives about TLS towards backends.

@@ -138,8 +138,14 @@ impl<N: Net> Pipes<N> {
         observer: O,
         drain: Drain,
     ) -> Option<Box<Relaying<N::Stream, O>>> {
-        let (client, mut to_client, client_ended) = self.client.into_parts()?;
-        let (backend, mut to_backend, backend_ended) = self.backend.into_parts()?;
+        let (Some(client), Some(backend)) = (self.client.into_parts(), self.backend.into_parts()) else {
+            if let Some(closing) = closing {
+                closing.tell(&observer);
+            }
+            return None;
+        };
+        let (client, mut to_client, client_ended) = client;
+        let (backend, mut to_backend, backend_ended) = backend;
         if let Some(closing) = &mut closing {
             closing.tally.sent(Wire::Client, leftovers.to_client.len());
             closing.tally.sent(Wire::Backend, leftovers.to_backend.expose().len());

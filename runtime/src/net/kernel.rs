@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +20,14 @@ use crate::resolve::Resolver;
 #[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]
 pub fn wall_clock() -> SystemTime {
     SystemTime::now()
+}
+
+/// The time since some fixed moment, which runs evenly whatever happens to the system's clock: for a process that has no
+/// runtime whose clock it could read.
+#[must_use]
+pub(crate) fn even_clock() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 /// The kernel's network. Its clock starts at the system's time and from then on runs evenly, so that no deadline moves
@@ -123,6 +132,15 @@ pub enum Socket {
     Unix(UnixStream),
 }
 
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -204,7 +222,7 @@ mod tests {
     async fn the_clock_runs_evenly_from_the_systems_time() {
         let kernel = Kernel::new();
         let begun = kernel.now();
-        tokio::time::advance(std::time::Duration::from_millis(1500)).await;
+        tokio::time::advance(Duration::from_millis(1500)).await;
         assert_eq!(begun.until(kernel.now()).as_millis(), 1500);
         assert!(begun.unix_seconds() > 1_700_000_000);
     }

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -127,6 +129,23 @@ impl LogFiles {
         self.files.keys().map(PathBuf::as_path)
     }
 
+    /// Another descriptor of each file, in the order of their paths.
+    ///
+    /// # Errors
+    ///
+    /// Descriptors are short.
+    pub(crate) fn duplicates(&self) -> io::Result<Vec<File>> {
+        self.files.values().filter_map(|outlet| outlet.with_file(File::try_clone)).collect()
+    }
+
+    /// Goes on in `files`, which somebody else has opened, in place of those from the one with the number `first` on, in the
+    /// order of their paths. Every [`Log`] made here does.
+    pub(crate) fn replace(&self, first: usize, files: impl IntoIterator<Item = OwnedFd>) {
+        for (outlet, file) in self.files.values().skip(first).zip(files) {
+            outlet.replace(file.into());
+        }
+    }
+
     /// Opens every file anew by its path, for whoever has renamed it meanwhile. Every [`Log`] made here goes on in the
     /// new files. One that cannot be opened stays as it was; these are returned, in nginx's words.
     pub fn reopen(&self) -> Vec<io::Error> {
@@ -163,6 +182,14 @@ impl Log {
     #[must_use]
     pub fn admits(&self, level: Level) -> bool {
         self.branches.iter().any(|branch| level >= branch.least)
+    }
+
+    /// Shows the first file that lines are written to, if there is one.
+    pub(crate) fn with_first_file<T>(&self, show: impl FnOnce(&File) -> T) -> Option<T> {
+        let mut show = Some(show);
+        self.branches
+            .iter()
+            .find_map(|branch| branch.outlet.with_file(|file| show.take().map(|show| show(file))))?
     }
 
     /// Writes a line, with the connection's number if it belongs to one.

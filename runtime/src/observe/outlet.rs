@@ -95,12 +95,26 @@ impl Outlet {
     ///
     /// As [`Outlet::file`]; the old file goes on.
     pub(super) fn reopen(&self) -> io::Result<()> {
-        if let To::File { path, file, torn } = &self.to {
-            let new = open(path)?;
+        if let To::File { path, .. } = &self.to {
+            self.replace(open(path)?);
+        }
+        Ok(())
+    }
+
+    /// Goes on in another file, if it is one.
+    pub(super) fn replace(&self, new: File) {
+        if let To::File { file, torn, .. } = &self.to {
             *file.write().unwrap_or_else(PoisonError::into_inner) = new;
             torn.store(false, Ordering::Relaxed);
         }
-        Ok(())
+    }
+
+    /// Shows the file, if it is one.
+    pub(super) fn with_file<T>(&self, show: impl FnOnce(&File) -> T) -> Option<T> {
+        match &self.to {
+            To::File { file, .. } => Some(show(&file.read().unwrap_or_else(PoisonError::into_inner))),
+            To::Stderr | To::Syslog(_) => None,
+        }
     }
 
     /// The call that fails where a line is lost.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use gatepost_core::Address;
 use gatepost_core::report::Level;
-use tokio::net::{TcpListener, UnixListener};
+use socket2::SockAddr;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
@@ -43,6 +44,14 @@ impl Listening {
         match address {
             Address::Inet(_) => TcpListener::from_std(socket.into()).map(Self::Tcp),
             Address::Unix(_) => UnixListener::from_std(socket.into()).map(Self::Unix),
+        }
+    }
+
+    /// The same, without the reactor.
+    fn into_plain(self) -> io::Result<socket2::Socket> {
+        match self {
+            Self::Tcp(listener) => listener.into_std().map(Into::into),
+            Self::Unix(listener) => listener.into_std().map(Into::into),
         }
     }
 
@@ -100,39 +109,74 @@ impl Acceptor {
         }
     }
 
+    /// Accepts what is waiting already, and closes the sockets.
+    pub(super) fn finish(self, mut begin: impl FnMut(Accepted)) {
+        let Self { sockets, shared, .. } = self;
+        for (door, address, socket) in sockets {
+            // The reactor may not have heard yet of what is waiting; the kernel has.
+            let Ok(socket) = socket.into_plain() else { continue };
+            while let Ok((stream, remote)) = socket.accept() {
+                let stream = stream.set_nonblocking(true).and_then(|()| connected(stream, &remote));
+                let accepted =
+                    stream.and_then(|(stream, remote)| welcome(stream, remote, &address, door, &shared));
+                accepted.into_iter().for_each(&mut begin);
+            }
+        }
+    }
+
+    /// The next connection; or the index of the socket that failed, and why.
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted, (usize, io::Error)>> {
-        let (later, sooner) = self.sockets.split_at(self.first.min(self.sockets.len()));
-        for (index, (door, address, socket)) in sooner.iter().chain(later).enumerate() {
+        for step in 0..self.sockets.len() {
+            let index = (self.first + step) % self.sockets.len();
+            let Some((door, address, socket)) = self.sockets.get(index) else { continue };
             let Poll::Ready(accepted) = socket.poll_accept(cx) else { continue };
-            self.first = (self.first + index + 1) % self.sockets.len();
-            let accepted = accepted.and_then(|(stream, remote)| {
-                // A socket bound to one address needs no question.
-                let (local, door) = match (address.ip(), &stream) {
-                    (Some(ip), Socket::Tcp(stream)) if ip.is_unspecified() => {
-                        let local = stream.local_addr()?;
-                        (local.into(), self.shared.door_at(local, *door))
-                    }
-                    _ => (address.clone(), *door),
-                };
-                Ok(Accepted { door, stream, remote, local })
-            });
-            return Poll::Ready(accepted.map_err(|error| (*door, error)));
+            self.first = index + 1;
+            let accepted =
+                accepted.and_then(|(stream, remote)| welcome(stream, remote, address, *door, &self.shared));
+            return Poll::Ready(accepted.map_err(|error| (index, error)));
         }
         Poll::Pending
     }
 
-    fn refuse(&mut self, door: usize, error: &io::Error) {
-        let (log, text) = match self.shared.doors.get(door) {
-            Some(door) => (&door.log, &*door.text),
-            None => (&self.shared.log, ""),
-        };
+    /// Says why nothing was accepted, and sees to it that this is not said again at once.
+    fn refuse(&mut self, index: usize, error: &io::Error) {
+        let Some((door, ..)) = self.sockets.get(index) else { return };
+        let Some(door) = self.shared.doors.get(*door) else { return };
         let (level, pause) = match (error.kind(), error.raw_os_error()) {
             // The client was gone before we came.
             (io::ErrorKind::ConnectionAborted, _) => (Level::Error, false),
             (_, Some(TOO_MANY_IN_PROCESS | TOO_MANY_IN_SYSTEM)) => (Level::Crit, true),
             _ => (Level::Alert, true),
         };
-        log.system(level, "accept4()", error, format_args!(" while accepting new connection on {text}"));
+        let text = &*door.text;
+        door.log.system(level, "accept4()", error, format_args!(" while accepting new connection on {text}"));
         self.paused_until = pause.then(|| Instant::now() + PAUSE);
     }
+}
+
+/// What is known of a connection that was accepted by the socket at `address`.
+fn welcome(
+    stream: Socket,
+    remote: Address,
+    address: &Address,
+    door: usize,
+    shared: &Shared,
+) -> io::Result<Accepted> {
+    // A socket bound to one address needs no question.
+    let (local, door) = match (address.ip(), &stream) {
+        (Some(ip), Socket::Tcp(stream)) if ip.is_unspecified() => {
+            let local = stream.local_addr()?;
+            (local.into(), shared.door_at(local, door))
+        }
+        _ => (address.clone(), door),
+    };
+    Ok(Accepted { door, stream, remote, local })
+}
+
+/// A connection that the reactor has not seen yet, and who it is.
+fn connected(stream: socket2::Socket, remote: &SockAddr) -> io::Result<(Socket, Address)> {
+    Ok(match remote.as_socket() {
+        Some(remote) => (Socket::Tcp(TcpStream::from_std(stream.into())?), remote.into()),
+        None => (Socket::Unix(UnixStream::from_std(stream.into())?), Address::Unix("".into())),
+    })
 }

@@ -36,44 +36,68 @@ fn told(error: &io::Error) -> gatepost_core::SystemError {
     system_error("", error)
 }
 
-/// A listener's sockets, one for each thread. Over TCP they are a `SO_REUSEPORT` group. UNIX sockets have no such thing: there each is
-/// the same one, from which whoever is awake first accepts.
+/// A listener's sockets. Over TCP they are a `SO_REUSEPORT` group with one for each thread, or more. UNIX sockets have no
+/// such thing: there is one, from which whoever is awake first accepts.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) address: Address,
-    pub(super) sockets: Vec<Socket>,
+    pub(super) sockets: Vec<Arc<Socket>>,
 }
 
 impl Bound {
-    /// Opens `listener` for that many threads.
-    pub(super) fn open(listener: &Listener, threads: NonZeroUsize) -> Result<Self, BindError> {
-        let first = bind_patiently(listener)?;
-        let listener_address = &listener.address;
-        let Address::Inet(_) = listener_address else {
-            let sockets = shared(listen(first, listener)?, threads)
-                .map_err(|error| failed("fcntl(F_DUPFD_CLOEXEC) of", listener, error))?;
-            return Ok(Self { address: listener_address.clone(), sockets });
-        };
-        if threads.get() > 1 {
-            // Only now: with the option set from the start, a second process could share the port unnoticed.
-            first
-                .set_reuse_port(true)
-                .map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
+    /// Opens `listener` for that many threads. Those of `held` stay what they are: connections may be waiting in any of
+    /// them.
+    pub(super) fn open(
+        listener: &Listener,
+        threads: NonZeroUsize,
+        held: &[Arc<Socket>],
+    ) -> Result<Self, BindError> {
+        let mut sockets = held.to_vec();
+        for socket in held {
+            // As nginx does; how many may wait can be changed at any time.
+            socket.listen(listener.backlog).map_err(|error| failed("listen() to", listener, error))?;
         }
-        let first = listen(first, listener)?;
-        let address = first.local_addr().map_err(|error| failed("getsockname()", listener, error))?;
-        let address = address.as_socket().map_or_else(|| listener_address.clone(), Address::from);
-        let mut sockets = vec![first];
-        while sockets.len() < threads.get() {
-            sockets.push(listen(bind(listener, &address, true)?, listener)?);
+        if sockets.is_empty() {
+            sockets.push(Arc::new(listen(bind_patiently(listener)?, listener)?));
+        }
+        let address = sockets.first().and_then(|first| first.local_addr().ok()?.as_socket());
+        let address = address.map_or_else(|| listener.address.clone(), Address::from);
+        if address.inet().is_some() && sockets.len() < threads.get() {
+            for socket in &sockets {
+                // Only now: with the option set from the start, a second process could share the port unnoticed.
+                socket
+                    .set_reuse_port(true)
+                    .map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
+            }
+            while sockets.len() < threads.get() {
+                match bind(listener, &address, true) {
+                    Ok(another) => sockets.push(Arc::new(listen(another, listener)?)),
+                    // What somebody else has opened for us (a service manager) cannot be joined by everybody. Threads can
+                    // share it.
+                    Err(_) if !held.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
         }
         Ok(Self { address, sockets })
     }
-}
 
-fn shared(socket: Socket, threads: NonZeroUsize) -> io::Result<Vec<Socket>> {
-    let copies = (1..threads.get()).map(|_| socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
-    Ok([socket].into_iter().chain(copies).collect())
+    /// What each thread accepts from. Every socket has a thread that looks after it, and every thread has a socket, be it
+    /// the same as another's.
+    pub(super) fn shares(self, threads: NonZeroUsize) -> io::Result<Vec<Vec<Socket>>> {
+        let count = self.sockets.len();
+        let mut shares: Vec<_> = (0..threads.get()).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<_> = self.sockets.into_iter().map(Some).collect();
+        for index in (0..count.max(threads.get())).rev() {
+            let place = index.checked_rem(count).and_then(|index| sockets.get_mut(index));
+            let (Some(place), Some(share)) = (place, shares.get_mut(index % threads)) else { continue };
+            // The last who asks for it gets the socket itself, where this process has no other use for it.
+            let socket = if index < count { place.take() } else { place.clone() };
+            let Some(socket) = socket else { continue };
+            share.push(Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?);
+        }
+        Ok(shares)
+    }
 }
 
 /// Whether `listener` could be opened. An address that is held is no fault here: a running predecessor most likely has it.
@@ -234,6 +258,7 @@ fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpStream;
 
     const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
@@ -243,9 +268,10 @@ mod tests {
 
     #[test]
     fn a_port_that_another_group_holds_is_refused() {
-        let held = Bound::open(&listener("127.0.0.1:0"), TWO).expect("a free port");
+        let held = Bound::open(&listener("127.0.0.1:0"), TWO, &[]).expect("a free port");
         assert_eq!(held.sockets.len(), 2);
-        let error = Bound::open(&Listener::new(held.address.clone()), TWO).expect_err("the port is held");
+        let error =
+            Bound::open(&Listener::new(held.address.clone()), TWO, &[]).expect_err("the port is held");
         assert_eq!(
             error.to_string(),
             format!("bind() to {} failed (98: Address already in use)", held.address)
@@ -254,14 +280,14 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_ours_is_told_in_nginx_words() {
-        let error = Bound::open(&listener("192.0.2.1:143"), NonZeroUsize::MIN).expect_err("not ours");
+        let error = Bound::open(&listener("192.0.2.1:143"), NonZeroUsize::MIN, &[]).expect_err("not ours");
         assert_eq!(error.to_string(), "bind() to 192.0.2.1:143 failed (99: Cannot assign requested address)");
     }
 
     #[test]
     fn a_name_needs_one_of_its_addresses() {
         let one_of = |name: &str, address| Listener { one_of: Some(name.into()), ..listener(address) };
-        let open = |listener: &Listener| Bound::open(listener, NonZeroUsize::MIN);
+        let open = |listener: &Listener| Bound::open(listener, NonZeroUsize::MIN, &[]);
         let (here, elsewhere) = (one_of("both:0", "127.0.0.1:0"), one_of("both:0", "192.0.2.1:0"));
         let mut names = Names::default();
         assert!(names.note(&elsewhere, open(&elsewhere)).expect("tolerated").is_none());
@@ -289,9 +315,9 @@ mod tests {
         let keepalive = Some(keepalive);
         let listener =
             Listener { keepalive, receive_buffer_bytes, send_buffer_bytes, ..listener("127.0.0.1:0") };
-        let bound = Bound::open(&listener, NonZeroUsize::MIN).expect("a port");
+        let bound = Bound::open(&listener, NonZeroUsize::MIN, &[]).expect("a port");
         let address = bound.address.inet().expect("an address");
-        let _client = std::net::TcpStream::connect(address).expect("connected");
+        let _client = TcpStream::connect(address).expect("connected");
         bound.sockets[0].set_nonblocking(false).expect("blocking");
         let (accepted, _) = bound.sockets[0].accept().expect("accepted");
         assert!(accepted.keepalive().expect("an option") && accepted.tcp_nodelay().expect("an option"));
@@ -308,14 +334,14 @@ mod tests {
         let path = std::env::temp_dir().join(format!("gatepost-listen-{}.sock", std::process::id()));
         let text = path.to_str().expect("text");
         let listener = Listener::new(Address::Unix(text.into()));
-        let bound = Bound::open(&listener, TWO).expect("a socket");
-        assert_eq!(bound.sockets.len(), 2);
+        let bound = Bound::open(&listener, TWO, &[]).expect("a socket");
+        assert_eq!(bound.sockets.len(), 1);
         assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o666);
         try_out(&listener).expect("a predecessor has it");
         assert!(!is_stale(&listener.address) && path.exists());
         drop(bound);
         assert!(is_stale(&listener.address));
-        drop(Bound::open(&listener, TWO).expect("a stale one is in nobody's way"));
+        drop(Bound::open(&listener, TWO, &[]).expect("a stale one is in nobody's way"));
         remove(&listener.address);
         assert!(!path.exists());
         try_out(&listener).expect("fit");
@@ -329,10 +355,46 @@ mod tests {
     fn multipath_is_used_where_there_is_such_a_thing() {
         if has_multipath() {
             let listener = Listener { multipath: true, ..listener("127.0.0.1:0") };
-            let bound = Bound::open(&listener, TWO).expect("a port");
+            let bound = Bound::open(&listener, TWO, &[]).expect("a port");
             assert_eq!(bound.sockets[0].protocol().expect("an option"), Some(Protocol::MPTCP));
         } else {
             eprintln!("skipped: this system has no MPTCP");
         }
+    }
+    #[test]
+    fn a_group_grows_with_the_threads_and_never_shrinks() {
+        let threads = |number| NonZeroUsize::new(number).expect("threads");
+        let one = Bound::open(&listener("127.0.0.1:0"), threads(1), &[]).expect("a free port");
+        let at = Listener::new(one.address.clone());
+        let address = one.address.inet().expect("an address");
+        let connect =
+            || (0..10).map(|_| TcpStream::connect(address).expect("a place to wait")).collect::<Vec<_>>();
+        let early = connect();
+        let three = Bound::open(&at, threads(3), &one.sockets).expect("more sockets on the same port");
+        assert_eq!((three.sockets.len(), &three.address), (3, &one.address));
+        assert!(Arc::ptr_eq(&three.sockets[0], &one.sockets[0]));
+        drop(one);
+        let two = Bound::open(&at, threads(2), &three.sockets).expect("the same sockets");
+        drop(three);
+        let late = connect();
+        let shares = two.shares(threads(2)).expect("a share for each");
+        assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        let accepted =
+            shares.iter().flatten().map(|socket| std::iter::from_fn(|| socket.accept().ok()).count());
+        assert_eq!(accepted.sum::<usize>(), early.len() + late.len());
+    }
+    #[test]
+    fn threads_share_what_there_is_not_enough_of() {
+        let three = NonZeroUsize::new(3).expect("threads");
+        let bound = Bound::open(&listener("127.0.0.1:0"), TWO, &[]).expect("a free port");
+        let address = bound.address.inet().expect("an address");
+        let clients: Vec<_> =
+            (0..20).map(|_| TcpStream::connect(address).expect("a place to wait")).collect();
+        let shares = bound.shares(three).expect("a share for each");
+        assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+        let accept = |socket: &Socket| std::iter::from_fn(|| socket.accept().ok()).count();
+        // The first and the third have the same.
+        let accepted: Vec<_> = shares.iter().rev().map(|share| accept(&share[0])).collect();
+        assert_eq!((accepted.iter().sum::<usize>(), accepted[2]), (clients.len(), 0));
     }
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Policy, Protocol, Target};
+use gatepost_core::{Address, AuthServer, Policy, Protocol, Target};
 
 use super::*;
-use crate::config::{self, Listener, LogSink, LogTarget};
+use crate::config::{self, Listener, LogSink, LogTarget, Process};
 
 /// No test waits longer for an octet.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,6 +34,7 @@ impl Served {
         let auth = AuthServer::new(Target::Address(auth.into()), "auth.example");
         let server = Server::bind(&Config {
             worker_processes: NonZeroUsize::new(threads).expect("threads"),
+            process: Process::default(),
             pid: Pid::Unsaid,
             logs: logs.clone(),
             servers: vec![config::Server {
@@ -280,6 +281,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
     let at = |last| SocketAddr::from(([127, 0, 0, last], port));
     let config = Config {
         worker_processes: NonZeroUsize::new(2).expect("two"),
+        process: Process::default(),
         pid: Pid::Off,
         logs: logs.clone(),
         servers: vec![

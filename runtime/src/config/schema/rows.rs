@@ -6,7 +6,7 @@ use gatepost_core::Verdict;
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
 use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
-use super::{Again, Context, Keyword, Row, Shape, SslWord, Value};
+use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
 const EVENTS: &[Context] = &[Context::Events];
@@ -20,20 +20,10 @@ const ONE: Shape = Shape::Args(1, 1);
 const TWO: Shape = Shape::Args(2, 2);
 const SOME: Shape = Shape::Args(1, usize::MAX);
 
-const NO_FORK: &str = "Gatepost stays in the foreground";
-const NO_USER: &str = "no privileges are given up";
-const NO_LIMIT: &str = "the number of connections is not limited";
-const NO_RLIMIT: &str = "the limit of open files stays as it is";
-const NO_SHUTDOWN: &str = "sessions may take as long as they like to end";
-const NO_AFFINITY: &str = "threads run on any CPU";
-const NO_PRIORITY: &str = "the priority stays as it is";
-const NO_CORE: &str = "the limit of core files stays as it is";
-const NO_DIRECTORY: &str = "the working directory stays as it is";
 const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
 const NO_POOL: &str = "there are no pools of threads";
 const NO_ENGINE: &str = "no engine is loaded";
 const NO_DEBUG: &str = "\"error_log\" alone decides what is logged";
-const NO_ENV: &str = "the environment stays as it is";
 
 const fn row(
     name: &'static str,
@@ -48,20 +38,26 @@ const fn row(
 /// Every directive there is.
 pub(super) const ROWS: &[Row] = &[
     // Outermost.
-    row("user", MAIN, Shape::Args(1, 2), Refused, Ineffective(Value::Any, "", NO_USER)),
+    row("user", MAIN, Shape::Args(1, 2), Refused, Honoured(Keyword::Process(ProcessWord::User))),
     row("worker_processes", MAIN, ONE, Refused, Honoured(Keyword::WorkerProcesses)),
-    row("worker_cpu_affinity", MAIN, SOME, Refused, Ineffective(Value::Any, "", NO_AFFINITY)),
-    row("worker_priority", MAIN, ONE, Refused, Ineffective(Value::Any, "0", NO_PRIORITY)),
-    row("worker_rlimit_nofile", MAIN, ONE, Refused, Ineffective(Value::Number, "", NO_RLIMIT)),
-    row("worker_rlimit_core", MAIN, ONE, Refused, Ineffective(Value::Offset, "", NO_CORE)),
-    row("working_directory", MAIN, ONE, Refused, Ineffective(Value::Any, "", NO_DIRECTORY)),
-    row("worker_shutdown_timeout", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_SHUTDOWN)),
-    row("daemon", MAIN, FLAG, Refused, Ineffective(Value::Any, "off", NO_FORK)),
-    row("master_process", MAIN, FLAG, Refused, Accepted(Value::Any)),
+    row("worker_cpu_affinity", MAIN, SOME, Refused, Honoured(Keyword::Process(ProcessWord::Affinity))),
+    row("worker_priority", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Priority))),
+    row("worker_rlimit_nofile", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Descriptors))),
+    row("worker_rlimit_core", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Core))),
+    row("working_directory", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Directory))),
+    row(
+        "worker_shutdown_timeout",
+        MAIN,
+        ONE,
+        Refused,
+        Honoured(Keyword::Process(ProcessWord::ShutdownTimeout)),
+    ),
+    row("daemon", MAIN, FLAG, Refused, Honoured(Keyword::Process(ProcessWord::Daemon))),
+    row("master_process", MAIN, FLAG, Refused, Honoured(Keyword::Process(ProcessWord::Master))),
     row("pid", MAIN, ONE, Refused, Honoured(Keyword::Pid)),
     row("lock_file", MAIN, ONE, Refused, Accepted(Value::Any)),
     row("error_log", ANY, SOME, Adds, Honoured(Keyword::ErrorLog)),
-    row("env", MAIN, ONE, Adds, Ineffective(Value::Any, "TZ", NO_ENV)),
+    row("env", MAIN, ONE, Adds, Honoured(Keyword::Process(ProcessWord::Environment))),
     row("load_module", MAIN, ONE, Adds, Accepted(Value::Any)),
     row("timer_resolution", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLUTION)),
     row("debug_points", MAIN, ONE, Refused, Accepted(Value::DebugPoint)),
@@ -77,7 +73,7 @@ pub(super) const ROWS: &[Row] = &[
     row("http", MAIN, Shape::Block(0), Refused, Accepted(Value::Any)),
     row("stream", MAIN, Shape::Block(0), Refused, Accepted(Value::Any)),
     // events {}
-    row("worker_connections", EVENTS, ONE, Refused, Ineffective(Value::Number, "", NO_LIMIT)),
+    row("worker_connections", EVENTS, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Connections))),
     row("multi_accept", EVENTS, FLAG, Refused, Accepted(Value::Any)),
     row("use", EVENTS, ONE, Refused, Accepted(Value::EventMethod)),
     row("accept_mutex", EVENTS, FLAG, Refused, Accepted(Value::Any)),
@@ -152,7 +148,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_certificate", BOTH, ONE, Adds, Honoured(Keyword::SslCertificate)),
     row("ssl_certificate_key", BOTH, ONE, Adds, Honoured(Keyword::SslCertificateKey)),
     row("ssl_protocols", BOTH, SOME, Adds, Honoured(Keyword::SslProtocols)),
-    row("ssl_password_file", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_password_file", BOTH, ONE, Refused, Honoured(Keyword::SslPasswordFile)),
     row("ssl_ciphers", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::Ciphers))),
     row(
         "ssl_prefer_server_ciphers",
@@ -177,9 +173,9 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_verify_depth", BOTH, ONE, Refused, Honoured(Keyword::SslVerifyDepth)),
     row("ssl_client_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslClientCertificate)),
     row("ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslTrustedCertificate)),
-    row("ssl_crl", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_crl", BOTH, ONE, Refused, Honoured(Keyword::SslCrl)),
     row("ssl_conf_command", BOTH, TWO, Adds, Honoured(Keyword::SslTuning(SslWord::ConfCommand))),
-    row("ssl_certificate_compression", BOTH, FLAG, Refused, NotYet("off")),
+    row("ssl_certificate_compression", BOTH, FLAG, Refused, Honoured(Keyword::SslCertificateCompression)),
     // Limits.
     row("limit_rate", BOTH, ONE, Refused, NotYet("0")),
     row("limit_rate_after", BOTH, ONE, Refused, NotYet("0")),

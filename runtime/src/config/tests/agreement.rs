@@ -169,6 +169,77 @@ const VALUES: &[(&str, &[&str])] = &[
     ("imap_capabilities", &["IMAP4 \"X Y\"", ""]),
 ];
 
+/// Every directive of nginx's for mail, with arguments that it takes.
+const DIRECTIVES: &[(&str, &str)] = &[
+    ("auth_http", "127.0.0.1:14080"),
+    ("auth_http_header", "a b"),
+    ("auth_http_pass_client_cert", "on"),
+    ("auth_http_timeout", "5s"),
+    ("error_log", "stderr"),
+    ("imap_auth", "plain"),
+    ("imap_capabilities", "IMAP4"),
+    ("imap_client_buffer", "4k"),
+    ("listen", "127.0.0.1:14144"),
+    ("max_errors", "5"),
+    ("pop3_auth", "plain"),
+    ("pop3_capabilities", "TOP"),
+    ("protocol", "imap"),
+    ("proxy", "on"),
+    ("proxy_buffer", "4k"),
+    ("proxy_pass_error_message", "on"),
+    ("proxy_protocol", "off"),
+    ("proxy_smtp_auth", "off"),
+    ("proxy_timeout", "1h"),
+    ("resolver", "off"),
+    ("resolver_timeout", "5s"),
+    ("server_name", "x"),
+    ("set_real_ip_from", "127.0.0.1"),
+    ("smtp_auth", "plain"),
+    ("smtp_capabilities", "SIZE"),
+    ("smtp_client_buffer", "4k"),
+    ("smtp_greeting_delay", "1s"),
+    ("ssl", "off"),
+    ("ssl_certificate", "x"),
+    ("ssl_certificate_key", "x"),
+    ("ssl_ciphers", "HIGH"),
+    ("ssl_client_certificate", "x"),
+    ("ssl_conf_command", "MinProtocol TLSv1.2"),
+    ("ssl_dhparam", "x"),
+    ("ssl_ecdh_curve", "auto"),
+    ("ssl_prefer_server_ciphers", "on"),
+    ("ssl_protocols", "TLSv1.2"),
+    ("ssl_session_cache", "none"),
+    ("ssl_session_ticket_key", "x"),
+    ("ssl_session_tickets", "on"),
+    ("ssl_session_timeout", "5m"),
+    ("ssl_trusted_certificate", "x"),
+    ("ssl_verify_client", "off"),
+    ("ssl_verify_depth", "1"),
+    ("starttls", "off"),
+    ("timeout", "60s"),
+    ("xclient", "on"),
+];
+
+/// Where a directive may stand, or may not: once, too often, with too little or too much behind it.
+fn placed(name: &str, value: &str) -> Vec<String> {
+    let head = "auth_http 127.0.0.1:14080;";
+    let head = if name == "auth_http" { "" } else { head };
+    let listen = if name == "listen" { "" } else { "listen 127.0.0.1:14143;" };
+    let protocol = if name == "protocol" { "" } else { "protocol imap;" };
+    let in_server = |inside: String| format!("mail {{ {head} server {{ {listen} {protocol} {inside} }} }}\n");
+    let auth = if name == "auth_http" { "auth_http 127.0.0.1:14080;" } else { "" };
+    vec![
+        in_server(format!("{name} {value};")),
+        in_server(format!("{auth} {name};")),
+        in_server(format!("{auth} {name} {};", "x ".repeat(9))),
+        in_server(format!("{auth} {name} {value} {{ }}")),
+        in_server(format!("{name} {value}; {name} {value};")),
+        format!("mail {{ {head} {name} {value}; {SERVER} }}\n"),
+        format!("mail {{ {head} {name} {value}; {name} {value}; {SERVER} }}\n"),
+        format!("{name} {value};\nmail {{ {head} {auth} {SERVER} }}\n"),
+    ]
+}
+
 /// Arguments of `auth_http`.
 const URLS: &[&str] = &[
     "127.0.0.1",
@@ -435,6 +506,69 @@ const OUTERMOST: &[&str] = &[
     "mail { include x {} }",
 ];
 
+/// What stands in a server that speaks TLS, beside nothing but what these files do not say themselves.
+const UNDER_TLS: &[&str] = &[
+    "ssl_certificate own.crt; ssl_certificate_key own.key;",
+    "ssl_certificate none.crt; ssl_certificate_key own.key;",
+    "ssl_certificate own.crt; ssl_certificate_key none.key;",
+    "ssl_certificate own.crt/x; ssl_certificate_key own.key;",
+    "ssl_certificate empty; ssl_certificate_key own.key;",
+    "ssl_certificate own.key; ssl_certificate_key own.key;",
+    "ssl_certificate own.crt; ssl_certificate_key empty;",
+    "ssl_certificate own.crt; ssl_certificate_key own.crt;",
+    "ssl_certificate own.crt; ssl_certificate_key other.key;",
+    "ssl_certificate own.crt; ssl_certificate_key locked.key; ssl_password_file right;",
+    "ssl_certificate own.crt; ssl_certificate_key locked.key; ssl_password_file wrong;",
+    "ssl_certificate own.crt; ssl_certificate_key old.key; ssl_password_file right;",
+    "ssl_certificate own.crt; ssl_certificate_key old.key; ssl_password_file wrong;",
+    "ssl_password_file none;",
+    "ssl_ciphers HIGH:!aNULL:!MD5;",
+    "ssl_ciphers 'EECDH+AESGCM EECDH+CHACHA20, @STRENGTH';",
+    "ssl_ciphers nonsense;",
+    "ssl_ciphers '';",
+    "ssl_ciphers TLS_AES_128_GCM_SHA256;",
+    "ssl_ciphers !ALL;",
+    "ssl_ciphers HIGH:@FOO;",
+    "ssl_ciphers HIGH:%;",
+    "ssl_ciphers HIGH+nonsense;",
+    "ssl_ecdh_curve auto;",
+    "ssl_ecdh_curve x25519:P-384:secp521r1;",
+    "ssl_ecdh_curve foo;",
+    "ssl_ecdh_curve X25519:foo;",
+    "ssl_ecdh_curve p-256;",
+    "ssl_ecdh_curve X25519,P-256;",
+    "ssl_ecdh_curve '';",
+    "ssl_ecdh_curve P-256:prime256v1;",
+    "ssl_conf_command ciphersuites TLS_AES_128_GCM_SHA256:foo;",
+    "ssl_conf_command Ciphersuites '';",
+    "ssl_conf_command Ciphersuites foo;",
+    "ssl_conf_command Groups X25519;",
+    "ssl_conf_command Groups foo;",
+    "ssl_conf_command MinProtocol TLSv1.2;",
+    "ssl_conf_command MaxProtocol None;",
+    "ssl_conf_command MinProtocol foo;",
+    "ssl_conf_command Protocol -ALL,TLSv1.2;",
+    "ssl_conf_command Options ServerPreference,PrioritizeChaCha,-SessionTicket;",
+    "ssl_conf_command Options Foo;",
+    "ssl_conf_command SignatureAlgorithms RSA+SHA256:ed25519:ECDSA+SHA384;",
+    "ssl_conf_command SignatureAlgorithms foo;",
+    "ssl_conf_command SignatureAlgorithms 'RSA+SHA256 ed25519';",
+    "ssl_conf_command CipherString HIGH;",
+    "ssl_conf_command Foo x;",
+    "ssl_conf_command -cipher HIGH;",
+    "ssl_session_ticket_key right;",
+    "ssl_session_ticket_key none;",
+    "ssl_session_ticket_key key48; ssl_session_ticket_key key80;",
+    "ssl_session_cache builtin:1000 shared:SSL:10m; ssl_session_timeout 1d; ssl_session_tickets off;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_trusted_certificate own.crt;",
+    "ssl_verify_client on; ssl_client_certificate none;",
+    "ssl_verify_client on; ssl_client_certificate empty;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_trusted_certificate none;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_crl none;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_crl empty;",
+    "ssl_crl none;",
+];
+
 /// How older nginx words a message: what it begins with there, and here.
 const OTHERWISE: &[(&str, &str)] = &[("the invalid \"", "invalid parameter \"")];
 
@@ -450,6 +584,7 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
     for (directive, values) in VALUES {
         texts.extend(values.iter().map(|value| mail(format!("{auth} {directive} {value}; {SERVER}"))));
     }
+    texts.extend(DIRECTIVES.iter().flat_map(|(name, value)| placed(name, value)));
     texts.extend(URLS.iter().map(|url| mail(format!("auth_http \"{url}\"; {SERVER}"))));
     let listen = |listen: &&str| mail(format!("{auth} server {{ listen {listen}; protocol imap; }}"));
     texts.extend(LISTENS.iter().map(listen));
@@ -465,6 +600,37 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
     }));
     let differing: Vec<_> = texts.iter().filter_map(|text| disagreement(&desk, text)).collect();
     assert!(differing.is_empty(), "{} of {}:\n{}", differing.len(), texts.len(), differing.join("\n"));
+}
+
+/// OpenSSL has more to say behind its first reason than is worth repeating: what is said here is how nginx begins.
+#[test]
+fn nginx_and_gatepost_say_the_same_of_keys_certificates_and_ciphers() {
+    if !is_there() {
+        return;
+    }
+    let desk = Desk::new("agreement-tls");
+    desk.keys();
+    let differing: Vec<_> = UNDER_TLS
+        .iter()
+        .filter_map(|inside| {
+            let pair = match inside.contains("ssl_certificate ") {
+                true => "",
+                false => "ssl_certificate own.crt; ssl_certificate_key own.key;",
+            };
+            let server = format!("server {{ listen 127.0.0.1:14143 ssl; protocol imap; {pair} {inside} }}");
+            desk.write(&format!("mail {{ auth_http 127.0.0.1:14080; {server} }}\n"), &[]);
+            let [nginx, gatepost] = [desk.nginx(), desk.gatepost()]
+                .map(|said| said.map(|line| line.split(" in /").next().unwrap_or_default().to_owned()));
+            let agree = match (&nginx, &gatepost) {
+                (Some(nginx), Some(gatepost)) => {
+                    nginx.starts_with(gatepost.strip_suffix(')').unwrap_or(gatepost))
+                }
+                (nginx, gatepost) => nginx == gatepost,
+            };
+            (!agree).then(|| format!("{inside:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
+        })
+        .collect();
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
 /// What nginx and Gatepost each say about `text`, if that is not the same.

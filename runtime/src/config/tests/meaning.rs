@@ -574,23 +574,23 @@ fn logs_are_inherited_as_a_whole() {
 #[test]
 fn what_has_no_effect_is_said() {
     let (config, told) = fit(
-        "user www-data; daemon on; pid /run/nginx.pid; worker_processes 3; pcre_jit on; master_process off;\n\
+        "timer_resolution 1s; daemon on; pid /run/nginx.pid; worker_processes 3; pcre_jit on; master_process off;\n\
          events { worker_connections 768; use epoll; multi_accept on; }\nhttp { server { listen 80; } }\n\
          load_module modules/ngx_mail_module.so;\nmail { auth_http localhost; timeout 0; smtp_auth plain PLAIN; \
          server { listen 143; } }",
     );
     assert_eq!(config.worker_processes.get(), 3);
+    assert_eq!(
+        (config.process.daemon, config.process.master, config.process.connections),
+        (true, false, 768)
+    );
     assert_eq!(config.pid, Pid::File(PidFile::new("/run/nginx.pid")));
     let at = "/etc/nginx/nginx.conf";
     assert_eq!(
         told,
         [
-            format!("[warn] the \"user\" directive has no effect yet: no privileges are given up in {at}:1"),
             format!(
-                "[warn] the \"daemon\" directive has no effect yet: Gatepost stays in the foreground in {at}:1"
-            ),
-            format!(
-                "[warn] the \"worker_connections\" directive has no effect yet: the number of connections is not limited in {at}:2"
+                "[warn] the \"timer_resolution\" directive has no effect yet: the clock is read whenever it is needed in {at}:1"
             ),
             format!("[warn] the \"http\" block is ignored in {at}:3"),
             format!("[warn] \"timeout\" of 0 expires at once in {at}:5"),
@@ -615,11 +615,10 @@ fn a_pid_file_is_taken_from_the_prefix_and_may_be_off() {
 
 #[test]
 fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() {
-    let told =
-        fit("worker_cpu_affinity auto; worker_priority -5; worker_rlimit_core 1g; working_directory /tmp;\n\
+    let told = fit("worker_cpu_affinity auto; worker_priority -5; working_directory /tmp;\n\
          timer_resolution 100ms; thread_pool default threads=32; ssl_engine x; lock_file logs/lock;\n\
          events { debug_connection 127.0.0.1; accept_mutex on; worker_aio_requests 32; } mail {}")
-        .1;
+    .1;
     let at = "/etc/nginx/nginx.conf";
     let no_effect = |name, what, line| {
         format!("[warn] the \"{name}\" directive has no effect yet: {what} in {at}:{line}")
@@ -627,17 +626,12 @@ fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() 
     assert_eq!(
         told,
         [
-            no_effect("worker_cpu_affinity", "threads run on any CPU", 1),
-            no_effect("worker_priority", "the priority stays as it is", 1),
-            no_effect("worker_rlimit_core", "the limit of core files stays as it is", 1),
-            no_effect("working_directory", "the working directory stays as it is", 1),
             no_effect("timer_resolution", "the clock is read whenever it is needed", 2),
             no_effect("thread_pool", "there are no pools of threads", 2),
             no_effect("ssl_engine", "no engine is loaded", 2),
             no_effect("debug_connection", "\"error_log\" alone decides what is logged", 3),
         ]
     );
-    assert!(fit("worker_priority 0; mail {}").1.is_empty());
 }
 
 #[test]

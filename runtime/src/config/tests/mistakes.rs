@@ -122,6 +122,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_verify_client on; }\n    server { listen 995 ssl; ssl_verify_client required; ssl_verify_depth x; }\n}\n",
     ),
     (
+        "keys that are somewhere else",
+        "mail {\n    auth_http localhost;\n    server { listen 993 ssl; ssl_certificate engine:pkcs11:id; ssl_certificate_key store:pkcs11:id; }\n    server { listen 995 ssl; ssl_certificate data:x; ssl_certificate_key \"data:y\"; }\n    server { listen 465 ssl; ssl_certificate data:x; }\n}\n",
+    ),
+    (
         "ciphers and groups that nobody knows",
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_ciphers modern; }\n    server { listen 995 ssl; ssl_ecdh_curve p-256; }\n    server { listen 465 ssl; ssl_conf_command Curve X25519; }\n    server { listen 25; starttls on; ssl_conf_command MinProtocol 1.2; }\n    server { listen 587; starttls on; ssl_ciphers AES128-SHA:DHE-RSA-AES128-SHA; }\n}\n",
     ),
@@ -238,7 +242,7 @@ fn files_that_are_not_what_they_should_be_are_told_by_name() {
 
 #[test]
 fn a_flood_of_warnings_hides_no_mistake() {
-    let told = load_text(&format!("{}foo;", "env X;\n".repeat(1000))).unwrap_err();
+    let told = load_text(&format!("{}foo;", "thread_pool x threads=1;\n".repeat(1000))).unwrap_err();
     assert_eq!(told.len(), 102);
     assert!(told[100].to_string().starts_with("[emerg] unknown directive \"foo\""), "{}", told[100]);
     assert_eq!(told[101].to_string(), "[warn] more than 100 warnings, the rest is not shown");

@@ -54,6 +54,29 @@ impl Desk {
         std::fs::write(self.file(), format!("{module}{} {text}", head.join(" "))).expect("written");
     }
 
+    /// Adds a certificate and its key, which the test's password unlocks where it is locked; another key; and files for
+    /// other purposes.
+    pub(super) fn keys(&self) {
+        let path = |name: &str| self.0.join(name);
+        let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("written");
+        let key = || rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+        let own = key();
+        let params = rcgen::CertificateParams::new(vec!["mail.example".to_owned()]).expect("a name");
+        write("own.crt", &params.self_signed(&own).expect("a certificate").pem());
+        write("own.key", &own.serialize_pem());
+        write("other.key", &key().serialize_pem());
+        for (name, options) in [("locked.key", &["pkcs8", "-topk8"][..]), ("old.key", &["ec", "-aes256"])] {
+            let mut openssl = Command::new("openssl");
+            openssl.args(options).args(["-passout", "pass:hunter2", "-in"]).arg(path("own.key"));
+            assert!(openssl.arg("-out").arg(path(name)).output().expect("openssl").status.success());
+        }
+        write("right", "wrong\nhunter2\n");
+        write("wrong", "wrong\n");
+        write("empty", "");
+        write("key48", &"k".repeat(48));
+        write("key80", &"k".repeat(80));
+    }
+
     fn file(&self) -> PathBuf {
         self.0.join("nginx.conf")
     }

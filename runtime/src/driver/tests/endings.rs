@@ -176,7 +176,7 @@ fn a_drain_cuts_a_relay_without_a_word() {
         assert_eq!(hear_out(&mut backend).await, "");
         let log = scene.ended().await;
         assert!(
-            log.last().is_some_and(|line| line.starts_with("info server shutting down while proxying")),
+            log.last().is_some_and(|line| line.starts_with("info shutdown timeout while proxying")),
             "{log:?}"
         );
     });
