@@ -1,5 +1,6 @@
 //! What people get wrong, and what they are told.
 
+use super::witness::Desk;
 use super::{all_lines, load_text};
 
 /// What went wrong, and how it was written. `…` stands for a server without fault.
@@ -204,6 +205,39 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         all.push_str(&format!("# {title}\n\n{}\n\n\n", all_lines(&told)));
     }
     insta::assert_snapshot!("mistakes", all);
+}
+
+/// What is wrong with the contents of files, real ones.
+const WRONG_FILES: &[(&str, &str)] = &[
+    (
+        "a key that does not match",
+        "mail {\n    auth_http 127.0.0.1;\n    server {\n        listen 993 ssl;\n        ssl_certificate     desk.pem;\n        ssl_certificate_key other.key;\n    }\n}\n",
+    ),
+    (
+        "key and certificate the wrong way round",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     desk.key;\n    ssl_certificate_key desk.pem;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    (
+        "a folder for a file",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     .;\n    ssl_certificate_key desk.key;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    (
+        "an authority that is a key",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     desk.pem;\n    ssl_certificate_key desk.key;\n    ssl_client_certificate other.key;\n    ssl_verify_client on;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    ("an include that is a folder", "mail {\n    auth_http 127.0.0.1;\n    include .;\n}\n"),
+];
+
+#[test]
+fn files_that_are_not_what_they_should_be_are_told_by_name() {
+    let desk = Desk::new("wrong-files");
+    let mut all = String::new();
+    for (title, text) in WRONG_FILES {
+        desk.write(text, &[]);
+        assert!(desk.gatepost().is_some(), "{title}");
+        all.push_str(&format!("# {title}\n\n{}\n\n\n", desk.told()));
+    }
+    insta::assert_snapshot!("wrong_files", all);
 }
 
 #[test]
