@@ -1,6 +1,8 @@
 //! Every number that bounds a session before its relay, its unit, and why it is that number.
 //! What an operator can set is in [`Policy`](crate::Policy); these cannot be set.
 
+use core::time::Duration;
+
 /// The most octets a driver should hand over in one `Received`: one page, so that a session's memory before
 /// login is bounded by its buffers plus this.
 pub const READ_BYTES_MAX: usize = 4096;
@@ -34,6 +36,16 @@ pub const AUTH_HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// A refusal text of the auth server as passed to the client; longer ones are cut.
 pub const REFUSAL_BYTES_MAX: usize = 512;
+
+/// How long a backend may take to connect and greet where another may take its place, unless `proxy_connect_timeout` says
+/// otherwise: long enough for a lost packet or two, and a few tries fit into `timeout`.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the DNS may take for the name of a backend where `resolver_timeout` does not say otherwise.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many servers `Auth-Server` may name, separated by commas. More would hardly all be tried within `timeout`.
+pub const AUTH_SERVERS_MAX: usize = 16;
 
 /// The shortest pause before an auth server that said `WAIT` is asked again, in seconds (divergences S8).
 pub const AUTH_WAIT_SECONDS_MIN: u64 = 1;

@@ -29,6 +29,7 @@ use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
 use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
+use crate::upstream::Upstreams;
 
 /// Blocks that belong to other modules of nginx; the same file often serves them.
 const OTHER_MODULES: &[&str] = &["http", "stream"];
@@ -121,7 +122,9 @@ pub struct Server {
     pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS (`proxy_ssl` and what belongs to it).
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
-    /// `resolver`: whom to ask for the names of SMTP clients; the policy has a `resolver_timeout` exactly if it is there.
+    /// Every `upstream {}` of `mail {}`, as this server's protocol sees it. Servers of one protocol share them.
+    pub upstreams: Arc<Upstreams>,
+    /// `resolver`: whom to ask for the names of backends, and of SMTP clients.
     pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.
     pub logs: Arc<[LogTarget]>,

@@ -17,3 +17,4 @@ mod stream;
 mod system_error;
 pub mod tls;
 mod unsent;
+pub mod upstream;

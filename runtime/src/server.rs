@@ -29,6 +29,7 @@ use crate::observe::{DebugLines, Log, LogFiles};
 use crate::pid_file::{self, PidFile};
 use crate::resolve;
 use crate::tls;
+use crate::upstream::Upstreams;
 
 mod accept;
 mod listen;
@@ -176,6 +177,7 @@ struct Door {
     policy: Arc<Policy>,
     tls: Option<tls::Acceptor>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
+    upstreams: Arc<Upstreams>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
 }
@@ -207,6 +209,7 @@ impl Server {
                     policy: server.policy.clone(),
                     tls: server.tls.clone(),
                     backend_tls: server.backend_tls.clone(),
+                    upstreams: server.upstreams.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
                 });

@@ -124,8 +124,16 @@ impl House {
         self.sessions.set(number);
         let seed = Seed(Chance::of(self.seed, "session", number).octets());
         let witness = Witness { number, reports: self.reports };
-        let arrival =
-            Arrival { stream, client, policy, tls: Some(tls.into()), backend_tls: None, seed, number };
+        let arrival = Arrival {
+            stream,
+            client,
+            policy,
+            tls: Some(tls.into()),
+            backend_tls: None,
+            upstreams: Arc::default(),
+            seed,
+            number,
+        };
         let open = self.open_sessions;
         open.set(open.get() + 1);
         async move {

@@ -13,7 +13,8 @@ pub const SERVER_NAME: &str = "mx.test";
 pub const AUTH_URI: &str = "/auth";
 
 /// The directives that are times; a runner with a real clock shortens them.
-const TIMES: [&str; 4] = ["timeout", "auth_http_timeout", "proxy_timeout", "smtp_greeting_delay"];
+const TIMES: [&str; 5] =
+    ["timeout", "auth_http_timeout", "proxy_connect_timeout", "proxy_timeout", "smtp_greeting_delay"];
 
 /// The files and addresses of one process.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub struct Places<'a> {
     pub listener: SocketAddr,
     /// Where the auth server is.
     pub auth_server: SocketAddr,
+    /// Where the backend is.
+    pub backend: SocketAddr,
 }
 
 /// The text of the configuration. `preamble` comes first, for what one program needs alone.
@@ -37,7 +40,7 @@ pub struct Places<'a> {
 /// A time that is none.
 pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Result<String, String> {
     let config = &transcript.config;
-    let Places { certificate, key, pid, listener, auth_server } = places;
+    let Places { certificate, key, pid, listener, auth_server, backend } = places;
     let protocol = match config.protocol {
         Protocol::Imap => "imap",
         Protocol::Pop3 => "pop3",
@@ -48,6 +51,19 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
         Tls::StartTls => ("", "on"),
         Tls::Only => ("", "only"),
         Tls::Implicit => (" ssl", "off"),
+    };
+    let auth_http = match config.auth_http {
+        true => format!("auth_http {auth_server}{AUTH_URI};"),
+        false => String::new(),
+    };
+    let members: String = config
+        .upstream
+        .iter()
+        .map(|parameters| format!("        server {backend} {parameters};\n"))
+        .collect();
+    let upstream = match config.upstream.is_empty() {
+        true => String::new(),
+        false => format!("upstream backends {{\n{members}    }}"),
     };
     let parameters: String = config.listen.iter().map(|word| format!(" {word}")).collect();
     let mut directives = String::new();
@@ -67,7 +83,8 @@ events {{
 }}
 mail {{
     server_name {SERVER_NAME};
-    auth_http {auth_server}{AUTH_URI};
+    {auth_http}
+    {upstream}
     ssl_certificate {certificate};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;

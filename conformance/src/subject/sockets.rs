@@ -85,6 +85,7 @@ impl SocketStage {
             pid: &files.join("proxy.pid"),
             listener,
             auth_server: auth,
+            backend,
         };
         let text = configuration::text(transcript, &places, preamble)?;
         let file = files.write("nginx.conf", text).map_err(told)?;

@@ -7,10 +7,12 @@ mod listen;
 mod log;
 mod methods;
 mod peers;
+mod proxy_pass;
 mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
+mod upstream;
 mod value;
 
 use std::collections::BTreeMap;
@@ -150,6 +152,7 @@ struct Mail {
     seen: Seen,
     blocks: Vec<server::Block>,
     addresses: BTreeMap<SocketAddr, listen::Place>,
+    upstreams: upstream::Groups,
 }
 
 impl Main<'_> {
@@ -182,6 +185,10 @@ impl Main<'_> {
             };
             match keyword {
                 Keyword::Server => self.server(directive, &mut mail),
+                Keyword::UpstreamBlock => {
+                    let taken = self.upstream(directive, &mut mail);
+                    self.complaints.note(taken);
+                }
                 keyword => {
                     let taken = mail.scope.take(keyword, directive, &self.ground, self.complaints);
                     self.complaints.note(taken);
@@ -193,6 +200,21 @@ impl Main<'_> {
             server.mark.step = block.end.step;
         }
         self.mail = Some(mail);
+    }
+
+    fn upstream(&mut self, directive: &Directive, mail: &mut Mail) -> Result<(), Complaint> {
+        let (name, group) = upstream::upstream(directive, &self.ground, self.complaints)?;
+        let at = group.name;
+        match mail.upstreams.get(&name) {
+            Some(first) => {
+                let message = format!("duplicate upstream \"{name}\"");
+                Err(Complaint::of(directive, message).under(at).first(first.name))
+            }
+            None => {
+                mail.upstreams.insert(name, group);
+                Ok(())
+            }
+        }
     }
 
     fn server(&mut self, directive: &Directive, mail: &mut Mail) {
@@ -254,7 +276,15 @@ impl Main<'_> {
             return None;
         }
         let servers = match &mail {
-            Some(mail) => server::servers(&mail.scope, &mail.seen, &mail.blocks, &logs, &ground, complaints),
+            Some(mail) => server::servers(
+                &mail.scope,
+                &mail.seen,
+                &mail.blocks,
+                &mail.upstreams,
+                &logs,
+                &ground,
+                complaints,
+            ),
             None => {
                 if seen.has("mail") || complaints.refuse() {
                     return None;

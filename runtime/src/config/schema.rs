@@ -19,6 +19,8 @@ pub(super) enum Context {
     Mail,
     /// In a `server {}` of `mail {}`.
     Server,
+    /// In an `upstream {}` of `mail {}`.
+    Upstream,
 }
 
 /// One directive.
@@ -115,6 +117,10 @@ pub(super) enum Keyword {
     ProxyOauth,
     ProxyProtocol,
     ProxySsl(ProxySslWord),
+    ProxyPass,
+    ProxyConnectTimeout,
+    UpstreamBlock,
+    Upstream(UpstreamWord),
     ClientBuffer(gatepost_core::Protocol),
     Capabilities(gatepost_core::Protocol),
     Auth(gatepost_core::Protocol),
@@ -130,6 +136,16 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+}
+
+/// The directives of an `upstream {}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UpstreamWord {
+    Server,
+    LeastConn,
+    IpHash,
+    Random,
+    Hash,
 }
 
 /// The directives about TLS towards backends.
@@ -152,7 +168,7 @@ pub(super) enum ProxySslWord {
 /// nginx's complaint, with a guess at what was meant.
 pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static Row, Complaint> {
     let name = directive.shown();
-    let Some(row) = find(&name) else { return Err(unknown(directive, &name, context)) };
+    let Some(row) = find(&name, context) else { return Err(unknown(directive, &name, context)) };
     if !row.contexts.contains(&context) {
         return Err(misplaced(directive, &name, row.contexts));
     }
@@ -193,11 +209,13 @@ impl Row {
 
 /// The directive's name, if there is a directive of that name anywhere.
 pub(super) fn known(directive: &Directive) -> Option<&'static str> {
-    find(&directive.shown()).map(|row| row.name)
+    ROWS.iter().map(|row| row.name).find(|name| *name == directive.shown())
 }
 
-fn find(name: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.name == name)
+/// The row of this name. Where there are several, as of `server`, the one for this place.
+fn find(name: &str, context: Context) -> Option<&'static Row> {
+    let named = || ROWS.iter().filter(|row| row.name == name);
+    named().find(|row| row.contexts.contains(&context)).or_else(|| named().next())
 }
 
 fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
@@ -241,7 +259,7 @@ fn miscounted(directive: &Directive, name: &str, context: Context, wanted: (usiz
     let complaint = Complaint::of(directive, message).under(directive.args_span());
     // A word that is a directive's name and stands further down was probably meant to begin one.
     let swallowed = directive.args.iter().position(|arg| {
-        find(&arg.shown()).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
+        find(&arg.shown(), context).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
     });
     if let Some(at) = swallowed.filter(|_| directive.args.len() > wanted.1) {
         let before = directive.args.get(..at).and_then(<[_]>::last).unwrap_or(&directive.name);
@@ -263,6 +281,7 @@ impl Context {
             Self::Events => "into `events {}`",
             Self::Mail => "into `mail {}`",
             Self::Server => "into a `server {}` of `mail {}`",
+            Self::Upstream => "into an `upstream {}` of `mail {}`",
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::drain::Drain;
 use crate::observe::Observer;
 use crate::relay::{Outcome, Relay};
 use crate::stream::Stream;
+use crate::upstream::Lease;
 
 /// How long a relay that is cut may take to say so to its client (`close_notify`).
 const CUT: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub(super) struct Relaying<S, O> {
     pub(super) idle_timeout: Duration,
     pub(super) observer: O,
     pub(super) drain: Drain,
+    /// The session's place at the backend, which it has for as long as it relays.
+    pub(super) _lease: Option<Lease>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {

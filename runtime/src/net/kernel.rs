@@ -2,14 +2,14 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
 use super::Net;
 use crate::resolve::Resolver;
@@ -83,13 +83,23 @@ impl Net for Kernel {
             match (resolver, question) {
                 (Some(resolver), question) => resolver.answer(question).await,
                 (None, Question::NameOf(_)) => Answer::Name(Err(ResolveError::Refused)),
-                (None, Question::AddressesOf(_)) => Answer::Addresses(Err(ResolveError::Refused)),
+                // Without a `resolver` the system's is asked, off the event loop.
+                (None, Question::AddressesOf(name)) => Answer::Addresses(addresses_of(&name).await),
             }
         }
     }
 
     fn now(&self) -> Instant {
         Instant::from_unix_millis(self.started_unix_millis).after(self.started.elapsed())
+    }
+}
+
+/// What the system's resolver says: its files, its cache and its DNS servers.
+async fn addresses_of(name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    match lookup_host((name, 0)).await {
+        Ok(found) => Ok(found.map(|address| address.ip()).collect()),
+        // It does not tell the one from the other in numbers.
+        Err(_) => Err(ResolveError::NotFound),
     }
 }
 

@@ -35,6 +35,7 @@ impl Served {
                 policy: Arc::new(Policy::new(protocol, "mx.example", auth)),
                 tls: None,
                 backend_tls: None,
+                upstreams: Arc::default(),
                 resolver: None,
                 logs,
                 listeners: vec![Listener {
@@ -235,6 +236,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
         )),
         tls: None,
         backend_tls: None,
+        upstreams: Arc::default(),
         resolver: None,
         logs: logs.clone(),
         listeners: addresses

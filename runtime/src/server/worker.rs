@@ -171,6 +171,7 @@ impl Sessions {
             policy: door.policy.clone(),
             tls: door.tls.clone(),
             backend_tls: door.backend_tls.clone(),
+            upstreams: door.upstreams.clone(),
             seed,
             number,
         };

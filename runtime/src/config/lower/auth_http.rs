@@ -1,6 +1,6 @@
 //! `auth_http`: config.md 7.1.
 
-use gatepost_core::{Address, AuthServer, Target};
+use gatepost_core::{Address, AuthServer, Place, Target};
 
 use super::address::{Fault, sockets_of, split, unix_path};
 use super::value::{argument, text};
@@ -39,7 +39,7 @@ fn parse(text: &str, surroundings: &dyn Surroundings) -> Result<AuthServer, Faul
     let sockets = sockets_of(host_and_port, DEFAULT_PORT, surroundings)?;
     let target = match sockets.as_slice() {
         [only] => Target::Address((*only).into()),
-        several => Target::AnyOf(several.into()),
+        several => Target::AnyOf(several.iter().map(|&socket| Place::At(socket.into())).collect()),
     };
     let (_, port_text) = split(host_and_port)?;
     let host_text = match port_text {
@@ -84,7 +84,15 @@ mod tests {
             let server = parse(url, &machine()).unwrap();
             let found = match &server.target {
                 Target::Address(address) => address.to_string(),
-                Target::AnyOf(all) => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+                Target::AnyOf(all) => all
+                    .iter()
+                    .map(|place| match place {
+                        Place::At(address) => address.to_string(),
+                        Place::Named(name, port) => format!("{name}:{port}"),
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                Target::Group(group) => group.name.to_string(),
             };
             assert_eq!((found.as_str(), &*server.host, &*server.uri), (target, host, uri), "{url}");
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
 
 use super::methods::{Methods, duplicate_word};
+use super::proxy_pass::ProxyPass;
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
@@ -47,6 +48,8 @@ pub(super) struct Scope {
     pub(super) pass_client_cert: Option<bool>,
     pub(super) proxy_buffer_bytes: Option<usize>,
     pub(super) proxy_timeout: Option<Duration>,
+    pub(super) proxy_pass: Option<ProxyPass>,
+    pub(super) connect_timeout: Option<Duration>,
     pub(super) pass_error_message: Option<bool>,
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
@@ -153,6 +156,8 @@ impl Scope {
             }
             Keyword::AuthHttpPassClientCert => self.pass_client_cert = Some(flag(directive)?),
             Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(buffer(directive, complaints)?),
+            Keyword::ProxyPass => self.proxy_pass = Some(ProxyPass::new(directive)?),
+            Keyword::ProxyConnectTimeout => self.connect_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyTimeout => self.proxy_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
@@ -178,6 +183,8 @@ impl Scope {
             Keyword::Events
             | Keyword::Mail
             | Keyword::Server
+            | Keyword::UpstreamBlock
+            | Keyword::Upstream(_)
             | Keyword::WorkerProcesses
             | Keyword::Pid
             | Keyword::Listen
