@@ -78,7 +78,7 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
     let rules = Rules { surroundings, skipped: OTHER_MODULES, global: directives };
     let tree = tree::read(&path, rules, &mut sources, &mut complaints);
     let folder = path.parent().unwrap_or(prefix);
-    let ground = Ground { surroundings, prefix, folder, error_log };
+    let ground = Ground { surroundings, prefix, folder, error_log, upstream_names: &[] };
     let config = lower::lower(&tree, ground, &mut complaints);
     let told = complaints.told(&sources);
     match config {
@@ -124,6 +124,8 @@ pub struct Server {
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
     /// Every `upstream {}` of `mail {}`, as this server's protocol sees it. Servers of one protocol share them.
     pub upstreams: Arc<Upstreams>,
+    /// The same as groups of auth servers. All servers share them.
+    pub auth_upstreams: Arc<Upstreams>,
     /// `resolver`: whom to ask for the names of backends, and of SMTP clients.
     pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.

@@ -21,7 +21,7 @@ mod pipes;
 mod question;
 mod relaying;
 
-use pipes::{Pipes, Step};
+use pipes::{ByWire, Pipes, Step};
 use relaying::Relaying;
 
 /// A client that has just been accepted, and all that its session will be.
@@ -37,8 +37,10 @@ pub struct Arrival<S> {
     pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS; without it a session that asks for that hears that it failed.
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
-    /// The groups of servers that its targets may name.
+    /// The groups of backends that its targets may name.
     pub upstreams: Arc<Upstreams>,
+    /// The groups of auth servers.
+    pub auth_upstreams: Arc<Upstreams>,
     /// Where its chance comes from.
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
@@ -80,11 +82,13 @@ async fn log_in<N: Net, O: Observer>(
     observer: O,
     drain: Drain,
 ) -> Option<Box<Relaying<N::Stream, O>>> {
-    let Arrival { stream, client, policy, tls, backend_tls, upstreams, seed, number: _ } = arrival;
+    let Arrival { stream, client, policy, tls, backend_tls, upstreams, auth_upstreams, seed, number: _ } =
+        arrival;
     let idle_timeout = policy.backend.idle_timeout;
     let opened = Heard::Opened(client.peer.clone());
     let die = Die::new(seed.clone());
     let mut session = Session::new(policy, client, seed, net.now());
+    let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
     let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls, upstreams, die);
     let mut out = Actions::new();
 

@@ -178,6 +178,7 @@ struct Door {
     tls: Option<tls::Acceptor>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Arc<Upstreams>,
+    auth_upstreams: Arc<Upstreams>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
 }
@@ -210,6 +211,7 @@ impl Server {
                     tls: server.tls.clone(),
                     backend_tls: server.backend_tls.clone(),
                     upstreams: server.upstreams.clone(),
+                    auth_upstreams: server.auth_upstreams.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
                 });

@@ -131,6 +131,7 @@ impl House {
             tls: Some(tls.into()),
             backend_tls: None,
             upstreams: Arc::default(),
+            auth_upstreams: Arc::default(),
             seed,
             number,
         };

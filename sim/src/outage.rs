@@ -162,6 +162,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 tls: None,
                 backend_tls: None,
                 upstreams: upstreams.clone(),
+                auth_upstreams: Arc::default(),
                 seed: Seed(Chance::of(seed, "session", number.get()).octets()),
                 number: number.get(),
             };

@@ -48,6 +48,8 @@ pub(super) struct Ground<'a> {
     pub(super) folder: &'a Path,
     /// Where lines go for which no `error_log` is in force (`-e`).
     pub(super) error_log: Option<&'a LogSink>,
+    /// The names of every `upstream {}`, wherever it stands.
+    pub(super) upstream_names: &'a [String],
 }
 
 /// Which directives a block has, understood or not: where the first of each name is, and how many there are.
@@ -73,6 +75,8 @@ impl Seen {
 
 /// Gives `tree` its meaning. `None` if that is impossible; the reasons are among the `complaints`.
 pub(super) fn lower(tree: &Tree, ground: Ground<'_>, complaints: &mut Complaints) -> Option<Config> {
+    let names = upstream::names(tree);
+    let ground = Ground { upstream_names: &names, ..ground };
     let mut main = Main {
         ground,
         complaints,

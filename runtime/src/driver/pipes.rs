@@ -50,6 +50,12 @@ impl Step {
     }
 }
 
+/// The groups that the targets of a wire may name.
+pub(super) struct ByWire {
+    pub(super) auth: Arc<Upstreams>,
+    pub(super) backend: Arc<Upstreams>,
+}
+
 /// The three wires, and the question to the DNS.
 pub(super) struct Pipes<N: Net> {
     pub(super) client: Pipe<N::Stream>,
@@ -61,7 +67,7 @@ pub(super) struct Pipes<N: Net> {
     net: N,
     tls: Option<Acceptor>,
     backend_tls: Option<Arc<ClientConfig>>,
-    upstreams: Arc<Upstreams>,
+    upstreams: ByWire,
     die: Die,
 }
 
@@ -72,7 +78,7 @@ impl<N: Net> Pipes<N> {
         client: N::Stream,
         tls: Option<Acceptor>,
         backend_tls: Option<Arc<ClientConfig>>,
-        upstreams: Arc<Upstreams>,
+        upstreams: ByWire,
         die: Die,
     ) -> Self {
         Self {
@@ -151,11 +157,11 @@ impl<N: Net> Pipes<N> {
 
     /// The choice of a server for this wire, and what it takes to make one. There is none for the client.
     fn choice(&mut self, wire: Wire) -> (&mut Choice, &Upstreams, &N, &mut Die) {
-        let choice = match wire {
-            Wire::Auth => &mut self.auth_choice,
-            Wire::Backend | Wire::Client => &mut self.backend_choice,
+        let (choice, upstreams) = match wire {
+            Wire::Auth => (&mut self.auth_choice, &self.upstreams.auth),
+            Wire::Backend | Wire::Client => (&mut self.backend_choice, &self.upstreams.backend),
         };
-        (choice, &self.upstreams, &self.net, &mut self.die)
+        (choice, upstreams, &self.net, &mut self.die)
     }
 
     fn wire(&mut self, wire: Wire) -> &mut Pipe<N::Stream> {

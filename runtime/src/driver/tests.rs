@@ -144,6 +144,7 @@ impl Scene {
             tls: None,
             backend_tls: None,
             upstreams: Arc::default(),
+            auth_upstreams: Arc::default(),
             seed: Seed([7; 16]),
             number: 1,
         };

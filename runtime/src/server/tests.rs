@@ -36,6 +36,7 @@ impl Served {
                 tls: None,
                 backend_tls: None,
                 upstreams: Arc::default(),
+                auth_upstreams: Arc::default(),
                 resolver: None,
                 logs,
                 listeners: vec![Listener {
@@ -237,6 +238,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
         tls: None,
         backend_tls: None,
         upstreams: Arc::default(),
+        auth_upstreams: Arc::default(),
         resolver: None,
         logs: logs.clone(),
         listeners: addresses

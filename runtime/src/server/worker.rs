@@ -172,6 +172,7 @@ impl Sessions {
             tls: door.tls.clone(),
             backend_tls: door.backend_tls.clone(),
             upstreams: door.upstreams.clone(),
+            auth_upstreams: door.auth_upstreams.clone(),
             seed,
             number,
         };

@@ -147,7 +147,7 @@ impl Scope {
             }
             Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
             Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
-            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
+            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {
                 let name = text(directive, argument(directive, 0)?)?;

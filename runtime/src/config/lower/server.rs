@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{Access, AuthServer, Policy, Protocol};
+use gatepost_core::{Access, AuthServer, Policy, Protocol, Target};
 
 use super::listen::Listen;
 use super::resolver::Resolver;
 use super::scope::Scope;
-use super::upstream::{Groups, for_protocol};
-use super::{Ground, Seen, certificates, log, methods, proxy_pass, proxy_ssl};
+use super::upstream::{Groups, at_port, port_of};
+use super::{Ground, Seen, auth_http, certificates, log, methods, proxy_pass, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
@@ -67,10 +67,12 @@ pub(super) fn servers(
     }
     let mut servers = Vec::new();
     let mut upstreams = BTreeMap::new();
+    let auth_upstreams = Arc::new(at_port(groups, auth_http::DEFAULT_PORT));
     for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
+        let auth = auth.map(|auth| counted(auth, &auth_upstreams));
         let Some(protocol) = protocol else { continue };
-        let known = upstreams.entry(protocol).or_insert_with(|| for_protocol(groups, protocol));
+        let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol)));
         let pass = effective(block.scope.proxy_pass.as_ref(), mail.proxy_pass.as_ref());
         let pass = pass.map(|pass| pass.target(protocol, known, block, ground)).transpose();
         let Some(pass) = complaints.note(pass) else { continue };
@@ -100,7 +102,17 @@ pub(super) fn servers(
         warn_of_chunking(&policy, &block.scope, mail, complaints);
         let policy = Arc::new(policy);
         let upstreams = Arc::default();
-        servers.push(Server { policy, tls, backend_tls, upstreams, resolver, logs, listeners });
+        let auth_upstreams = auth_upstreams.clone();
+        servers.push(Server {
+            policy,
+            tls,
+            backend_tls,
+            upstreams,
+            auth_upstreams,
+            resolver,
+            logs,
+            listeners,
+        });
     }
     // Every `proxy_pass` has added what it needs.
     let upstreams: BTreeMap<_, _> =
@@ -109,6 +121,14 @@ pub(super) fn servers(
         server.upstreams = upstreams.get(&server.policy.protocol).cloned().unwrap_or_default();
     }
     servers
+}
+
+/// An auth server that is a group knows now how many it has.
+fn counted(mut auth: AuthServer, upstreams: &Upstreams) -> AuthServer {
+    if let Target::Group(group) = &mut auth.target {
+        group.servers = servers_of(upstreams, &group.name);
+    }
+    auth
 }
 
 fn servers_of(upstreams: &Upstreams, name: &str) -> usize {

@@ -13,7 +13,7 @@ use super::{Ground, Seen, admitted, inside};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
 use crate::config::schema::{Context, Keyword, UpstreamWord};
-use crate::config::tree::Directive;
+use crate::config::tree::{Directive, Tree};
 use crate::upstream::{Key, Member, Rule, Settings, Upstream, Upstreams};
 
 /// The groups of a `mail {}`, by their names.
@@ -34,6 +34,13 @@ enum Spot {
     Whole,
     /// The address has no port of its own.
     Portless,
+}
+
+/// The names of the groups of a configuration. Whoever names one may stand before it.
+pub(super) fn names(tree: &Tree) -> Vec<String> {
+    let mails = tree.directives.iter().filter(|directive| directive.shown() == "mail");
+    let groups = mails.flat_map(inside).filter(|directive| directive.shown() == "upstream");
+    groups.filter_map(|group| group.args.first().map(Word::shown)).collect()
 }
 
 /// The port that a protocol's servers listen on where nobody says otherwise.
@@ -191,22 +198,22 @@ fn places(text: &str, ground: &Ground<'_>) -> Result<Vec<(Spot, Server)>, Fault>
     Ok(found.into_iter().map(server).collect())
 }
 
-/// The server at its protocol's port, if it has none of its own.
-fn settled(spot: &Spot, server: &Server, protocol: Protocol) -> Server {
+/// The server at this port, if it has none of its own.
+fn settled(spot: &Spot, server: &Server, port: u16) -> Server {
     let address = match (spot, &server.address) {
-        (Spot::Portless, Address::Inet(address)) => SocketAddr::new(address.ip(), port_of(protocol)).into(),
+        (Spot::Portless, Address::Inet(address)) => SocketAddr::new(address.ip(), port).into(),
         (_, address) => address.clone(),
     };
     Server { address, name: server.name.clone() }
 }
 
-/// The groups at work, as the servers of one protocol see them.
-pub(super) fn for_protocol(groups: &Groups, protocol: Protocol) -> Upstreams {
+/// The groups at work, where a server without a port has this one.
+pub(super) fn at_port(groups: &Groups, port: u16) -> Upstreams {
     let at_work = |group: &Group| {
-        let members = group.members.iter().map(|(spot, member)| Member {
-            server: settled(spot, &member.server, protocol),
-            ..member.clone()
-        });
+        let members = group
+            .members
+            .iter()
+            .map(|(spot, member)| Member { server: settled(spot, &member.server, port), ..member.clone() });
         Arc::new(Upstream::new(&Settings { rule: group.rule, members: members.collect() }))
     };
     groups.iter().map(|(name, group)| (name.clone(), at_work(group))).collect()
@@ -215,5 +222,5 @@ pub(super) fn for_protocol(groups: &Groups, protocol: Protocol) -> Upstreams {
 /// What `proxy_pass` may name beside a group: an address, or a name that is as good as a group of all its addresses.
 pub(super) fn outright(text: &str, protocol: Protocol, ground: &Ground<'_>) -> Result<Vec<Server>, Fault> {
     let places = places(text, ground)?;
-    Ok(places.iter().map(|(spot, server)| settled(spot, server, protocol)).collect())
+    Ok(places.iter().map(|(spot, server)| settled(spot, server, port_of(protocol))).collect())
 }

@@ -585,3 +585,23 @@ fn what_a_group_does_not_need_is_said() {
     assert!(keepalive.contains("\"keepalive\" directive has no effect"), "{keepalive}");
     assert!(redefined.contains("load balancing method redefined"), "{redefined}");
 }
+
+#[test]
+fn an_auth_server_may_be_a_group_further_down() {
+    let (config, told) = fit("mail { auth_http http://auths/check; server { listen 143; } \
+         upstream auths { server 192.0.2.1:9000; server 192.0.2.2 backup; } }");
+    assert_eq!(told, [""; 0]);
+    let [server] = config.servers.as_slice() else { panic!() };
+    let auth = auth(&server.policy);
+    assert_eq!((&*auth.host, &*auth.uri), ("auths", "/check"));
+    let Target::Group(group) = &auth.target else { panic!() };
+    assert_eq!((&*group.name, group.servers), ("auths", 2));
+    let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+    let mut pick = || {
+        let now = Instant::from_unix_millis(0);
+        let lease = server.auth_upstreams["auths"].pick(&Guest::default(), &mut tried, now, &mut die)?;
+        Some(lease.server().address.to_string())
+    };
+    let picked = [pick(), pick(), pick()];
+    assert_eq!(picked, [Some("192.0.2.1:9000".to_owned()), Some("192.0.2.2:80".to_owned()), None]);
+}

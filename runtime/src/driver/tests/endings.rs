@@ -160,6 +160,7 @@ fn a_relay_at_rest_is_small() {
             tls: None,
             backend_tls: None,
             upstreams: Arc::default(),
+            auth_upstreams: Arc::default(),
             seed: Seed([0; 16]),
             number: 1,
         };
