@@ -1,8 +1,10 @@
 //! What plays the proxy's part, and the stage it stands on.
 
 pub mod binary;
+mod clients;
 pub mod configuration;
 pub mod core;
+mod name_server;
 pub mod nginx;
 mod sockets;
 mod tls;

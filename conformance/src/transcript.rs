@@ -2,8 +2,9 @@
 //!
 //! A step either makes a party do something or says what a party observes next. Strings are [`Octets`], line ends
 //! are written. In expectations and in the auth server's headers `${client.ip}`, `${client.port}`, `${listen.ip}`,
-//! `${listen.port}`, `${backend.ip}`, `${backend.port}`, `${auth.port}` and whatever [`SeesSave`] saved stand for
-//! their values; `$${` is a literal `${`. The passwords in transcripts are `hunter2` wherever the octets of a
+//! `${listen.port}`, `${backend.ip}`, `${backend.port}`, `${auth.port}`, `${certificate.sha1}`,
+//! `${certificate.sha256}`, `${certificate.pem}` (of the client's, as `Auth-SSL-Cert` has it) and whatever [`SeesSave`] saved
+//! stand for their values; `$${` is a literal `${`. The passwords in transcripts are `hunter2` wherever the octets of a
 //! password are not themselves the point.
 
 mod check;
@@ -207,7 +208,7 @@ pub enum Step {
     /// The backend sees the proxy's FIN.
     BackendSeesFin,
 
-    /// The proxy asks the DNS, and is answered or left waiting. For the core alone.
+    /// The proxy asks the DNS, and is answered or left waiting.
     Resolver(Lookup),
 
     /// So many milliseconds pass; the next steps say what happened.

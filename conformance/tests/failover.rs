@@ -1,5 +1,4 @@
 //! Three real Dovecots behind one `upstream {}`, and one of them is stopped and started while clients log in.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is test code, which fails by panicking")]
 
 use std::io;
 use std::net::SocketAddr;

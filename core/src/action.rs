@@ -127,8 +127,27 @@ pub enum Handshake {
 pub enum Question {
     /// The name of an address (PTR).
     NameOf(IpAddr),
-    /// The addresses of a name (A and AAAA). It is a host name: letters, digits, `-` and `.`.
-    AddressesOf(Arc<str>),
+    /// The addresses of a name, of one family: what another one has, or lacks, confirms nobody. It is a host name: letters, digits,
+    /// `-` and `.`.
+    AddressesOf(Arc<str>, Family),
+}
+
+/// A kind of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4 (A).
+    V4,
+    /// IPv6 (AAAA).
+    V6,
+}
+
+impl From<IpAddr> for Family {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
 }
 
 /// What the relay starts with.

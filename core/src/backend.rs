@@ -1,7 +1,10 @@
 //! Logging in at the backend on the client's behalf (backend.md sections 3 and 4): a dialogue a protocol, each told the backend's lines one by one.
 
+#[cfg(feature = "imap")]
 pub(crate) mod imap;
+#[cfg(feature = "pop3")]
 pub(crate) mod pop3;
+#[cfg(feature = "smtp")]
 pub(crate) mod smtp;
 pub(crate) mod token;
 

@@ -1,8 +1,11 @@
 //! The manners of a protocol: what a command asks for, and in which words to answer. A dialect decides nothing about limits, TLS, attempts
 //! or whom to ask; the phases do, once for all three. The three files are parallel: the same items in the same order.
 
+#[cfg(feature = "imap")]
 pub(crate) mod imap;
+#[cfg(feature = "pop3")]
 pub(crate) mod pop3;
+#[cfg(feature = "smtp")]
 pub(crate) mod smtp;
 
 use alloc::vec::Vec;
@@ -14,7 +17,7 @@ use crate::auth::credentials::Credentials;
 use crate::auth::request::Envelope;
 use crate::auth::response::Denied;
 use crate::backend::Dialogue;
-use crate::limits::REFUSAL_BYTES_MAX;
+use crate::limits::REFUSAL_LINE_BYTES_MAX;
 use crate::phase::Context;
 use crate::policy::Mechanism;
 use crate::report::Notice;
@@ -213,10 +216,22 @@ pub(crate) fn line(parts: &[&[u8]]) -> Bytes {
     octets.into()
 }
 
-/// The auth server's text, fit for a reply line: one line of bounded length without controls (divergences S4).
+/// The auth server's text, fit for a line: without controls (divergences S4).
 pub(crate) fn presentable(denied: &Denied) -> Vec<u8> {
-    let text = denied.text.iter().take(REFUSAL_BYTES_MAX);
-    text.map(|&octet| if octet.is_ascii_control() { b' ' } else { octet }).collect()
+    denied.text.iter().map(|&octet| if octet.is_ascii_control() { b' ' } else { octet }).collect()
+}
+
+/// One line that ends in as much of `text` as it has room for: at most [`REFUSAL_LINE_BYTES_MAX`]. It is not cut within a character.
+pub(crate) fn refusal_line(beginning: &[&[u8]], text: &[u8]) -> Bytes {
+    let begun = beginning.iter().map(|part| part.len()).sum::<usize>() + 2;
+    let mut end = REFUSAL_LINE_BYTES_MAX.saturating_sub(begun).min(text.len());
+    let continues = |at: usize| text.get(at).is_some_and(|octet| octet & 0xC0 == 0x80);
+    // What is no UTF-8 may have any number of such octets, a character three.
+    let character = (end.saturating_sub(3)..=end).rev().find(|&at| !continues(at));
+    end = character.unwrap_or(end);
+    let mut parts = beginning.to_vec();
+    parts.push(text.get(..end).unwrap_or_default());
+    line(&parts)
 }
 
 /// The mechanisms to list as things are, in the order in which lists name them.
@@ -224,4 +239,31 @@ pub(crate) fn listed(cx: &Context<'_>) -> impl Iterator<Item = Mechanism> {
     sasl::MECHANISMS
         .into_iter()
         .filter(|&mechanism| cx.policy.mechanisms.has(mechanism) && cx.is_secure_enough_for(mechanism))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_where_its_line_is_full_and_never_within_a_character() {
+        let room = REFUSAL_LINE_BYTES_MAX - "-ERR \r\n".len();
+        for (text, kept) in [
+            ("x".repeat(room), room),
+            ("x".repeat(room + 1), room),
+            (alloc::format!("{}\u{e9}", "x".repeat(room - 2)), room),
+            (alloc::format!("{}\u{e9}", "x".repeat(room - 1)), room - 1),
+            (alloc::format!("{}\u{1f600}", "x".repeat(room - 1)), room - 1),
+            (alloc::format!("{}\u{1f600}", "x".repeat(room - 3)), room - 3),
+        ] {
+            let line = refusal_line(&[b"-ERR "], text.as_bytes());
+            assert_eq!(line, alloc::format!("-ERR {}\r\n", &text[..kept]));
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_cut_anywhere() {
+        let line = refusal_line(&[b"-ERR "], &[0xBF; 1000]);
+        assert_eq!(line.len(), REFUSAL_LINE_BYTES_MAX);
+    }
 }

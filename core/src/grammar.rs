@@ -1,7 +1,10 @@
 //! From a whole frame to a typed command. A grammar borrows from the frame, knows no state and never guesses.
 
+#[cfg(feature = "imap")]
 pub(crate) mod imap;
+#[cfg(feature = "pop3")]
 pub(crate) mod pop3;
+#[cfg(feature = "smtp")]
 pub(crate) mod smtp;
 
 /// AUTHENTICATE and UNAUTHENTICATE are the longest command words there are, with room to spare.

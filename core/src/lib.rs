@@ -17,16 +17,27 @@
 //! A command that carries credentials leads from Converse to Authorize, as the end of a SASL exchange does.
 //! There is no clock, socket, die or log in here: moments, octets and a seed come in with the calls, and what
 //! operators should know goes out as a [`Report`]. Once the relay begins the session is over.
+//!
+//! Each protocol is a cargo feature, `imap`, `pop3` and `smtp`, and all are on by default. A protocol is left out at the modules
+//! of its dialect, its grammar and its backend, and where a session begins; nothing else knows.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(all(feature = "imap", feature = "pop3", feature = "smtp")),
+    allow(dead_code, reason = "what only a protocol needs that is left out stays with what it belongs to")
+)]
 
 extern crate alloc;
+
+#[cfg(not(any(feature = "imap", feature = "pop3", feature = "smtp")))]
+compile_error!("a build needs at least one of the features `imap`, `pop3` and `smtp`");
 
 mod action;
 mod auth;
 mod backend;
 mod dialect;
 mod event;
+mod facts;
 mod framing;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -42,13 +53,14 @@ mod session;
 mod time;
 mod wire;
 
-pub use action::{Action, Actions, Group, Guest, Handshake, Judgement, Leftovers, Question, Target};
+pub use action::{Action, Actions, Family, Group, Guest, Handshake, Judgement, Leftovers, Question, Target};
 pub use event::{
     Answer, Certificate, End, Event, NoServer, ResolveError, SystemError, TlsFacts, VerifyError,
 };
+pub use facts::{Facts, Proxied};
 pub use policy::{
-    Access, AuthServer, Backend, BackendTls, Mechanism, Mechanisms, Peers, Policy, Protocol, ProxyHeader,
-    StartTls, Verdict, VerifyClient,
+    Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,
+    ProxyHeader, StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

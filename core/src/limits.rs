@@ -31,11 +31,19 @@ pub const HELO_BYTES_MAX: usize = 255;
 /// A PROXY header; version 1 ends at 107 octets, version 2 says how long it is.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 
+/// How long a PROXY header may take, where `timeout` is not shorter. Balancers send it with their first octets; the PROXY protocol's
+/// description, section 2, asks for 3 seconds at least, three times what a lost packet costs.
+pub const PROXY_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// The auth server's status line and headers. nginx's 1024 fail in silence (divergences D3).
 pub const AUTH_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A refusal text of the auth server as passed to the client; longer ones are cut.
-pub const REFUSAL_BYTES_MAX: usize = 512;
+/// A line that refuses a login in the auth server's words, line end included: all that POP3 and SMTP let a reply have
+/// (RFC 2449 section 4, RFC 5321 section 4.5.3.1.5). Longer texts are cut.
+pub const REFUSAL_LINE_BYTES_MAX: usize = 512;
+
+/// The longest `Auth-Error-Code` that is taken. No registered one comes near it.
+pub const ERROR_CODE_BYTES_MAX: usize = 128;
 
 /// How long a backend may take to connect and greet where another may take its place, unless `proxy_connect_timeout` says
 /// otherwise: long enough for a lost packet or two, and a few tries fit into `timeout`.

@@ -26,6 +26,19 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All that there are, built or not.
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Smtp];
+
+    /// Whether this build speaks it: its cargo feature is on.
+    #[must_use]
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Imap => cfg!(feature = "imap"),
+            Self::Pop3 => cfg!(feature = "pop3"),
+            Self::Smtp => cfg!(feature = "smtp"),
+        }
+    }
+
     /// The word of `protocol`, of `Auth-Protocol`, and of ALPN: `imap`, `pop3`, `smtp`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -170,12 +183,32 @@ pub struct Policy {
     pub plaintext_auth: bool,
     /// Whether `smtp_auth` has the word `none`: mail is taken without a login.
     pub unauthenticated: bool,
+    /// `lingering_close` and what belongs to it. The driver's business.
+    pub lingering: Lingering,
     /// `auth_http` and what belongs to it. None: the backend that `proxy_pass` names decides about logins.
     pub auth: Option<AuthServer>,
     /// What to do with the backend.
     pub backend: Backend,
     /// Every `upstream {}` there is: its name, and how many servers it has. The auth server may name them.
     pub upstreams: Arc<BTreeMap<Arc<str>, usize>>,
+}
+
+/// How a client is taken leave of. A socket that is closed with unread octets sends RST, which takes away what the client had not read
+/// yet; so once it was sent its last, the client is read on for a while and what it sends thrown away (divergences D49).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lingering {
+    /// `lingering_close`: whether that is done at all.
+    pub close: bool,
+    /// `lingering_time`: for how long in all; and how long one side of a relay may be silent once the other has ended.
+    pub time: Duration,
+    /// `lingering_timeout`: for how long if the client sends nothing.
+    pub silence: Duration,
+}
+
+impl Default for Lingering {
+    fn default() -> Self {
+        Self { close: true, time: Duration::from_secs(30), silence: Duration::from_secs(5) }
+    }
 }
 
 /// The HTTP server that decides about logins.
@@ -209,6 +242,8 @@ pub struct Backend {
     pub buffer_bytes: usize,
     /// `proxy_timeout`: how long a relay may be silent. The driver's business.
     pub idle_timeout: Duration,
+    /// `so_keepalive`: whether a silent backend is asked if it is still there. The driver's business.
+    pub keepalive: bool,
     /// `proxy_pass_error_message`: whether a client sees the backend's own refusal.
     pub pass_error_message: bool,
     /// `proxy_ssl`; the auth server may say otherwise for a user (`Auth-Server-TLS`).
@@ -253,6 +288,7 @@ impl Policy {
             auth_strict: false,
             plaintext_auth: true,
             unauthenticated: false,
+            lingering: Lingering::default(),
             auth: auth.into(),
             backend: Backend::default(),
             upstreams: Arc::default(),
@@ -289,6 +325,7 @@ impl Default for Backend {
             resolve_timeout: RESOLVE_TIMEOUT,
             buffer_bytes: 4096,
             idle_timeout: Duration::from_secs(24 * 60 * 60),
+            keepalive: false,
             pass_error_message: false,
             tls: BackendTls::Off,
             tls_name: None,

@@ -7,8 +7,9 @@ mod tests;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
-use alloc::string::String;
 use alloc::vec::Vec;
+
+pub(crate) use crate::facts::Proxied;
 
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,15 +18,6 @@ pub(crate) enum Header {
     Local,
     /// It speaks for a client.
     Proxied(Proxied),
-}
-
-/// For whom a connection was made, and where to. Addresses are texts because the auth server is told them as they were sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Proxied {
-    pub(crate) source: String,
-    pub(crate) source_port: u16,
-    pub(crate) destination: String,
-    pub(crate) destination_port: u16,
 }
 
 /// Why something is no header.

@@ -206,7 +206,7 @@ pub enum Notice {
     ClientClosed,
     /// The client's connection failed.
     ClientFailed(SystemError),
-    /// The process is ending and took this session with it.
+    /// The process is ending and took this session with it, at once or after `worker_shutdown_timeout`.
     ShutDown,
     /// A command longer than its buffer. Never its arguments (S5).
     CommandTooLong {
@@ -231,6 +231,13 @@ pub enum Notice {
     InvalidPassword(Mechanism),
     /// A SASL response without, or with an impossible, token.
     InvalidToken(Mechanism),
+    /// An OAUTHBEARER response that says it is for another host or port (RFC 7628 section 3.2); empty where it does not say.
+    MeantForAnother {
+        /// The host as sent.
+        host: Vec<u8>,
+        /// The port as sent.
+        port: Vec<u8>,
+    },
     /// A CRAM-MD5 response whose digest is not 32 hexadecimal digits.
     InvalidDigest,
     /// SMTP MAIL without a login. The line, CR and LF as `_`.
@@ -390,7 +397,7 @@ impl fmt::Display for Notice {
             Self::ClientTimedOut => f.write_str("client timed out (110: Connection timed out)"),
             Self::ClientClosed => f.write_str("client closed connection"),
             Self::ClientFailed(error) | Self::AuthFailed(error) | Self::UpstreamFailed(error) => error.fmt(f),
-            Self::ShutDown => f.write_str("server shutting down"),
+            Self::ShutDown => f.write_str("shutdown timeout"),
             Self::CommandTooLong { word, octets } => {
                 write!(f, "client sent too long command \"{} ...\" ({octets} octets)", Escaped(word))
             }
@@ -409,6 +416,14 @@ impl fmt::Display for Notice {
             }
             Self::InvalidToken(mechanism) => {
                 write!(f, "client sent invalid token in AUTH {} command", sasl::name(*mechanism))
+            }
+            Self::MeantForAnother { host, port } => {
+                write!(
+                    f,
+                    "client meant host {} port {} in AUTH OAUTHBEARER command",
+                    Quoted(host),
+                    Quoted(port)
+                )
             }
             Self::InvalidDigest => f.write_str("client sent invalid CRAM-MD5 hash in AUTH CRAM-MD5 command"),
             Self::MailRejected(line) => write!(f, "client was rejected: {}", Quoted(line)),

@@ -6,10 +6,14 @@ use core::mem;
 
 use crate::action::Actions;
 use crate::dialect::Dialect;
+#[cfg(feature = "imap")]
 use crate::dialect::imap::Imap;
+#[cfg(feature = "pop3")]
 use crate::dialect::pop3::Pop3;
+#[cfg(feature = "smtp")]
 use crate::dialect::smtp::Smtp;
 use crate::event::Event;
+use crate::facts::Facts;
 use crate::phase::{Connection, Context, Phase};
 use crate::policy::{Policy, Protocol};
 use crate::time::{Deadline, Instant};
@@ -47,26 +51,52 @@ impl fmt::Debug for Seed {
 pub struct Session {
     policy: Arc<Policy>,
     connection: Connection,
-    speaking: Speaking,
+    /// Nothing where the policy's protocol is not built.
+    speaking: Option<Speaking>,
 }
 
+/// One of the protocols that are built.
 #[derive(Debug)]
 enum Speaking {
+    #[cfg(feature = "imap")]
     Imap(Phase<Imap>),
+    #[cfg(feature = "pop3")]
     Pop3(Phase<Pop3>),
+    #[cfg(feature = "smtp")]
     Smtp(Phase<Smtp>),
 }
 
+/// `$then` of the phase that `$speaking` is in, or `$otherwise` where its protocol is not built.
+macro_rules! whichever {
+    ($speaking:expr, $phase:ident => $then:expr, $otherwise:expr) => {
+        match $speaking {
+            #[cfg(feature = "imap")]
+            Some(Speaking::Imap($phase)) => $then,
+            #[cfg(feature = "pop3")]
+            Some(Speaking::Pop3($phase)) => $then,
+            #[cfg(feature = "smtp")]
+            Some(Speaking::Smtp($phase)) => $then,
+            None => $otherwise,
+        }
+    };
+}
+
 impl Session {
-    /// A session that has not begun; its first event is `Opened(Wire::Client, client.peer)`, within `timeout` of `now`.
+    /// A session that has not begun; its first event is `Opened(Wire::Client, client.peer)`, within `timeout` of `now`. One of a protocol
+    /// that is not built ([`Protocol::is_built`]) is over before it begins.
     #[must_use]
     pub fn new(policy: Arc<Policy>, client: Client, seed: Seed, now: Instant) -> Self {
         let mut connection = Connection::new(client, &seed);
         let cx = Context { policy: &policy, now, connection: &mut connection };
         let speaking = match policy.protocol {
-            Protocol::Imap => Speaking::Imap(Phase::first(&cx)),
-            Protocol::Pop3 => Speaking::Pop3(Phase::first(&cx)),
-            Protocol::Smtp => Speaking::Smtp(Phase::first(&cx)),
+            #[cfg(feature = "imap")]
+            Protocol::Imap => Some(Speaking::Imap(Phase::first(&cx))),
+            #[cfg(feature = "pop3")]
+            Protocol::Pop3 => Some(Speaking::Pop3(Phase::first(&cx))),
+            #[cfg(feature = "smtp")]
+            Protocol::Smtp => Some(Speaking::Smtp(Phase::first(&cx))),
+            #[cfg(not(all(feature = "imap", feature = "pop3", feature = "smtp")))]
+            _ => None,
         };
         Self { policy, connection, speaking }
     }
@@ -74,31 +104,25 @@ impl Session {
     /// Advances the session; appends to `out` what the driver must do, in that order.
     pub fn handle(&mut self, now: Instant, event: Event<'_>, out: &mut Actions) {
         let mut cx = Context { policy: &self.policy, now, connection: &mut self.connection };
-        match &mut self.speaking {
-            Speaking::Imap(phase) => advance(phase, event, &mut cx, out),
-            Speaking::Pop3(phase) => advance(phase, event, &mut cx, out),
-            Speaking::Smtp(phase) => advance(phase, event, &mut cx, out),
-        }
+        whichever!(&mut self.speaking, phase => advance(phase, event, &mut cx, out), out.close(Wire::Client));
     }
 
     /// When to call with `Event::Deadline`, and why; `None` once the session is over.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        match &self.speaking {
-            Speaking::Imap(phase) => phase.deadline(),
-            Speaking::Pop3(phase) => phase.deadline(),
-            Speaking::Smtp(phase) => phase.deadline(),
-        }
+        whichever!(&self.speaking, phase => phase.deadline(), None)
+    }
+
+    /// What is known of it. Still there once it is over.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.connection.facts(&self.policy)
     }
 
     /// Whether this wire may be read now. What is read all the same is taken in, but not bounded.
     #[must_use]
     pub fn wants(&self, wire: Wire) -> bool {
-        match &self.speaking {
-            Speaking::Imap(phase) => phase.wants(wire),
-            Speaking::Pop3(phase) => phase.wants(wire),
-            Speaking::Smtp(phase) => phase.wants(wire),
-        }
+        whichever!(&self.speaking, phase => phase.wants(wire), false)
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Wire {
 }
 
 /// Where one end of a stream is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Address {
     /// TCP over IPv4 or IPv6.
     Inet(SocketAddr),
@@ -25,6 +25,15 @@ pub enum Address {
 }
 
 impl Address {
+    /// The address and its port; none for a UNIX socket.
+    #[must_use]
+    pub const fn inet(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Inet(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// The IP address; none for a UNIX socket.
     #[must_use]
     pub const fn ip(&self) -> Option<IpAddr> {

@@ -148,7 +148,7 @@ impl World {
         if let Some(question) = self.asked.take() {
             self.tell(Event::Resolved(match question {
                 Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
-                Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::NotFound)),
+                Question::AddressesOf(..) => Answer::Addresses(Err(ResolveError::NotFound)),
             }));
         }
     }

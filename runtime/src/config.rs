@@ -7,16 +7,20 @@
 
 mod diagnostic;
 mod lex;
+mod listener;
+mod log_format;
 mod lower;
+mod process;
 mod schema;
 mod source;
 mod surroundings;
+mod syslog;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,8 +28,19 @@ use gatepost_core::Policy;
 use gatepost_core::report::Level;
 
 pub use self::diagnostic::{Diagnostic, Excerpt, Place, Severity};
+pub use self::listener::{Keepalive, Listener};
+#[cfg(test)]
+pub(crate) use self::log_format::parse as parse_log_format;
+pub use self::log_format::{Escape, LogFormat, Piece, Variable};
+pub use self::process::{Affinity, Process, User};
 pub use self::surroundings::{Memory, Surroundings, System};
-use self::{diagnostic::Complaints, lower::Ground, source::Sources, tree::Rules};
+pub use self::syslog::{Severity as SyslogSeverity, Syslog};
+use self::{
+    diagnostic::Complaints,
+    lower::{Ground, Zones},
+    source::Sources,
+    tree::Rules,
+};
 use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
@@ -77,8 +92,9 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
     let (mut sources, mut complaints) = (Sources::default(), Complaints::default());
     let rules = Rules { surroundings, skipped: OTHER_MODULES, global: directives };
     let tree = tree::read(&path, rules, &mut sources, &mut complaints);
+    let zones = Zones::default();
     let folder = path.parent().unwrap_or(prefix);
-    let ground = Ground { surroundings, prefix, folder, error_log, upstream_names: &[] };
+    let ground = Ground { surroundings, prefix, folder, error_log, zones: &zones, upstream_names: &[] };
     let config = lower::lower(&tree, ground, &mut complaints);
     let told = complaints.told(&sources);
     match config {
@@ -92,6 +108,8 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
 pub struct Config {
     /// `worker_processes`: how many threads serve clients.
     pub worker_processes: NonZeroUsize,
+    /// What is asked of the processes.
+    pub process: Process,
     /// `pid`: the file with the number of the process.
     pub pid: Pid,
     /// `error_log` of the main level: for lines that belong to no server.
@@ -130,25 +148,10 @@ pub struct Server {
     pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.
     pub logs: Arc<[LogTarget]>,
+    /// Its `access_log`s, inherited ones included.
+    pub access_logs: Arc<[AccessTarget]>,
     /// Its `listen`s, names expanded to addresses.
     pub listeners: Vec<Listener>,
-}
-
-/// One address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Where.
-    pub address: SocketAddr,
-    /// The same as a log line shows it: `0.0.0.0:143`, `[::]:993`.
-    pub text: Arc<str>,
-    /// `ssl`: TLS from the first octet.
-    pub tls_first: bool,
-    /// `proxy_protocol`: a PROXY header comes before everything else.
-    pub proxy_protocol: bool,
-    /// `backlog=`; nginx's default is 511.
-    pub backlog: i32,
-    /// `ipv6only=`; on unless said otherwise. Without meaning for IPv4.
-    pub ipv6_only: bool,
 }
 
 /// The wildcard of the same family and port, whose socket hears of connections to `address` too.
@@ -167,6 +170,26 @@ pub struct LogTarget {
     pub sink: LogSink,
     /// Lines of this level and more severe ones are written.
     pub level: Level,
+    /// `rate=`: how many lines a second, give or take a burst. freenginx limits to 1000 unless told otherwise, nginx does
+    /// not; a line that is not there cannot be looked for, so without a word there is no limit.
+    pub rate: Option<NonZeroU32>,
+}
+
+impl LogTarget {
+    /// Without a limit.
+    #[must_use]
+    pub const fn new(sink: LogSink, level: Level) -> Self {
+        Self { sink, level, rate: None }
+    }
+}
+
+/// One `access_log`: a line for each session, at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessTarget {
+    /// Where the lines go.
+    pub sink: LogSink,
+    /// What they are made of.
+    pub format: Arc<LogFormat>,
 }
 
 /// Where log lines go.
@@ -176,4 +199,6 @@ pub enum LogSink {
     Stderr,
     /// A file, appended to.
     File(PathBuf),
+    /// A syslog server.
+    Syslog(Syslog),
 }

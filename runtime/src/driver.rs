@@ -4,14 +4,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{Actions, Client, Policy, Seed, Session, Wire};
+use gatepost_core::{Action, Actions, Client, Policy, Seed, Session, Wire};
 use tokio::select;
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug_span, trace};
 
 use crate::drain::Drain;
 use crate::net::Net;
-use crate::observe::Observer;
+use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
@@ -22,7 +22,7 @@ mod question;
 mod relaying;
 
 use pipes::{ByWire, Pipes, Step};
-use relaying::Relaying;
+use relaying::{Closing, Relaying};
 
 /// A client that has just been accepted, and all that its session will be.
 #[derive(Debug)]
@@ -84,13 +84,14 @@ async fn log_in<N: Net, O: Observer>(
 ) -> Option<Box<Relaying<N::Stream, O>>> {
     let Arrival { stream, client, policy, tls, backend_tls, upstreams, auth_upstreams, seed, number: _ } =
         arrival;
-    let idle_timeout = policy.backend.idle_timeout;
+    let asked_for = policy.clone();
     let opened = Heard::Opened(client.peer.clone());
     let die = Die::new(seed.clone());
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
     let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls, upstreams, die);
     let mut out = Actions::new();
+    let (begun, mut tally) = (Instant::now(), Tally::default());
 
     let mut alarm = pin!(sleep(Duration::ZERO));
     let mut armed = None;
@@ -98,6 +99,9 @@ async fn log_in<N: Net, O: Observer>(
     let mut drained = false;
     let mut step = Step::Heard(Wire::Client, opened);
     loop {
+        if let Step::Heard(wire, Heard::Received(filled)) = &step {
+            tally.read(*wire, filled.len());
+        }
         step.tell(|event| {
             trace!(?event);
             session.handle(net.now(), event, &mut out);
@@ -105,14 +109,23 @@ async fn log_in<N: Net, O: Observer>(
         let mut leftovers = None;
         for action in out.drain() {
             trace!(?action);
+            if let Action::Send(wire, octets) = &action {
+                tally.sent(*wire, octets.expose().len());
+            }
             pipes.perform(action, &observer, &mut leftovers);
         }
+        let closing =
+            || observer.awaits_ending().then(|| Box::new(Closing { facts: session.facts(), tally, begun }));
         if let Some(leftovers) = leftovers {
-            return pipes.into_relaying(leftovers, idle_timeout, observer, drain.clone());
+            let closing = closing();
+            return pipes.into_relaying(leftovers, closing, asked_for, observer, drain.clone());
         }
         let Some(deadline) = session.deadline() else {
+            if let Some(closing) = closing() {
+                closing.tell(&observer);
+            }
             drop(session);
-            pipes.finish().await;
+            pipes.finish(asked_for.lingering).await;
             return None;
         };
         if armed != Some(deadline.at) {

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use gatepost::cli::{self, Asked};
-use gatepost::server;
+use gatepost::process::{self, Inherited};
 
 fn main() -> ExitCode {
+    // First of all: what is open now was open before.
+    let inherited = Inherited::take();
     match cli::run(std::env::args_os()) {
-        Asked::Serve(config, invocation) => match server::run(&config) {
+        Asked::Serve(config, invocation) => match process::run(*config, inherited, &|| invocation.load()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 invocation.fail(&error);

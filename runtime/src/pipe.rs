@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use gatepost_core::limits::READ_BYTES_MAX;
-use gatepost_core::{Address, End, Payload, Peer, TlsFacts};
+use gatepost_core::{Address, End, Lingering, Payload, Peer, TlsFacts};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -274,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     }
 
     /// Sends what is queued and closes, within a bounded time; an accepted stream as [`Stream::hang_up`] does.
-    pub(crate) async fn finish(mut self) {
+    pub(crate) async fn finish(mut self, lingering: Lingering) {
         self.close();
         let sent = poll_fn(|cx| match self.poll_next(cx, false) {
             Poll::Pending if matches!(self.state, State::Up(..)) => Poll::Pending,
@@ -282,8 +282,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         });
         let sent = timeout(FAREWELL, sent).await;
         match self.state {
-            State::Parting(stream) if sent.is_ok() => stream.hang_up().await,
-            State::Mute(raw) => Stream::Plain(raw).hang_up().await,
+            State::Parting(stream) if sent.is_ok() => stream.hang_up(lingering).await,
+            State::Mute(raw) => Stream::Plain(raw).hang_up(lingering).await,
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::scratch::{self, SCRATCH_BYTES};
-use crate::stream::{LINGER, end_of};
+use crate::stream::end_of;
 use crate::unsent::Unsent;
 
 /// No `proxy_timeout` is longer than this, lest a moment beyond the end of time be computed.
@@ -67,10 +67,16 @@ impl Relay {
 
     /// Relays until both sides have said their last word and all of it is delivered.
     ///
-    /// A side that ends is half-closed on the other, which may go on for as long as it is not silent for [`LINGER`]
-    /// (divergences D34, RELAY-004). Before that, silence may last `idle` (`proxy_timeout`), and octets in either
+    /// A side that ends is half-closed on the other, which may go on for as long as it is not silent for `linger`
+    /// (`lingering_time`; divergences D34, RELAY-004). Before that, silence may last `idle` (`proxy_timeout`), and octets in either
     /// direction end it (D30). Both streams are left for the caller to close.
-    pub(crate) async fn run<C, B>(&mut self, client: &mut C, backend: &mut B, idle: Duration) -> Outcome
+    pub(crate) async fn run<C, B>(
+        &mut self,
+        client: &mut C,
+        backend: &mut B,
+        idle: Duration,
+        linger: Duration,
+    ) -> Outcome
     where
         C: AsyncRead + AsyncWrite + Unpin,
         B: AsyncRead + AsyncWrite + Unpin,
@@ -87,7 +93,7 @@ impl Relay {
             }
             // After one side's end, running out of time is the ordinary end of the other.
             let (allowed, timed_out) = match self.is_half_done() {
-                true => (LINGER.min(idle), false),
+                true => (linger.min(idle), false),
                 false => (idle, true),
             };
             poll_silence(&mut alarm, progress + allowed, cx).map(|()| timed_out)
@@ -99,6 +105,11 @@ impl Relay {
             timed_out,
             failure: self.failure.take(),
         }
+    }
+
+    /// Octets read so far, from the client and from the backend.
+    pub(crate) const fn octets(&self) -> (u64, u64) {
+        (self.to_backend.octets, self.to_client.octets)
     }
 
     /// Moves what can be moved now; ready when both directions are done.

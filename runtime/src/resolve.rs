@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use gatepost_core::{Answer, Question, ResolveError};
+use gatepost_core::{Answer, Family, Question, ResolveError};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ServerOrderingStrategy,
@@ -37,7 +37,8 @@ pub struct Settings {
     pub ipv6: bool,
 }
 
-/// Asks the DNS servers of a `resolver` and remembers what they say. Belongs to the runtime that it is first used in.
+/// Asks the DNS servers of a `resolver` and remembers what they say. Belongs to the runtime that it is first used in. Loopback
+/// addresses are `localhost`, and that is loopback, without anybody being asked (RFC 6761 section 6.3); nginx asks for these too.
 #[derive(Clone)]
 pub struct Resolver {
     resolver: TokioResolver,
@@ -71,7 +72,7 @@ impl Resolver {
     pub async fn answer(self, question: Question) -> Answer {
         match question {
             Question::NameOf(address) => Answer::Name(self.name_of(address).await),
-            Question::AddressesOf(name) => Answer::Addresses(self.addresses_of(&name).await),
+            Question::AddressesOf(name, family) => Answer::Addresses(self.addresses_of(&name, family).await),
         }
     }
 
@@ -85,40 +86,20 @@ impl Resolver {
         first.ok_or(ResolveError::NotFound)
     }
 
-    async fn addresses_of(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let mut name = Name::from_ascii(name).map_err(|_| ResolveError::Format)?;
-        // With its final dot: not to be looked for in this machine's domain.
-        name.set_fqdn(true);
-        let (ipv4, ipv6) = tokio::join!(
-            biased;
-            self.addresses(self.ipv4, &name, RecordType::A),
-            self.addresses(self.ipv6, &name, RecordType::AAAA),
-        );
-        match (ipv4, ipv6) {
-            (Ok(mut addresses), Ok(others)) => {
-                addresses.extend(others);
-                Ok(addresses)
-            }
-            (Ok(addresses), Err(ResolveError::NotFound)) | (Err(ResolveError::NotFound), Ok(addresses)) => {
-                Ok(addresses)
-            }
-            // Half an answer might lack the very address that is looked for.
-            (Err(ResolveError::NotFound), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
-        }
-    }
-
-    async fn addresses(
-        &self,
-        wanted: bool,
-        name: &Name,
-        kind: RecordType,
-    ) -> Result<Vec<IpAddr>, ResolveError> {
+    /// The name's addresses of one family. The other is not asked for: it may fail, or be slow, and confirms nobody.
+    async fn addresses_of(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, ResolveError> {
+        let (wanted, kind) = match family {
+            Family::V4 => (self.ipv4, RecordType::A),
+            Family::V6 => (self.ipv6, RecordType::AAAA),
+        };
         if !wanted {
             return Err(ResolveError::NotFound);
         }
-        let records = self.records(name.clone(), kind).await?;
-        let address = |record: &Record| record.data.ip_addr();
-        Ok(records.iter().filter_map(address).collect())
+        let mut name = Name::from_ascii(name).map_err(|_| ResolveError::Format)?;
+        // With its final dot: not to be looked for in this machine's domain.
+        name.set_fqdn(true);
+        let records = self.records(name, kind).await?;
+        Ok(records.iter().filter_map(|record| record.data.ip_addr()).collect())
     }
 
     async fn records(&self, name: Name, kind: RecordType) -> Result<Vec<Record>, ResolveError> {

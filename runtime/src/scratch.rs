@@ -81,7 +81,7 @@ mod tests {
         let (mut client, near) = tokio::io::duplex(64);
         client.write_all(b"PASS hunter2\r\n").await.expect("said");
         client.shutdown().await.expect("said");
-        Stream::Plain(near).hang_up().await;
+        Stream::Plain(near).hang_up(gatepost_core::Lingering::default()).await;
         SCRATCH.with_borrow(|scratch| assert!(scratch.iter().all(|&octet| octet == 0)));
     }
 

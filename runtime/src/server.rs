@@ -5,40 +5,49 @@
 //! socket every connection wakes every idle thread (with 8 threads, 2.5 times the scheduling for each connection and a
 //! tenth more CPU), and the thread that is quickest keeps more than its share of what stays open (of 100 sessions on two
 //! threads 1.6 times a fair share, against 1.08). The price: connections that wait in a socket's queue are lost if that
-//! socket is closed, so a later generation takes over all of them, and a thread may serve several.
+//! socket is closed, so a later generation takes over all of them, and a thread may serve several: see [`Sockets`].
 //!
 //! An address beside the wildcard of its port has no socket, as in nginx: Linux would not bind it. The wildcard's accepts
 //! for it, and the local address of the connection tells which `server {}` is meant.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, PipeReader};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
+use std::time::Duration;
 
-use gatepost_core::Policy;
 use gatepost_core::report::Level;
+use gatepost_core::{Policy, Protocol};
 use jiff::tz::TimeZone;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::SendFlags;
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::sync::watch;
 
-use crate::config::{Config, Pid, unspecified};
+use crate::config::{Affinity, Config, Listener, Pid, unspecified};
 use crate::net::wall_clock;
-use crate::observe::{DebugLines, Log, LogFiles};
-use crate::pid_file::{self, PidFile};
+use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
+use crate::pid_file;
 use crate::resolve;
 use crate::tls;
 use crate::upstream::Upstreams;
 
 mod accept;
 mod listen;
-mod signals;
+mod room;
+mod sockets;
 mod worker;
 
 pub use listen::BindError;
-use listen::Bound;
-use signals::Signals;
+pub(crate) use listen::has_multipath;
+use listen::{Bound, Names};
+use room::Room;
+pub use sockets::Sockets;
 use worker::Worker;
 
 /// Why there is no server.
@@ -53,55 +62,12 @@ pub enum Error {
     /// The pid file could not be opened or written.
     #[error(transparent)]
     PidFile(#[from] pid_file::Error),
-    /// A thread, its runtime or the signal handlers could not be set up.
+    /// A thread or its runtime could not be made.
     #[error("cannot start: {0}")]
     Start(io::Error),
     /// A thread panicked outside of a session; the others have let their sessions end.
     #[error("{0} of the threads panicked")]
     Panicked(usize),
-}
-
-/// Serves `config` until a signal ends it: TERM and INT say goodbye to every session and cut what is not gone within
-/// a moment, QUIT stops accepting and lets sessions end by themselves. USR1 opens the logs anew.
-///
-/// No thread and no runtime exists before listeners are bound and logs are open.
-///
-/// # Errors
-///
-/// What keeps it from starting, and a thread that panicked. See [`Error`].
-pub fn run(config: &Config) -> Result<(), Error> {
-    let server = Server::bind(config)?;
-    server.install_debug_lines();
-    let shared = server.shared.clone();
-    // Before anybody is served: a signal that comes meanwhile must not cut sessions.
-    let signals = Signals::take().map_err(Error::Start)?;
-    let pid_file = pid_file(config);
-    if let Some(file) = pid_file {
-        file.write(rustix::process::getpid())?;
-    }
-    let ended = serve(server, signals);
-    if let Some(Err(error)) = pid_file.map(PidFile::remove) {
-        shared.log.line(Level::Alert, None, error);
-    }
-    ended
-}
-
-fn serve(server: Server, signals: Signals) -> Result<(), Error> {
-    let shared = server.shared.clone();
-    let running = server.start()?;
-    shared.log.line(Level::Notice, None, format_args!("start {} threads", running.threads.len()));
-    signals.follow(&running.control, &shared.log, &shared.files);
-    let ended = running.join();
-    shared.log.line(Level::Notice, None, "exit");
-    ended
-}
-
-/// Where the number of this process is to be written, if anywhere.
-fn pid_file(config: &Config) -> Option<&PidFile> {
-    match &config.pid {
-        Pid::File(file) => Some(file),
-        Pid::Unsaid | Pid::Off => None,
-    }
 }
 
 /// Opens the logs and the pid file of `config` and tries its listeners, and lets go of them again: what `-t` does beyond reading.
@@ -113,12 +79,20 @@ pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
     files.log(&config.logs).map_err(Error::Log)?;
     let wildcards = wildcards(config);
+    let mut names = Names::default();
     for server in &config.servers {
         files.log(&server.logs).map_err(Error::Log)?;
-        let mut bound = server.listeners.iter().filter(|listener| !is_behind(&wildcards, listener.address));
-        bound.try_for_each(listen::try_out)?;
+        files.access_logs(&server.access_logs).map_err(Error::Log)?;
+        for listener in &server.listeners {
+            let tried = match behind(&wildcards, listener) {
+                Some(_) => Ok(()),
+                None => listen::try_out(listener),
+            };
+            names.note(listener, tried)?;
+        }
     }
-    if let Some(file) = pid_file(config) {
+    names.missing()?;
+    if let Pid::File(file) = &config.pid {
         file.try_open()?;
     }
     Ok(())
@@ -135,7 +109,7 @@ pub struct Server {
 
 /// What all threads look at. A reload makes a new one.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     /// What stands behind each listener, in the order of the configuration.
     doors: Vec<Door>,
     /// Doors without a socket, by their addresses: see [`Shared::door_at`].
@@ -148,9 +122,30 @@ struct Shared {
     numbers: AtomicU64,
     /// Sessions that panicked.
     panics: AtomicU64,
+    /// Places for clients.
+    room: Arc<Room>,
+    /// `worker_shutdown_timeout`.
+    shutdown_timeout: Option<Duration>,
+    /// `worker_cpu_affinity`.
+    affinity: Affinity,
 }
 
 impl Shared {
+    /// The main `error_log`.
+    pub(crate) fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// How many descriptors it takes to serve as many clients as `worker_connections` says.
+    pub(crate) fn descriptors_wanted(&self) -> usize {
+        self.room.descriptors_wanted()
+    }
+
+    /// The files of every log.
+    pub(crate) const fn files(&self) -> &LogFiles {
+        &self.files
+    }
+
     /// The door that was meant by whoever came to `local`, having been accepted by the wildcard socket of `door`.
     fn door_at(&self, local: SocketAddr, door: usize) -> usize {
         self.behind_wildcards.get(&(local.ip(), local.port())).copied().unwrap_or(door)
@@ -159,13 +154,16 @@ impl Shared {
 
 /// The wildcards that `config` listens on.
 fn wildcards(config: &Config) -> BTreeSet<SocketAddr> {
-    let all = config.servers.iter().flat_map(|server| &server.listeners).map(|listener| listener.address);
+    let all = config.servers.iter().flat_map(|server| &server.listeners);
+    let all = all.filter_map(|listener| listener.address.inet());
     all.filter(|address| address.ip().is_unspecified()).collect()
 }
 
-/// Whether one of `wildcards` accepts for this address.
-fn is_behind(wildcards: &BTreeSet<SocketAddr>, address: SocketAddr) -> bool {
-    !address.ip().is_unspecified() && wildcards.contains(&unspecified(address))
+/// The listener's address, if one of `wildcards` accepts for it.
+fn behind(wildcards: &BTreeSet<SocketAddr>, listener: &Listener) -> Option<SocketAddr> {
+    let address = listener.address.inet()?;
+    let is_behind = !address.ip().is_unspecified() && wildcards.contains(&unspecified(address));
+    is_behind.then_some(address)
 }
 
 /// What a client finds behind a listener.
@@ -181,6 +179,32 @@ struct Door {
     auth_upstreams: Arc<Upstreams>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
+    access_logs: Arc<[AccessLog]>,
+}
+
+impl Door {
+    /// Says in the clear that there is no room, where that can be understood; it is a farewell like any other (decision
+    /// 4), but there is nobody who would see it off: what the socket does not take at once is not said.
+    fn turn_away(&self, stream: &impl AsFd) {
+        let host = &self.policy.server_name;
+        let text = match self.policy.protocol {
+            _ if self.tls_first || self.proxy_protocol => return,
+            Protocol::Imap => "* BYE Too many connections\r\n".to_owned(),
+            Protocol::Pop3 => "-ERR too many connections\r\n".to_owned(),
+            Protocol::Smtp => format!("421 4.3.2 {host} Too many connections\r\n"),
+        };
+        let _ = rustix::net::send(stream, text.as_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    }
+}
+
+impl Shared {
+    /// Lets the calling thread run where `worker_cpu_affinity` says, if it says so.
+    fn settle(&self, index: usize) {
+        let set = sched_getaffinity(None).map(|available| self.affinity.of_thread(index, &available));
+        if let Err(error) = set.and_then(|cpus| cpus.map_or(Ok(()), |cpus| sched_setaffinity(None, &cpus))) {
+            self.log.system(Level::Alert, "sched_setaffinity()", &error.into(), "");
+        }
+    }
 }
 
 impl Server {
@@ -190,19 +214,36 @@ impl Server {
     ///
     /// The first log or listener that cannot be opened, in nginx's words.
     pub fn bind(config: &Config) -> Result<Self, Error> {
-        let mut files = LogFiles::new(wall_clock, TimeZone::system());
+        Self::bind_beside(config, &Sockets::default())
+    }
+
+    /// The same beside a server that holds `held`: an address that both listen on keeps its sockets, with the connections
+    /// that wait there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::bind`]. Nothing that is held has changed then.
+    pub fn bind_beside(config: &Config, held: &Sockets) -> Result<Self, Error> {
+        let mut files = LogFiles::new(wall_clock, config.process.time_zone());
         let log = files.log(&config.logs).map_err(Error::Log)?;
         let (mut bound, mut doors, mut behind_wildcards) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let wildcards = wildcards(config);
+        let (wildcards, mut names) = (wildcards(config), Names::default());
         for server in &config.servers {
             let server_log = files.log(&server.logs).map_err(Error::Log)?;
+            let access_logs = files.access_logs(&server.access_logs).map_err(Error::Log)?;
             for listener in &server.listeners {
-                let address = listener.address;
-                if is_behind(&wildcards, address) {
-                    behind_wildcards.insert((address.ip(), address.port()), doors.len());
-                } else {
-                    bound.push((doors.len(), Bound::open(listener, config.worker_processes)?));
-                }
+                let opened = match behind(&wildcards, listener) {
+                    Some(address) => {
+                        behind_wildcards.insert((address.ip(), address.port()), doors.len());
+                        Ok(None)
+                    }
+                    None => {
+                        let held = held.at(&listener.address);
+                        Bound::open(listener, config.worker_processes, held).map(Some)
+                    }
+                };
+                let opened = names.note(listener, opened)?.flatten();
+                bound.extend(opened.map(|opened| (doors.len(), opened)));
                 doors.push(Door {
                     text: listener.text.clone(),
                     proxy_protocol: listener.proxy_protocol,
@@ -214,9 +255,15 @@ impl Server {
                     auth_upstreams: server.auth_upstreams.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
+                    access_logs: access_logs.clone(),
                 });
             }
         }
+        for (name, error) in names.missing()? {
+            log.line(Level::Warn, None, format_args!("{error}, \"{name}\" is served at its other addresses"));
+        }
+        let process = &config.process;
+        let sockets = bound.iter().map(|(_, bound): &(_, Bound)| bound.sockets.len()).sum();
         let shared = Arc::new(Shared {
             doors,
             behind_wildcards,
@@ -224,15 +271,34 @@ impl Server {
             files,
             numbers: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            room: Arc::new(Room::new(process.connections, config.worker_processes.get(), sockets)),
+            shutdown_timeout: process.shutdown_timeout,
+            affinity: process.affinity.clone(),
         });
         Ok(Self { bound, threads: config.worker_processes, shared })
     }
 
-    /// Where its sockets listen, in the order of the configuration; port 0 has become the one that was chosen. Addresses
+    /// Where its TCP sockets listen, in the order of the configuration; port 0 has become the one that was chosen. Addresses
     /// for which a wildcard's socket accepts are not among them.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().map(|(_, bound)| bound.address).collect()
+        self.bound.iter().filter_map(|(_, bound)| bound.address.inet()).collect()
+    }
+
+    /// Its sockets, to be handed on to its successor.
+    #[must_use]
+    pub fn sockets(&self) -> Sockets {
+        self.bound.iter().map(|(_, bound)| (bound.address.clone(), bound.sockets.clone())).collect()
+    }
+
+    /// Closes its sockets, as far as nobody else has them.
+    pub(crate) fn close(&mut self) {
+        self.bound.clear();
+    }
+
+    /// What its threads will look at.
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Starts the threads; ready when each of them accepts.
@@ -241,16 +307,22 @@ impl Server {
     ///
     /// A thread or its runtime could not be made; those that were are stopped again.
     pub fn start(self) -> Result<Running, Error> {
+        if let Some(limit) = getrlimit(Resource::Nofile).current {
+            self.shared.room.set_descriptors(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
         let (stage, seen) = watch::channel(Stage::Serving);
-        let mut running = Running { threads: Vec::new(), control: Control(Arc::new(stage)) };
+        let (alive, held) = io::pipe().map_err(Error::Start)?;
+        let held = Arc::new(held);
+        let mut running = Running { threads: Vec::new(), control: Control(Arc::new(stage)), alive };
         let mut shares: Vec<Vec<_>> = (0..self.threads.get()).map(|_| Vec::new()).collect();
         for (door, bound) in self.bound {
-            for (socket, share) in bound.sockets.into_iter().zip(&mut shares) {
-                share.push((door, bound.address, socket));
+            let address = bound.address.clone();
+            for (share, sockets) in shares.iter_mut().zip(bound.shares(self.threads).map_err(Error::Start)?) {
+                share.extend(sockets.into_iter().map(|socket| (door, address.clone(), socket)));
             }
         }
         for (index, sockets) in shares.into_iter().enumerate() {
-            let worker = Worker::new(sockets, self.shared.clone(), seen.clone());
+            let worker = Worker::new(sockets, self.shared.clone(), seen.clone(), held.clone());
             match worker.start(index) {
                 Ok(thread) => running.threads.push(thread),
                 Err(error) => {
@@ -273,7 +345,7 @@ impl Server {
     }
 
     /// Shows the driver's traces in the logs that say `debug`. Once in a process; later calls change nothing.
-    fn install_debug_lines(&self) {
+    pub(crate) fn install_debug_lines(&self) {
         use tracing_subscriber::layer::SubscriberExt;
         let by_listener: BTreeMap<_, _> =
             self.shared.doors.iter().map(|door| (door.text.to_string(), door.log.clone())).collect();
@@ -318,11 +390,6 @@ impl Control {
             further
         });
     }
-
-    /// Waits until every thread has ended.
-    async fn ended(&self) {
-        self.0.closed().await;
-    }
 }
 
 /// Threads that serve. Where neither this nor a [`Control`] is left, they stop.
@@ -330,6 +397,8 @@ impl Control {
 pub struct Running {
     threads: Vec<thread::JoinHandle<()>>,
     control: Control,
+    /// The threads hold the other end: it ends with the last of them.
+    alive: PipeReader,
 }
 
 impl Running {
@@ -337,6 +406,22 @@ impl Running {
     #[must_use]
     pub fn control(&self) -> Control {
         self.control.clone()
+    }
+
+    /// What can be waited on for the end of every thread.
+    pub(crate) const fn alive(&self) -> &PipeReader {
+        &self.alive
+    }
+
+    /// Whether every thread has ended, or is about to.
+    pub(crate) fn has_ended(&self) -> bool {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.alive, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// How many threads there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.len()
     }
 
     /// Waits for the end of every thread.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use gatepost_core::End;
+use gatepost_core::{End, Lingering};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsStream;
@@ -18,13 +18,7 @@ use crate::system_error::system_error;
 /// How long a stream that is being closed may take to accept what is left to say.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
-/// `lingering_time`: how long, in all, what a client still sends is read and thrown away once it was sent its last.
-pub(crate) const LINGER: Duration = Duration::from_secs(30);
-
-/// `lingering_timeout`: the longest silence meanwhile.
-const LINGER_SILENCE: Duration = Duration::from_secs(5);
-
-/// How much is thrown away. nginx bounds the time only.
+/// How much a client that is taken leave of may still send. nginx bounds the time only.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Octets both ways. TLS is boxed: its state is large, and a session in clear need not pay for it.
@@ -38,13 +32,12 @@ pub(crate) enum Stream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Closes so that the other side receives what it was sent: says that nothing more comes (`close_notify` and FIN),
-    /// then reads until the other side has done the same, for a bounded time (divergences D49). A socket that is closed
-    /// with unread octets sends RST instead, which takes away what the other side had not read yet.
-    pub(crate) async fn hang_up(mut self) {
+    /// then reads until the other side has done the same, for as long as `lingering` allows.
+    pub(crate) async fn hang_up(mut self, lingering: Lingering) {
         let said = timeout(FAREWELL, self.shutdown()).await;
-        if matches!(said, Ok(Ok(()))) {
+        if lingering.close && matches!(said, Ok(Ok(()))) {
             // The TLS state has done its part; what comes now is thrown away unread.
-            linger(&mut self.into_raw()).await;
+            linger(&mut self.into_raw(), lingering).await;
         }
     }
 }
@@ -62,11 +55,11 @@ impl<S> Stream<S> {
     }
 }
 
-async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
-    let end = Instant::now() + LINGER;
+async fn linger<S: AsyncRead + Unpin>(stream: &mut S, lingering: Lingering) {
+    let end = Instant::now() + lingering.time;
     let mut left = LINGER_BYTES_MAX;
     while left > 0 {
-        let silence = (Instant::now() + LINGER_SILENCE).min(end);
+        let silence = (Instant::now() + lingering.silence).min(end);
         let read = poll_fn(|cx| scratch::poll_read(stream, cx, SCRATCH_BYTES));
         match timeout_at(silence, read).await {
             Ok(Ok(filled)) if filled.len() > 0 => {

@@ -136,6 +136,36 @@ const VALUES: &[(&str, &[&str])] = &[
     ("ssl_protocols", &["TLSv1.2 TLSv1.3", "tlsv1.2", "x"]),
     ("ssl_verify_client", &["off", "ON", "optional", "Optional_No_CA", "x", "\"\""]),
     ("ssl_verify_depth", &["0", "2", "-1", "x"]),
+    (
+        "ssl_session_cache",
+        &[
+            "off",
+            "none",
+            "OFF",
+            "builtin",
+            "builtin:1000 shared:SSL:10m",
+            "builtin:0",
+            "builtin:",
+            "builtin:x",
+            "shared:SSL:32k",
+            "shared:SSL",
+            "shared::1m",
+            "shared:SSL:x",
+            "shared:SSL:",
+            "off off",
+            "\"\"",
+            "",
+            "off off off",
+        ],
+    ),
+    ("ssl_session_timeout", &["0", "1d", "10y", "1m30", "1ms", "x", "99999999999"]),
+    ("ssl_session_tickets", &["off", "yes"]),
+    ("ssl_prefer_server_ciphers", &["ON", "1"]),
+    ("ssl_ciphers", &["HIGH:!aNULL", "nonsense-but-unused", "a b"]),
+    ("ssl_ecdh_curve", &["nonsense-but-unused"]),
+    ("ssl_dhparam", &["/nonexistent/unused"]),
+    ("ssl_session_ticket_key", &["/nonexistent/unused"]),
+    ("ssl_conf_command", &["Foo bar", "Foo"]),
     ("ssl_client_certificate", &["/nonexistent/unused"]),
     ("ssl_trusted_certificate", &["/nonexistent/unused"]),
     ("auth_http_pass_client_cert", &["on", "yes"]),
@@ -143,6 +173,77 @@ const VALUES: &[(&str, &[&str])] = &[
     ("auth_http_header", &["a b", "a", "a b c"]),
     ("imap_capabilities", &["IMAP4 \"X Y\"", ""]),
 ];
+
+/// Every directive of nginx's for mail, with arguments that it takes.
+const DIRECTIVES: &[(&str, &str)] = &[
+    ("auth_http", "127.0.0.1:14080"),
+    ("auth_http_header", "a b"),
+    ("auth_http_pass_client_cert", "on"),
+    ("auth_http_timeout", "5s"),
+    ("error_log", "stderr"),
+    ("imap_auth", "plain"),
+    ("imap_capabilities", "IMAP4"),
+    ("imap_client_buffer", "4k"),
+    ("listen", "127.0.0.1:14144"),
+    ("max_errors", "5"),
+    ("pop3_auth", "plain"),
+    ("pop3_capabilities", "TOP"),
+    ("protocol", "imap"),
+    ("proxy", "on"),
+    ("proxy_buffer", "4k"),
+    ("proxy_pass_error_message", "on"),
+    ("proxy_protocol", "off"),
+    ("proxy_smtp_auth", "off"),
+    ("proxy_timeout", "1h"),
+    ("resolver", "off"),
+    ("resolver_timeout", "5s"),
+    ("server_name", "x"),
+    ("set_real_ip_from", "127.0.0.1"),
+    ("smtp_auth", "plain"),
+    ("smtp_capabilities", "SIZE"),
+    ("smtp_client_buffer", "4k"),
+    ("smtp_greeting_delay", "1s"),
+    ("ssl", "off"),
+    ("ssl_certificate", "x"),
+    ("ssl_certificate_key", "x"),
+    ("ssl_ciphers", "HIGH"),
+    ("ssl_client_certificate", "x"),
+    ("ssl_conf_command", "MinProtocol TLSv1.2"),
+    ("ssl_dhparam", "x"),
+    ("ssl_ecdh_curve", "auto"),
+    ("ssl_prefer_server_ciphers", "on"),
+    ("ssl_protocols", "TLSv1.2"),
+    ("ssl_session_cache", "none"),
+    ("ssl_session_ticket_key", "x"),
+    ("ssl_session_tickets", "on"),
+    ("ssl_session_timeout", "5m"),
+    ("ssl_trusted_certificate", "x"),
+    ("ssl_verify_client", "off"),
+    ("ssl_verify_depth", "1"),
+    ("starttls", "off"),
+    ("timeout", "60s"),
+    ("xclient", "on"),
+];
+
+/// Where a directive may stand, or may not: once, too often, with too little or too much behind it.
+fn placed(name: &str, value: &str) -> Vec<String> {
+    let head = "auth_http 127.0.0.1:14080;";
+    let head = if name == "auth_http" { "" } else { head };
+    let listen = if name == "listen" { "" } else { "listen 127.0.0.1:14143;" };
+    let protocol = if name == "protocol" { "" } else { "protocol imap;" };
+    let in_server = |inside: String| format!("mail {{ {head} server {{ {listen} {protocol} {inside} }} }}\n");
+    let auth = if name == "auth_http" { "auth_http 127.0.0.1:14080;" } else { "" };
+    vec![
+        in_server(format!("{name} {value};")),
+        in_server(format!("{auth} {name};")),
+        in_server(format!("{auth} {name} {};", "x ".repeat(9))),
+        in_server(format!("{auth} {name} {value} {{ }}")),
+        in_server(format!("{name} {value}; {name} {value};")),
+        format!("mail {{ {head} {name} {value}; {SERVER} }}\n"),
+        format!("mail {{ {head} {name} {value}; {name} {value}; {SERVER} }}\n"),
+        format!("{name} {value};\nmail {{ {head} {auth} {SERVER} }}\n"),
+    ]
+}
 
 /// Arguments of `auth_http`.
 const URLS: &[&str] = &[
@@ -223,6 +324,31 @@ const LISTENS: &[&str] = &[
     "127.0.0.1:14144 ipv6only=on",
     "127.0.0.1:14144 ipv6only=ox",
     "127.0.0.1:14144 ipv6only=x",
+    "127.0.0.1:14144 rcvbuf=8k sndbuf=0",
+    "127.0.0.1:14144 rcvbuf=",
+    "127.0.0.1:14144 rcvbuf=8g",
+    "127.0.0.1:14144 rcvbuf",
+    "127.0.0.1:14144 sndbuf=-1",
+    "127.0.0.1:14144 sndbuf=x",
+    "127.0.0.1:14144 so_keepalive=on",
+    "127.0.0.1:14144 so_keepalive=off",
+    "127.0.0.1:14144 so_keepalive=30m::10",
+    "127.0.0.1:14144 so_keepalive=60",
+    "127.0.0.1:14144 so_keepalive=:5",
+    "127.0.0.1:14144 so_keepalive=1:2:3",
+    "127.0.0.1:14144 so_keepalive=1:2:3:4",
+    "127.0.0.1:14144 so_keepalive=",
+    "127.0.0.1:14144 so_keepalive=::",
+    "127.0.0.1:14144 so_keepalive=0:0:0",
+    "127.0.0.1:14144 so_keepalive=ON",
+    "127.0.0.1:14144 so_keepalive=1ms",
+    "127.0.0.1:14144 so_keepalive=1:x",
+    "127.0.0.1:14144 so_keepalive",
+    "127.0.0.1:14144 ssl=",
+    "unix:/nonexistent/dir/sock",
+    "unix:/tmp/gatepost-nginx-agrees.sock",
+    "unix:/tmp/gatepost-nginx-agrees.sock bind backlog=5 rcvbuf=4k",
+    "unix:/tmp/gatepost-nginx-agrees.sock default",
     "127.0.0.1:14144 proxy_protocol",
     "127.0.0.1:14144 proxy_protocol=on",
     "127.0.0.1:14144 default_server",
@@ -241,6 +367,8 @@ const IN_MAIL: &[&str] = &[
     "server { listen 127.0.0.1:14143; protocol imap; }\nserver {\nlisten 127.0.0.1:14143\n; protocol imap; }",
     "server { listen 127.0.0.1:14143; listen 127.0.0.1:14100-14200; protocol imap; }",
     "server { listen *:14143; listen 14143; protocol imap; }",
+    "server { listen unix:/tmp/a; listen unix:/tmp/a; protocol imap; }",
+    "server { listen unix:/tmp/gatepost-nginx-agrees.sock; }",
     "\nserver {\nlisten 127.0.0.1:14143\nssl; protocol imap;\n}\nserver { listen 127.0.0.1:14110; }",
     "\nserver {\nlisten 127.0.0.1:14143; protocol imap;\nstarttls\non;\n}",
     "starttls only;\nserver { listen 127.0.0.1:14143; protocol imap; }",
@@ -271,6 +399,10 @@ const IN_MAIL: &[&str] = &[
     "set_real_ip_from 192.0.2.1; set_real_ip_from 192.0.2.1;",
     "ssl_verify_client off;",
     "ssl_session_tickets on;",
+    "ssl_session_cache off; ssl_session_cache shared:SSL:1m;",
+    "ssl_session_cache shared:SSL:1m; server { listen 127.0.0.1:14143; protocol imap; ssl_session_cache shared:SSL:2m; }",
+    "ssl_session_ticket_key a; ssl_session_ticket_key b;",
+    "ssl_ciphers HIGH; ssl_ciphers HIGH;",
     "proxy on;",
     "proxy_buffer 1k; proxy_timeout 1s; proxy_pass_error_message on; proxy_smtp_auth on;",
     "smtp_greeting_delay 1s;",
@@ -311,6 +443,37 @@ const OUTERMOST: &[&str] = &[
     "error_log stderr x;",
     "error_log stderr warn info;",
     "error_log stderr WARN;",
+    "error_log stderr debug_mail debug_http;",
+    "error_log stderr debug_mail debug;",
+    "error_log stderr debug_event info;",
+    "error_log syslog:;",
+    "error_log syslog:facility=mail;",
+    "error_log syslog:server=;",
+    "error_log syslog:server=x.invalid;",
+    "error_log syslog:server=127.0.0.1:99999;",
+    "error_log syslog:server=127.0.0.1:0;",
+    "error_log syslog:server=127.0.0.1:;",
+    "error_log syslog:server=:514;",
+    "error_log syslog:server=*:514;",
+    "error_log syslog:server=127.0.0.1/x;",
+    "error_log syslog:server=[::1];",
+    "error_log syslog:server=::1;",
+    "error_log syslog:server=unix:;",
+    "error_log syslog:server=unix:/tmp/a,b;",
+    "error_log syslog:server=127.0.0.1,server=127.0.0.1;",
+    "error_log syslog:server=127.0.0.1,facility=mail,facility=mail;",
+    "error_log syslog:server=127.0.0.1,facility=MAIL;",
+    "error_log syslog:server=127.0.0.1,facility=local7,severity=crit,tag=mail_1,nohostname debug;",
+    "error_log syslog:server=127.0.0.1,severity=warning;",
+    "error_log syslog:server=127.0.0.1,tag=;",
+    "error_log syslog:server=127.0.0.1,tag=a-b;",
+    "error_log syslog:server=127.0.0.1,tag=aaaaaaaaaabbbbbbbbbbccccccccccdd;",
+    "error_log syslog:server=127.0.0.1,tag=aaaaaaaaaabbbbbbbbbbccccccccccdde;",
+    "error_log syslog:server=127.0.0.1,foo;",
+    "error_log syslog:server=127.0.0.1,;",
+    "error_log syslog:server=127.0.0.1,nohostname,nohostname;",
+    "error_log syslog:server=127.0.0.1,nohostname=1;",
+    "error_log syslog:server=127.0.0.1 foo;",
     "working_directory a b;",
     "events {}",
     "http { }",
@@ -348,6 +511,69 @@ const OUTERMOST: &[&str] = &[
     "mail { include x {} }",
 ];
 
+/// What stands in a server that speaks TLS, beside nothing but what these files do not say themselves.
+const UNDER_TLS: &[&str] = &[
+    "ssl_certificate own.crt; ssl_certificate_key own.key;",
+    "ssl_certificate none.crt; ssl_certificate_key own.key;",
+    "ssl_certificate own.crt; ssl_certificate_key none.key;",
+    "ssl_certificate own.crt/x; ssl_certificate_key own.key;",
+    "ssl_certificate empty; ssl_certificate_key own.key;",
+    "ssl_certificate own.key; ssl_certificate_key own.key;",
+    "ssl_certificate own.crt; ssl_certificate_key empty;",
+    "ssl_certificate own.crt; ssl_certificate_key own.crt;",
+    "ssl_certificate own.crt; ssl_certificate_key other.key;",
+    "ssl_certificate own.crt; ssl_certificate_key locked.key; ssl_password_file right;",
+    "ssl_certificate own.crt; ssl_certificate_key locked.key; ssl_password_file wrong;",
+    "ssl_certificate own.crt; ssl_certificate_key old.key; ssl_password_file right;",
+    "ssl_certificate own.crt; ssl_certificate_key old.key; ssl_password_file wrong;",
+    "ssl_password_file none;",
+    "ssl_ciphers HIGH:!aNULL:!MD5;",
+    "ssl_ciphers 'EECDH+AESGCM EECDH+CHACHA20, @STRENGTH';",
+    "ssl_ciphers nonsense;",
+    "ssl_ciphers '';",
+    "ssl_ciphers TLS_AES_128_GCM_SHA256;",
+    "ssl_ciphers !ALL;",
+    "ssl_ciphers HIGH:@FOO;",
+    "ssl_ciphers HIGH:%;",
+    "ssl_ciphers HIGH+nonsense;",
+    "ssl_ecdh_curve auto;",
+    "ssl_ecdh_curve x25519:P-384:secp521r1;",
+    "ssl_ecdh_curve foo;",
+    "ssl_ecdh_curve X25519:foo;",
+    "ssl_ecdh_curve p-256;",
+    "ssl_ecdh_curve X25519,P-256;",
+    "ssl_ecdh_curve '';",
+    "ssl_ecdh_curve P-256:prime256v1;",
+    "ssl_conf_command ciphersuites TLS_AES_128_GCM_SHA256:foo;",
+    "ssl_conf_command Ciphersuites '';",
+    "ssl_conf_command Ciphersuites foo;",
+    "ssl_conf_command Groups X25519;",
+    "ssl_conf_command Groups foo;",
+    "ssl_conf_command MinProtocol TLSv1.2;",
+    "ssl_conf_command MaxProtocol None;",
+    "ssl_conf_command MinProtocol foo;",
+    "ssl_conf_command Protocol -ALL,TLSv1.2;",
+    "ssl_conf_command Options ServerPreference,PrioritizeChaCha,-SessionTicket;",
+    "ssl_conf_command Options Foo;",
+    "ssl_conf_command SignatureAlgorithms RSA+SHA256:ed25519:ECDSA+SHA384;",
+    "ssl_conf_command SignatureAlgorithms foo;",
+    "ssl_conf_command SignatureAlgorithms 'RSA+SHA256 ed25519';",
+    "ssl_conf_command CipherString HIGH;",
+    "ssl_conf_command Foo x;",
+    "ssl_conf_command -cipher HIGH;",
+    "ssl_session_ticket_key right;",
+    "ssl_session_ticket_key none;",
+    "ssl_session_ticket_key key48; ssl_session_ticket_key key80;",
+    "ssl_session_cache builtin:1000 shared:SSL:10m; ssl_session_timeout 1d; ssl_session_tickets off;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_trusted_certificate own.crt;",
+    "ssl_verify_client on; ssl_client_certificate none;",
+    "ssl_verify_client on; ssl_client_certificate empty;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_trusted_certificate none;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_crl none;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_crl empty;",
+    "ssl_crl none;",
+];
+
 /// How older nginx words a message: what it begins with there, and here.
 const OTHERWISE: &[(&str, &str)] = &[("the invalid \"", "invalid parameter \"")];
 
@@ -358,13 +584,14 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
         eprintln!("skipped: nginx is not installed");
         return;
     }
-    let folder = Folder::new();
+    let folder = Folder::new("words");
     let auth = "auth_http 127.0.0.1:14080;";
     let mail = |inside: String| format!("mail {{ {inside} }}\n");
     let mut texts: Vec<String> = OUTERMOST.iter().map(ToString::to_string).collect();
     for (directive, values) in VALUES {
         texts.extend(values.iter().map(|value| mail(format!("{auth} {directive} {value}; {SERVER}"))));
     }
+    texts.extend(DIRECTIVES.iter().flat_map(|(name, value)| placed(name, value)));
     texts.extend(URLS.iter().map(|url| mail(format!("auth_http \"{url}\"; {SERVER}"))));
     let listen = |listen: &&str| mail(format!("{auth} server {{ listen {listen}; protocol imap; }}"));
     texts.extend(LISTENS.iter().map(listen));
@@ -382,18 +609,84 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
     assert!(differing.is_empty(), "{} of {}:\n{}", differing.len(), texts.len(), differing.join("\n"));
 }
 
+/// OpenSSL has more to say behind its first reason than is worth repeating: what is said here is how nginx begins.
+#[test]
+fn nginx_and_gatepost_say_the_same_of_keys_certificates_and_ciphers() {
+    if Command::new("nginx").arg("-v").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nginx is not installed");
+        eprintln!("skipped: nginx is not installed");
+        return;
+    }
+    let folder = Folder::new("tls");
+    folder.keys();
+    let differing: Vec<_> = UNDER_TLS
+        .iter()
+        .filter_map(|inside| {
+            let pair = match inside.contains("ssl_certificate ") {
+                true => "",
+                false => "ssl_certificate own.crt; ssl_certificate_key own.key;",
+            };
+            let server = format!("server {{ listen 127.0.0.1:14143 ssl; protocol imap; {pair} {inside} }}");
+            let [nginx, gatepost] = folder
+                .refusals(&format!("mail {{ auth_http 127.0.0.1:14080; {server} }}\n"))
+                .map(|refusal| refusal.map(|line| line.split(" in /").next().unwrap_or_default().to_owned()));
+            let agree = match (&nginx, &gatepost) {
+                (Some(nginx), Some(gatepost)) => {
+                    nginx.starts_with(gatepost.strip_suffix(')').unwrap_or(gatepost))
+                }
+                (nginx, gatepost) => nginx == gatepost,
+            };
+            (!agree).then(|| format!("{inside:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
+        })
+        .collect();
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
 /// A folder of the test's own, removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("gatepost-nginx-agrees-{}", std::process::id()));
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("gatepost-nginx-agrees-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
+    /// A certificate and its key, which the test's password unlocks where it is locked; another key; and files for other
+    /// purposes.
+    fn keys(&self) {
+        let path = |name: &str| self.0.join(name);
+        let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+        let own = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let params = rcgen::CertificateParams::new(vec!["mail.example".to_owned()]).unwrap();
+        write("own.crt", &params.self_signed(&own).unwrap().pem());
+        write("own.key", &own.serialize_pem());
+        write(
+            "other.key",
+            &rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem(),
+        );
+        for (name, options) in [("locked.key", &["pkcs8", "-topk8"][..]), ("old.key", &["ec", "-aes256"])] {
+            let mut openssl = Command::new("openssl");
+            openssl.args(options).args(["-passout", "pass:hunter2", "-in"]).arg(path("own.key"));
+            assert!(openssl.arg("-out").arg(path(name)).output().unwrap().status.success());
+        }
+        write("right", "wrong\nhunter2\n");
+        write("wrong", "wrong\n");
+        write("empty", "");
+        write("key48", &"k".repeat(48));
+        write("key80", &"k".repeat(80));
+    }
+
     /// What nginx and gatepost each say about `text`, if that is not the same.
     fn disagreement(&self, text: &str) -> Option<String> {
+        let [nginx, gatepost] = self.refusals(text);
+        let text = text.get(..120).unwrap_or(text);
+        (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
+    }
+
+    /// Why nginx and gatepost each refuse `text`, if they do.
+    fn refusals(&self, text: &str) -> [Option<String>; 2] {
         let file = self.0.join("nginx.conf");
         let pid = self.0.join("pid");
         let module =
@@ -404,8 +697,7 @@ impl Folder {
         let nginx = first_refusal(Command::new("nginx").args(["-t", "-c"]).arg(&file));
         let gatepost =
             first_refusal(Command::new(env!("CARGO_BIN_EXE_gatepost")).args(["-t", "-c"]).arg(&file));
-        let text = text.get(..120).unwrap_or(text);
-        (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
+        [nginx, gatepost]
     }
 }
 

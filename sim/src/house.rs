@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use gatepost::drain::Drain;
 use gatepost::driver::{Arrival, drive};
-use gatepost::observe::Observer;
+use gatepost::observe::{Ending, Observer};
 use gatepost_core::{
     AuthServer, Client, Mechanism, Mechanisms, Policy, Protocol, Report, Seed, StartTls, Target,
 };
@@ -123,7 +123,8 @@ impl House {
         let number = self.sessions.get() + 1;
         self.sessions.set(number);
         let seed = Seed(Chance::of(self.seed, "session", number).octets());
-        let witness = Witness { number, reports: self.reports };
+        let ended = Rc::new(Cell::new(0u32));
+        let witness = Witness { number, reports: self.reports, ended: ended.clone() };
         let arrival = Arrival {
             stream,
             client,
@@ -139,6 +140,7 @@ impl House {
         open.set(open.get() + 1);
         async move {
             drive(net, arrival, witness, Drain::default()).await;
+            assert_eq!(ended.get(), 1, "a session's end is told once");
             open.set(open.get() - 1);
             Ok(())
         }
@@ -149,12 +151,25 @@ impl House {
 struct Witness {
     number: u64,
     reports: Rc<RefCell<BTreeMap<u64, Vec<Report>>>>,
+    /// How often the end was told.
+    ended: Rc<Cell<u32>>,
 }
 
 impl Observer for Witness {
     fn report(&self, report: &Report) {
+        assert_eq!(self.ended.get(), 0, "nothing is reported behind the end");
         tracing::info!(number = self.number, level = report.level().name(), %report);
         self.reports.borrow_mut().entry(self.number).or_default().push(report.clone());
+    }
+
+    fn awaits_ending(&self) -> bool {
+        true
+    }
+
+    fn ended(&self, ending: &Ending) {
+        let Ending { facts, tally, .. } = ending;
+        tracing::info!(number = self.number, ?tally, login = ?facts.login, "ended");
+        self.ended.set(self.ended.get() + 1);
     }
 }
 

@@ -61,7 +61,7 @@ impl Net for SimNet {
     fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static {
         std::future::ready(match question {
             Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
-            Question::AddressesOf(_) => Answer::Addresses(Err(ResolveError::NotFound)),
+            Question::AddressesOf(..) => Answer::Addresses(Err(ResolveError::NotFound)),
         })
     }
 

@@ -13,8 +13,14 @@ pub const SERVER_NAME: &str = "mx.test";
 pub const AUTH_URI: &str = "/auth";
 
 /// The directives that are times; a runner with a real clock shortens them.
-const TIMES: [&str; 5] =
-    ["timeout", "auth_http_timeout", "proxy_connect_timeout", "proxy_timeout", "smtp_greeting_delay"];
+const TIMES: [&str; 6] = [
+    "timeout",
+    "auth_http_timeout",
+    "proxy_connect_timeout",
+    "proxy_timeout",
+    "resolver_timeout",
+    "smtp_greeting_delay",
+];
 
 /// The files and addresses of one process.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +29,8 @@ pub struct Places<'a> {
     pub certificate: &'a Path,
     /// Where its key is, in PEM.
     pub key: &'a Path,
+    /// Where the certificate of the authority is that vouches for clients, in PEM, if there is one.
+    pub client_authority: Option<&'a Path>,
     /// Where the process id goes.
     pub pid: &'a Path,
     /// Where to listen.
@@ -31,6 +39,8 @@ pub struct Places<'a> {
     pub auth_server: SocketAddr,
     /// Where the backend is.
     pub backend: SocketAddr,
+    /// Where the DNS server is, whatever `resolver` says. It is asked for IPv4 addresses, as clients have them here.
+    pub name_server: SocketAddr,
 }
 
 /// The text of the configuration. `preamble` comes first, for what one program needs alone.
@@ -40,7 +50,8 @@ pub struct Places<'a> {
 /// A time that is none.
 pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Result<String, String> {
     let config = &transcript.config;
-    let Places { certificate, key, pid, listener, auth_server, backend } = places;
+    let Places { certificate, key, client_authority, pid, listener, auth_server, backend, name_server } =
+        places;
     let protocol = match config.protocol {
         Protocol::Imap => "imap",
         Protocol::Pop3 => "pop3",
@@ -70,8 +81,15 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
     if config.directives.iter().any(|directive| directive.starts_with("proxy_ssl")) {
         let _ = writeln!(directives, "        proxy_ssl_trusted_certificate {};", certificate.display());
     }
+    if let Some(authority) = client_authority {
+        let _ = writeln!(directives, "        ssl_client_certificate {};", authority.display());
+    }
     for directive in &config.directives {
-        let _ = writeln!(directives, "        {};", hastened(directive, transcript.haste())?);
+        let directive = match directive.split_once(' ') {
+            Some(("resolver", _)) => format!("resolver {name_server} ipv6=off"),
+            _ => hastened(directive, transcript.haste())?,
+        };
+        let _ = writeln!(directives, "        {directive};");
     }
     Ok(format!(
         "{preamble}daemon off;

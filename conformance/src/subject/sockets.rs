@@ -12,7 +12,9 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
-use super::tls::{Certificate, serve, shake_hands};
+use super::clients::Clients;
+use super::name_server::NameServer;
+use super::tls::{Certificate, Client, serve};
 use super::{Acted, Deed, Ending, Seen, Server, Stage, configuration};
 use crate::peer::{Child, PATIENCE, Scratch, free_address, scratch_directory};
 use crate::transcript::{BackendTls, Lookup, Open, TlsTry, Transcript, Variables};
@@ -36,6 +38,8 @@ pub(super) struct SocketStage {
     client_address: SocketAddr,
     auth: Listening,
     backend: Listening,
+    name_server: NameServer,
+    clients: Option<Clients>,
     haste: u32,
     /// What a quiet time left to be waited for.
     owed: Duration,
@@ -77,15 +81,21 @@ impl SocketStage {
         let told = |error: io::Error| error.to_string();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(told)?;
         let (listener, auth, backend) = (free_address(), free_address(), free_address());
+        let name_server = runtime.block_on(NameServer::bind()).map_err(told)?;
         let certificate = Certificate::new()?;
+        let clients = Clients::of(transcript)?;
         let files = scratch_directory(name).map_err(told)?;
+        let authority = clients.as_ref().map(|clients| files.write("ca.pem", clients.authority_pem()));
+        let authority = authority.transpose().map_err(told)?;
         let places = configuration::Places {
             certificate: &files.write("mx.test.pem", certificate.pem()).map_err(told)?,
             key: &files.write("mx.test.key", certificate.key_pem()).map_err(told)?,
+            client_authority: authority.as_deref(),
             pid: &files.join("proxy.pid"),
             listener,
             auth_server: auth,
             backend,
+            name_server: name_server.address(),
         };
         let text = configuration::text(transcript, &places, preamble)?;
         let file = files.write("nginx.conf", text).map_err(told)?;
@@ -99,6 +109,8 @@ impl SocketStage {
             client_address: (Ipv4Addr::LOCALHOST, 0).into(),
             auth: Listening::at(auth),
             backend: Listening::at(backend),
+            name_server,
+            clients,
             haste: transcript.haste(),
             owed: Duration::ZERO,
             process,
@@ -107,13 +119,14 @@ impl SocketStage {
     }
 
     fn hear(&mut self, within: Duration) -> Result<Option<Seen>, String> {
-        let Self { runtime, client, auth, backend, .. } = self;
+        let Self { runtime, client, auth, backend, name_server, .. } = self;
         let deed = async {
             tokio::select! {
                 biased;
                 deed = client.next() => Ok(Seen { wire: Wire::Client, deed }),
                 deed = auth.next() => deed.map(|deed| Seen { wire: Wire::Auth, deed }),
                 deed = backend.next() => deed.map(|deed| Seen { wire: Wire::Backend, deed }),
+                never = name_server.repeat() => never.map(|never| match never {}),
             }
         };
         in_time(runtime, within, deed).transpose().map_err(|error| error.to_string())
@@ -227,7 +240,8 @@ impl Stage for SocketStage {
 
     fn variables(&self) -> Variables {
         let text = |name: &str, value: String| (name.to_owned(), value.into_bytes());
-        Variables::from([
+        let mut variables = self.clients.as_ref().map(Clients::variables).unwrap_or_default();
+        variables.extend([
             text("client.ip", self.client_address.ip().to_string()),
             text("client.port", self.client_address.port().to_string()),
             text("listen.ip", self.listener.ip().to_string()),
@@ -235,7 +249,8 @@ impl Stage for SocketStage {
             text("backend.ip", self.backend.address.ip().to_string()),
             text("backend.port", self.backend.address.port().to_string()),
             text("auth.port", self.auth.address.port().to_string()),
-        ])
+        ]);
+        variables
     }
 
     fn open(&mut self, _open: &Open) -> Acted {
@@ -248,6 +263,7 @@ impl Stage for SocketStage {
         self.client_address = stream.local_addr().map_err(|error| error.to_string())?;
         self.client = Endpoint::new(stream);
         self.backend.endpoint = Endpoint::default();
+        self.name_server.forget();
         Ok(())
     }
 
@@ -274,7 +290,19 @@ impl Stage for SocketStage {
         let Some(Link::Plain(stream)) = self.client.link.take() else {
             return Err("the client is not connected, or speaks TLS already".to_owned());
         };
-        let shaken = shake_hands(stream, attempt, &self.certificate);
+        let identity = match (&attempt.certificate, &self.clients) {
+            (Some(wanted), Some(clients)) => Some(clients.identity(wanted)?),
+            (Some(_), None) => return Err("no client is asked for a certificate".to_owned()),
+            (None, _) => None,
+        };
+        let client = Client::new(attempt, &self.certificate, identity)?;
+        let listener = self.listener;
+        let shaken = async {
+            if attempt.resumed {
+                client.begin(listener).await?;
+            }
+            client.shake_hands(stream, attempt).await
+        };
         let shaken = in_time(&self.runtime, ANSWERS_WITHIN, shaken).ok_or("the handshake does not end")??;
         self.client.link = Some(match shaken {
             Ok(stream) => Link::Tls(Box::new(stream.into())),
@@ -296,8 +324,9 @@ impl Stage for SocketStage {
         Ok(())
     }
 
-    fn look_up(&mut self, _lookup: &Lookup) -> Acted {
-        Err("there is no name server on sockets".to_owned())
+    fn look_up(&mut self, lookup: &Lookup) -> Acted {
+        in_time(&self.runtime, ANSWERS_WITHIN, self.name_server.answer(lookup))
+            .ok_or("the proxy asks the DNS nothing")?
     }
 
     fn reachable(&mut self, server: Server, yes: bool) -> Acted {

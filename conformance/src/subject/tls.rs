@@ -1,11 +1,14 @@
 //! The client's and the backend's side of TLS, and the certificate that both the proxy and the backend have.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, server};
@@ -35,38 +38,83 @@ impl Certificate {
     }
 }
 
-/// Shakes hands as `attempt` says. Where the handshake fails, and was expected to, the bare stream comes back.
-///
-/// # Errors
-///
-/// How the handshake ended, if not as expected.
-pub(super) async fn shake_hands(
-    stream: TcpStream,
-    attempt: &TlsTry,
-    certificate: &Certificate,
-) -> Result<Result<TlsStream<TcpStream>, TcpStream>, String> {
-    let config = client_config(attempt, certificate).map_err(|error| error.to_string())?;
-    let name = attempt.sni.clone().unwrap_or_else(|| SERVER_NAME.to_owned());
-    let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
-    let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).into_fallible().await;
-    let expected = &attempt.expect;
-    match shaken {
-        Ok(stream) => {
-            let agreed = stream.get_ref().1.alpn_protocol().map(String::from_utf8_lossy);
-            match (expected, agreed.as_deref()) {
-                (TlsResult::Ok, None) => Ok(Ok(stream)),
-                (TlsResult::OkAlpn(wanted), Some(agreed)) if wanted == agreed => Ok(Ok(stream)),
-                (_, agreed) => {
-                    Err(format!("expected {expected:?}\n     got a handshake with ALPN {agreed:?}"))
+/// Who a client is by its certificate.
+pub(super) struct Identity {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+/// A client that can shake hands.
+pub(super) struct Client {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Client {
+    /// One that trusts `certificate` and does as `attempt` says. It shows who it is, if it has an `identity`.
+    ///
+    /// # Errors
+    ///
+    /// The TLS library's.
+    pub(super) fn new(
+        attempt: &TlsTry,
+        certificate: &Certificate,
+        identity: Option<&Identity>,
+    ) -> Result<Self, String> {
+        let config = client_config(attempt, certificate, identity).map_err(|error| error.to_string())?;
+        let name = attempt.sni.clone().unwrap_or_else(|| SERVER_NAME.to_owned());
+        let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// Begins a session that a later handshake resumes, on a connection of its own to a port that speaks TLS from the first octet.
+    ///
+    /// # Errors
+    ///
+    /// The system's, and the TLS library's.
+    pub(super) async fn begin(&self, listener: SocketAddr) -> Result<(), String> {
+        let told = |error: io::Error| format!("no session to be resumed: {error}");
+        let stream = TcpStream::connect(listener).await.map_err(told)?;
+        let mut stream = self.connector.connect(self.name.clone(), stream).await.map_err(told)?;
+        // TLS 1.3 hands out tickets behind the handshake, in front of whatever the proxy says first.
+        stream.read_u8().await.map(drop).map_err(told)
+    }
+
+    /// Shakes hands as `attempt` says. Where the handshake fails, and was expected to, the bare stream comes back.
+    ///
+    /// # Errors
+    ///
+    /// How the handshake ended, if not as expected.
+    pub(super) async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        attempt: &TlsTry,
+    ) -> Result<Result<TlsStream<TcpStream>, TcpStream>, String> {
+        let shaken = self.connector.connect(self.name.clone(), stream).into_fallible().await;
+        let expected = &attempt.expect;
+        match shaken {
+            Ok(stream) => {
+                let connection = stream.get_ref().1;
+                let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+                if resumed != attempt.resumed {
+                    return Err(format!("whether the session was resumed: {resumed}"));
+                }
+                let agreed = connection.alpn_protocol().map(String::from_utf8_lossy);
+                match (expected, agreed.as_deref()) {
+                    (TlsResult::Ok, None) => Ok(Ok(stream)),
+                    (TlsResult::OkAlpn(wanted), Some(agreed)) if wanted == agreed => Ok(Ok(stream)),
+                    (_, agreed) => {
+                        Err(format!("expected {expected:?}\n     got a handshake with ALPN {agreed:?}"))
+                    }
                 }
             }
-        }
-        Err((error, stream)) => {
-            let alert = error.get_ref().and_then(|inner| inner.downcast_ref()).and_then(alert_name);
-            match (expected, alert) {
-                (TlsResult::Fails, _) => Ok(Err(stream)),
-                (TlsResult::Alert(wanted), Some(alert)) if *wanted == alert => Ok(Err(stream)),
-                _ => Err(format!("expected {expected:?}\n     got {error}")),
+            Err((error, stream)) => {
+                let alert = error.get_ref().and_then(|inner| inner.downcast_ref()).and_then(alert_name);
+                match (expected, alert) {
+                    (TlsResult::Fails, _) => Ok(Err(stream)),
+                    (TlsResult::Alert(wanted), Some(alert)) if *wanted == alert => Ok(Err(stream)),
+                    _ => Err(format!("expected {expected:?}\n     got {error}")),
+                }
             }
         }
     }
@@ -107,13 +155,20 @@ fn server_config(certificate: &Certificate) -> Result<ServerConfig, rustls::Erro
         .with_single_cert(vec![certificate.der()], key)
 }
 
-fn client_config(attempt: &TlsTry, certificate: &Certificate) -> Result<ClientConfig, rustls::Error> {
+fn client_config(
+    attempt: &TlsTry,
+    certificate: &Certificate,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der())?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        Some(identity) => builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = attempt.alpn.iter().map(|name| name.clone().into_bytes()).collect();
     config.enable_sni = attempt.sni.is_some();
     Ok(config)

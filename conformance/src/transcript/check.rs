@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Library, Runner, Step, Transcript};
+use super::{Library, Runner, Step, Tls, Transcript};
 use crate::divergence::{Oracle, Span};
 
 /// Gathers what is wrong with the files taken together and one by one.
@@ -73,16 +73,17 @@ fn runners(transcript: &Transcript) -> Vec<String> {
     if transcript.runners.iter().any(|&runner| runner != Runner::Core) {
         for step in transcript.steps() {
             match step {
-                Step::Operator(_) | Step::Resolver(_) => {
+                Step::Operator(_) => {
                     complaints.push(format!("{step:?} is for the core alone"));
                 }
                 Step::Open(open) if open.from.is_some() => {
                     complaints.push(format!("{step:?}: sockets come from loopback"));
                 }
-                Step::ClientTls(attempt)
-                    if attempt.certificate.is_some() || attempt.resumed || !attempt.begun.is_empty() =>
-                {
+                Step::ClientTls(attempt) if !attempt.begun.is_empty() => {
                     complaints.push(format!("{step:?}: only the core is told such things"));
+                }
+                Step::ClientTls(attempt) if attempt.resumed && transcript.config.tls != Tls::Implicit => {
+                    complaints.push(format!("{step:?}: sessions are begun where TLS comes first"));
                 }
                 _ => {}
             }

@@ -14,10 +14,10 @@ pub struct TlsTry {
     /// The protocols it offers.
     #[serde(default)]
     pub alpn: Vec<String>,
-    /// The certificate it shows. For the core alone, which is told of it and never sees one.
+    /// The certificate it shows, where `ssl_verify_client` asks for one. The core is only told of it.
     #[serde(default)]
     pub certificate: Option<ClientCertificate>,
-    /// Whether the session is resumed, and the certificate the one it was begun with. For the core alone.
+    /// Whether the session is resumed, and the certificate the one it was begun with. Where TLS comes first.
     #[serde(default)]
     pub resumed: bool,
     /// How the handshake begins, where the client has sent that already: behind its PROXY header. For the core alone.
@@ -40,12 +40,12 @@ pub enum TlsResult {
     Fails,
 }
 
-/// A client's certificate: `CN=client one,O=Org`, from the authority `CN=ca`.
+/// A client's certificate: `CN=client one,O=Org`, number `0A1B`, from the authority `CN=ca`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub enum ClientCertificate {
     /// It leads to a trusted authority.
     Verified,
-    /// It does not, and this is OpenSSL's number and text for the reason.
+    /// It does not, and this is OpenSSL's number and text for the reason. On sockets: 10, 18, 21.
     Unverified(i32, String),
 }
 

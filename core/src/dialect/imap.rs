@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed};
+use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed, refusal_line};
 use crate::auth::credentials::{Credentials, Method};
 use crate::backend::imap::Login;
 use crate::grammar::imap::{self as grammar, Command};
@@ -140,9 +140,9 @@ impl Dialect for Imap {
 
     fn deny(&self, text: &[u8], code: Option<&[u8]>, _: &Context<'_>) -> Bytes {
         match code {
-            Some(code) => line(&[self.tag(), b" NO [", code, b"] ", text]),
-            None if text.starts_with(b"[") => line(&[self.tag(), b" NO ", text]),
-            None => line(&[self.tag(), b" NO [AUTHENTICATIONFAILED] ", text]),
+            Some(code) => refusal_line(&[self.tag(), b" NO [", code, b"] "], text),
+            None if text.starts_with(b"[") => refusal_line(&[self.tag(), b" NO "], text),
+            None => refusal_line(&[self.tag(), b" NO [AUTHENTICATIONFAILED] "], text),
         }
     }
 

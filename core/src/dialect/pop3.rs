@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed};
+use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed, refusal_line};
 use crate::auth::credentials::{Credentials, Method};
 use crate::backend::pop3::Login;
 use crate::grammar::letters;
@@ -160,11 +160,11 @@ impl Dialect for Pop3 {
 
     fn deny(&self, text: &[u8], code: Option<&[u8]>, cx: &Context<'_>) -> Bytes {
         match code {
-            Some(code) => line(&[b"-ERR [", code, b"] ", text]),
+            Some(code) => refusal_line(&[b"-ERR [", code, b"] "], text),
             None if text.starts_with(b"[") || !Self::promises(cx, "AUTH-RESP-CODE") => {
-                line(&[b"-ERR ", text])
+                refusal_line(&[b"-ERR "], text)
             }
-            None => line(&[b"-ERR [AUTH] ", text]),
+            None => refusal_line(&[b"-ERR [AUTH] "], text),
         }
     }
 

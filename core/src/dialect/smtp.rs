@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed};
+use super::{CertificateRefusal, Dialect, Farewell, Refusal, Step, line, listed, refusal_line};
 use crate::auth::credentials::Credentials;
 use crate::auth::request::Envelope;
 use crate::backend::smtp::Login;
@@ -191,7 +191,7 @@ impl Dialect for Smtp {
     }
 
     fn deny(&self, text: &[u8], code: Option<&[u8]>, _: &Context<'_>) -> Bytes {
-        line(&[code.unwrap_or(b"535 5.7.0"), b" ", text])
+        refusal_line(&[code.unwrap_or(b"535 5.7.0"), b" "], text)
     }
 
     /// RFC 5321 section 4.2 and RFC 3463 section 2: a negative code, and perhaps an enhanced one of the same class.

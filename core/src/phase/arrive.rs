@@ -8,6 +8,7 @@ use crate::action::{Actions, Handshake};
 use crate::dialect::Dialect;
 use crate::event::TlsFacts;
 use crate::framing::Inbox;
+use crate::limits::PROXY_HEADER_TIME_MAX;
 use crate::phase::greet::Greet;
 use crate::phase::identify::{HostName, Identify};
 use crate::policy::Protocol;
@@ -35,7 +36,11 @@ enum Awaiting {
 
 impl Arrive {
     pub(super) fn new(cx: &Context<'_>) -> Self {
-        let until = cx.now.after(cx.policy.timeout);
+        let span = match cx.proxy_header_first() {
+            true => cx.policy.timeout.min(PROXY_HEADER_TIME_MAX),
+            false => cx.policy.timeout,
+        };
+        let until = cx.now.after(span);
         Self { header: Secret::empty(), awaiting: Awaiting::Connection, until }
     }
 

@@ -17,7 +17,7 @@ use crate::backend::{Account, Proof};
 use crate::dialect::{Dialect, Farewell, presentable};
 use crate::event::{End, NoServer};
 use crate::framing::Inbox;
-use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX};
+use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX, ERROR_CODE_BYTES_MAX};
 use crate::policy::{BackendTls, Policy, Protocol, VerifyClient};
 use crate::report::{Activity, AuthFault, Notice};
 use crate::sasl::base64;
@@ -67,6 +67,7 @@ impl<D: Dialect> Authorize<D> {
     ) -> Phase<D> {
         let attempt = cx.count_attempt();
         cx.login_is(&credentials.login);
+        cx.method_is(credentials.method.name());
         let Some(server) = &cx.policy.auth else {
             return Self::pass_through(dialect, inbox, credentials, cx, out);
         };
@@ -280,7 +281,8 @@ impl<D: Dialect> Authorize<D> {
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).
     fn denied(mut self, denied: &Denied, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.report(Notice::LoginFailed { text: denied.text.clone() }, out);
-        let code = denied.code.as_deref().filter(|code| D::takes_error_code(code));
+        let fits = |code: &&[u8]| code.len() <= ERROR_CODE_BYTES_MAX && D::takes_error_code(code);
+        let code = denied.code.as_deref().filter(fits);
         if let (Some(sent), None) = (&denied.code, code) {
             cx.report(Notice::InvalidErrorCode { server: self.server.clone(), code: sent.clone() }, out);
         }

@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::action::Actions;
 use crate::event::TlsFacts;
+use crate::facts::Facts;
 use crate::phase::HostName;
 use crate::policy::{Mechanism, Policy, Protocol, StartTls};
 use crate::proxy::Proxied;
@@ -31,6 +32,9 @@ pub(crate) struct Connection {
     timestamp: Option<Salt>,
     activity: Activity,
     login: Option<Arc<[u8]>>,
+    /// The last login that was tried, refused or not, and how.
+    tried: Option<Arc<[u8]>>,
+    method: Option<&'static str>,
     upstream: Option<Address>,
     /// Logins asked of the auth server: `Auth-Login-Attempt`.
     attempts: u32,
@@ -53,6 +57,8 @@ impl Connection {
             timestamp: None,
             activity: Activity::SendingGreeting,
             login: None,
+            tried: None,
+            method: None,
             upstream: None,
             attempts: 0,
             errors: 0,
@@ -62,6 +68,23 @@ impl Connection {
 }
 
 impl Connection {
+    /// Everything that is known.
+    pub(crate) fn facts(&self, policy: &Arc<Policy>) -> Facts {
+        Facts {
+            policy: policy.clone(),
+            client: self.client.clone(),
+            address: self.client_address().clone(),
+            proxied: self.proxied.clone(),
+            host: self.host.as_str().into(),
+            tls: self.tls.clone(),
+            starttls: self.starttls,
+            login: self.tried.clone(),
+            method: self.method,
+            attempts: self.attempts,
+            upstream: self.upstream.clone(),
+        }
+    }
+
     fn client_address(&self) -> &Address {
         self.real_address.as_ref().unwrap_or(&self.client.peer.remote)
     }
@@ -124,6 +147,26 @@ impl Context<'_> {
 
     pub(crate) const fn tls(&self) -> Option<&TlsFacts> {
         self.connection.tls.as_ref()
+    }
+
+    /// Whether `name` is one of ours: `server_name`, or the one that the client asked for in its handshake.
+    pub(crate) fn is_called(&self, name: &[u8]) -> bool {
+        let asked_for = self.tls().and_then(|facts| facts.server_name.as_deref());
+        let own = [Some(&*self.policy.server_name), asked_for];
+        own.into_iter().flatten().any(|own| own.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether `port` is where the client has come: to us, or to whoever sent its PROXY header.
+    pub(crate) fn is_reached_at(&self, port: &[u8]) -> bool {
+        let Some(port) = str::from_utf8(port).ok().and_then(|port| port.parse::<u16>().ok()) else {
+            return false;
+        };
+        let ours = match &self.peer().local {
+            Address::Inet(address) => Some(address.port()),
+            Address::Unix(_) => None,
+        };
+        let theirs = self.proxied().map(|proxied| proxied.destination_port);
+        ours == Some(port) || theirs == Some(port)
     }
 
     /// Whether the client speaks to us under TLS.
@@ -214,6 +257,12 @@ impl Context<'_> {
     /// Whose login is under way, for the log.
     pub(crate) fn login_is(&mut self, login: &Arc<[u8]>) {
         self.connection.login = Some(login.clone()).filter(|login| !login.is_empty());
+        self.connection.tried.clone_from(&self.connection.login);
+    }
+
+    /// How the login is tried, as `Auth-Method` says it.
+    pub(crate) const fn method_is(&mut self, method: &'static str) {
+        self.connection.method = Some(method);
     }
 
     /// The login was refused; the next line is nobody's.

@@ -99,7 +99,7 @@ impl Identify {
             return self.known(HostName::TemporarilyUnavailable, cx, out);
         };
         cx.doing(Activity::ResolvingName);
-        out.resolve(Question::AddressesOf(host.clone()));
+        out.resolve(Question::AddressesOf(host.clone(), self.address.to_canonical().into()));
         self.name = Some(host);
         self.until = cx.now.after(cx.policy.resolver_timeout.unwrap_or_default());
         Phase::Identify(self)

@@ -11,7 +11,7 @@ use crate::framing::{Frame, Inbox, without_line_end};
 use crate::limits::SASL_LINE_BYTES_MAX;
 use crate::policy::Mechanism;
 use crate::report::{Activity, Notice};
-use crate::sasl::{Exchange, Outcome, base64};
+use crate::sasl::{Exchange, Outcome, base64, oauth};
 use crate::secret::Secret;
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::Wire;
@@ -109,6 +109,9 @@ impl<D: Dialect> Sasl<D> {
             cx.report(Notice::InvalidBase64(mechanism), out);
             return self.fail(Refusal::BadBase64, out);
         };
+        if mechanism == Mechanism::OauthBearer {
+            notice_detour(&message, cx, out);
+        }
         let Self { dialect, inbox, exchange, until } = self;
         match exchange.respond(message) {
             Outcome::Challenge(exchange, challenge) => {
@@ -166,6 +169,16 @@ impl<D: Dialect> Refused<D> {
                 Turn::Again(Converse::new(self.dialect, self.inbox, cx.now.after(cx.policy.timeout)).into())
             }
         }
+    }
+}
+
+/// RFC 7628 section 3.2 has a server compare the host and the port that the client meant with its own. They are told, not
+/// refused: behind a balancer, or an address that is translated, both are others than ours, and nobody has signed them.
+fn notice_detour(message: &Secret, cx: &Context<'_>, out: &mut Actions) {
+    let (host, port) = oauth::destination(message);
+    if host.is_some_and(|host| !cx.is_called(host)) || port.is_some_and(|port| !cx.is_reached_at(port)) {
+        let text = |part: Option<&[u8]>| part.unwrap_or_default().to_vec();
+        cx.report(Notice::MeantForAnother { host: text(host), port: text(port) }, out);
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn respond_xoauth2(message: &Secret) -> Outcome {
 }
 
 /// `n,a=ID, 01 key=value 01 … 01`, one of the keys `auth` (RFC 7628 section 3.1, RFC 5801 section 4). Without channel binding, which ends
-/// at us; other keys say what we know.
+/// at us; for `host` and `port` see [`destination`].
 pub(super) fn respond_oauthbearer(message: &Secret) -> Outcome {
     let (header, rest) = cut(message.expose(), END);
     let mut fields = header.split(|&octet| octet == b',');
@@ -95,6 +95,13 @@ pub(super) fn respond_oauthbearer(message: &Secret) -> Outcome {
         Some(token) => vouched(Method::OauthBearer, &login, token),
         None => Outcome::Failed(Fault::Token),
     }
+}
+
+/// The `host` and the `port` that an OAUTHBEARER message says it is for, as far as it does.
+pub(crate) fn destination(message: &Secret) -> (Option<&[u8]>, Option<&[u8]>) {
+    let pairs = || message.expose().split(|&octet| octet == END).skip(1);
+    let value = |key| pairs().find_map(|pair| behind(pair, key));
+    (value(b"host="), value(b"port="))
 }
 
 fn vouched(method: Method, login: &[u8], token: &[u8]) -> Outcome {
@@ -182,6 +189,22 @@ mod tests {
         }
         for wrong in ["host=x\x01\x01", "auth=Bearer \x01\x01", "auth=Basic t\x01\x01", "auth=Bearer t"] {
             assert_eq!(with(wrong), Err(Fault::Token), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_may_say_whom_it_is_for() {
+        let host = b"mx.test".as_slice();
+        for (text, expected) in [
+            (
+                "n,,\x01host=mx.test\x01port=993\x01auth=Bearer t\x01\x01",
+                (Some(host), Some(b"993".as_slice())),
+            ),
+            ("n,,\x01auth=Bearer t\x01HOST=mx.test\x01\x01", (Some(host), None)),
+            ("host=x,,\x01auth=Bearer host=x\x01\x01", (None, None)),
+        ] {
+            let message = Secret::from(text.as_bytes());
+            assert_eq!(destination(&message), expected, "{text:?}");
         }
     }
 

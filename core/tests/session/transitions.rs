@@ -130,7 +130,7 @@ fn arrive_at(phase: &str, way: Way, protocol: Protocol) -> Session {
 
 fn name(session: &Session) -> String {
     let text = format!("{session:?}");
-    let speaking = text.split("speaking: ").nth(1).unwrap_or_default();
+    let speaking = text.split("speaking: Some(").nth(1).unwrap_or_default();
     speaking.split('(').nth(1).unwrap_or_default().trim_end_matches([')', ' ', '}']).to_lowercase()
 }
 

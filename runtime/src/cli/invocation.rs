@@ -45,7 +45,7 @@ impl Invocation {
             Some(path) if path == Path::new("stderr") => invocation.error_log = Some(LogSink::Stderr),
             Some(path) => {
                 let sink = LogSink::File(prefix.join(path));
-                let target = LogTarget { sink: sink.clone(), level: Level::Notice };
+                let target = LogTarget::new(sink.clone(), Level::Notice);
                 match LogFiles::new(wall_clock, TimeZone::system()).log(&[target]) {
                     Ok(log) => invocation.log = Some(log),
                     Err(error) => {

@@ -1,28 +1,33 @@
 //! The tree to what the process runs on: every directive that the table of `schema.rs` admits is given its meaning.
 
+mod access_log;
 mod address;
 mod auth_http;
 mod certificates;
+mod conf_command;
 mod listen;
 mod log;
 mod methods;
 mod peers;
+mod process;
 mod proxy_pass;
 mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
+mod ssl;
+mod syslog;
 mod upstream;
 mod value;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use gatepost_core::Protocol;
+use gatepost_core::{Address, Protocol};
 
 use self::scope::Scope;
+pub(super) use self::ssl::Zones;
 use super::diagnostic::{Complaint, Complaints};
 use super::schema::{Again, Context, Fate, Keyword, admit, known};
 use super::source::Span;
@@ -46,6 +51,8 @@ pub(super) struct Ground<'a> {
     pub(super) prefix: &'a Path,
     /// The main file's folder, that certificates are taken from.
     pub(super) folder: &'a Path,
+    /// The zones that were named so far.
+    pub(super) zones: &'a Zones,
     /// Where lines go for which no `error_log` is in force (`-e`).
     pub(super) error_log: Option<&'a LogSink>,
     /// The names of every `upstream {}`, wherever it stands.
@@ -81,6 +88,7 @@ pub(super) fn lower(tree: &Tree, ground: Ground<'_>, complaints: &mut Complaints
         ground,
         complaints,
         worker_processes: NonZeroUsize::MIN,
+        process: process::Said::default(),
         pid: Pid::Unsaid,
         logs: Vec::new(),
         mail: None,
@@ -108,6 +116,11 @@ fn admitted(
     // A directive that is there and wrong is not missing.
     let first = known(directive).and_then(|name| seen.add(name, directive.name.span));
     let row = complaints.note(admit(directive, context))?;
+    if *row.name.as_bytes() != *directive.name.text {
+        let (old, today) = (directive.shown(), row.name);
+        let message = format!("the \"{old}\" directive is obsolete, use the \"{today}\" directive instead");
+        complaints.push(Complaint::of(directive, message).warning());
+    }
     if let (Again::Refused, Some(first)) = (row.again, first) {
         let message = format!("\"{}\" directive is duplicate", row.name);
         complaints.push(Complaint::of(directive, message).first(first));
@@ -144,6 +157,7 @@ struct Main<'a> {
     ground: Ground<'a>,
     complaints: &'a mut Complaints,
     worker_processes: NonZeroUsize,
+    process: process::Said,
     pid: Pid,
     logs: Vec<LogTarget>,
     mail: Option<Mail>,
@@ -153,9 +167,12 @@ struct Main<'a> {
 #[derive(Default)]
 struct Mail {
     scope: Scope,
+    formats: access_log::Formats,
     seen: Seen,
+    /// The protocol of servers that neither say nor show which: IMAP in what was called `imap {}`.
+    protocol: Option<Protocol>,
     blocks: Vec<server::Block>,
-    addresses: BTreeMap<SocketAddr, listen::Place>,
+    addresses: BTreeMap<Address, listen::Place>,
     upstreams: upstream::Groups,
 }
 
@@ -163,8 +180,9 @@ impl Main<'_> {
     fn take(&mut self, keyword: Keyword, directive: &Directive) -> Result<(), Complaint> {
         match keyword {
             Keyword::WorkerProcesses => self.worker_processes = worker_processes(directive, &self.ground)?,
+            Keyword::Process(word) => self.process.take(word, directive, &self.ground, self.complaints)?,
             Keyword::Pid => self.pid = pid(directive, &self.ground)?,
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, self.ground.prefix)?),
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, &self.ground)?),
             Keyword::Events => self.events(directive),
             Keyword::Mail => self.mail(directive),
             // The table admits no other here.
@@ -176,13 +194,17 @@ impl Main<'_> {
     fn events(&mut self, directive: &Directive) {
         let mut seen = Seen::default();
         for directive in inside(directive) {
-            admitted(directive, Context::Events, &mut seen, self.complaints);
+            if let Some(keyword) = admitted(directive, Context::Events, &mut seen, self.complaints) {
+                let taken = self.take(keyword, directive);
+                self.complaints.note(taken);
+            }
         }
     }
 
     fn mail(&mut self, directive: &Directive) {
-        let mut mail = Mail::default();
         let Some(block) = &directive.block else { return };
+        let protocol = (&*directive.name.text == b"imap").then_some(Protocol::Imap);
+        let mut mail = Mail { protocol, ..Mail::default() };
         for directive in &block.directives {
             let Some(keyword) = admitted(directive, Context::Mail, &mut mail.seen, self.complaints) else {
                 continue;
@@ -191,6 +213,10 @@ impl Main<'_> {
                 Keyword::Server => self.server(directive, &mut mail),
                 Keyword::UpstreamBlock => {
                     let taken = self.upstream(directive, &mut mail);
+                    self.complaints.note(taken);
+                }
+                Keyword::LogFormat => {
+                    let taken = access_log::log_format(directive, &mut mail.formats);
                     self.complaints.note(taken);
                 }
                 keyword => {
@@ -226,6 +252,7 @@ impl Main<'_> {
         let mut block = server::Block {
             scope: Scope::default(),
             protocol: None,
+            protocol_if_unsaid: mail.protocol,
             listens: Vec::new(),
             seen: Seen::default(),
             name: directive.name.span,
@@ -253,9 +280,9 @@ impl Main<'_> {
         &mut self,
         directive: &Directive,
         block: &mut server::Block,
-        addresses: &mut BTreeMap<SocketAddr, listen::Place>,
+        addresses: &mut BTreeMap<Address, listen::Place>,
     ) -> Result<(), Complaint> {
-        let listen = listen::listen(directive, self.ground.surroundings)?;
+        let listen = listen::listen(directive, self.ground.surroundings, self.complaints)?;
         let at = value::argument(directive, 0)?.span;
         if addresses.len() + listen.listeners.len() > LISTENERS_MAX {
             let message = format!("more than {LISTENERS_MAX} addresses to listen on");
@@ -263,7 +290,7 @@ impl Main<'_> {
         }
         for listener in &listen.listeners {
             let place = listen::Place::new(directive, at, &listen, listener);
-            if let Some(first) = addresses.insert(listener.address, place) {
+            if let Some(first) = addresses.insert(listener.address.clone(), place) {
                 let message = format!("duplicate \"{}\" address and port pair", listener.text);
                 return Err(Complaint::of(directive, message).under(at).first(first.at));
             }
@@ -273,22 +300,14 @@ impl Main<'_> {
     }
 
     fn finish(self, whole: bool, seen: &Seen) -> Option<Config> {
-        let Self { ground, complaints, worker_processes, pid, logs, mail } = self;
+        let Self { ground, complaints, worker_processes, process, pid, logs, mail } = self;
         let logs = server::main_logs(logs, &ground);
         // Nothing can be said to be missing in what was not read to its end.
         if !whole {
             return None;
         }
         let servers = match &mail {
-            Some(mail) => server::servers(
-                &mail.scope,
-                &mail.seen,
-                &mail.blocks,
-                &mail.upstreams,
-                &logs,
-                &ground,
-                complaints,
-            ),
+            Some(mail) => server::servers(mail, &logs, &ground, complaints),
             None => {
                 if seen.has("mail") || complaints.refuse() {
                     return None;
@@ -298,7 +317,8 @@ impl Main<'_> {
                 Vec::new()
             }
         };
-        (!complaints.refuse()).then_some(Config { worker_processes, pid, logs, servers })
+        let process = process.finish(worker_processes.get(), &ground, complaints);
+        (!complaints.refuse()).then_some(Config { worker_processes, process, pid, logs, servers })
     }
 }
 
@@ -330,9 +350,13 @@ fn pid(directive: &Directive, ground: &Ground<'_>) -> Result<Pid, Complaint> {
 /// The name of a protocol, in lower case.
 fn protocol(directive: &Directive) -> Result<Protocol, Complaint> {
     let word = value::argument(directive, 0)?;
-    let all = [Protocol::Imap, Protocol::Pop3, Protocol::Smtp];
-    all.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text).ok_or_else(|| {
+    let unknown = || {
         let message = format!("unknown protocol \"{}\"", word.shown());
-        Complaint::of(directive, message).under(word.span).label("`imap`, `pop3` or `smtp`")
-    })
+        Complaint::of(directive, message).under(word.span)
+    };
+    match Protocol::ALL.into_iter().find(|protocol| protocol.name().as_bytes() == &*word.text) {
+        Some(protocol) if protocol.is_built() => Ok(protocol),
+        Some(_) => Err(unknown().label("this Gatepost was built without it")),
+        None => Err(unknown().label("`imap`, `pop3` or `smtp`")),
+    }
 }

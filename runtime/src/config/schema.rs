@@ -2,7 +2,9 @@
 //! be repeated, and what becomes of them (config.md 5 and 10). The table itself is in `schema/rows.rs`.
 
 mod foreign;
+mod renamed;
 mod rows;
+mod zimbra;
 
 use self::rows::ROWS;
 use super::diagnostic::Complaint;
@@ -78,8 +80,6 @@ pub(super) enum Value {
     Any,
     /// A number.
     Number,
-    /// A size that may be of several GiB.
-    Offset,
     /// A time, in milliseconds.
     Time,
     /// A method of waiting for events on Linux.
@@ -92,12 +92,16 @@ pub(super) enum Keyword {
     Events,
     Mail,
     WorkerProcesses,
+    Process(ProcessWord),
     Pid,
     ErrorLog,
+    AccessLog,
+    LogFormat,
     Server,
     Listen,
     Protocol,
     ServerName,
+    SoKeepalive,
     SetRealIpFrom,
     Access(gatepost_core::Verdict),
     Resolver,
@@ -127,6 +131,9 @@ pub(super) enum Keyword {
     AuthStrict,
     PlaintextAuth,
     SmtpGreetingDelay,
+    LingeringClose,
+    LingeringTime,
+    LingeringTimeout,
     Starttls,
     Ssl,
     SslCertificate,
@@ -136,6 +143,51 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslPasswordFile,
+    SslCrl,
+    SslCertificateCompression,
+    SslTuning(SslWord),
+}
+
+/// The directives about what TLS towards clients may choose from, and how its sessions are resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SslWord {
+    Ciphers,
+    PreferServerCiphers,
+    EcdhCurve,
+    ConfCommand,
+    Dhparam,
+    SessionCache,
+    SessionTimeout,
+    SessionTickets,
+    SessionTicketKey,
+}
+
+/// The directives about processes, their rights and their limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProcessWord {
+    /// `daemon`
+    Daemon,
+    /// `master_process`
+    Master,
+    /// `user`
+    User,
+    /// `worker_connections`
+    Connections,
+    /// `worker_rlimit_nofile`
+    Descriptors,
+    /// `worker_rlimit_core`
+    Core,
+    /// `worker_shutdown_timeout`
+    ShutdownTimeout,
+    /// `worker_cpu_affinity`
+    Affinity,
+    /// `worker_priority`
+    Priority,
+    /// `working_directory`
+    Directory,
+    /// `env`
+    Environment,
 }
 
 /// The directives of an `upstream {}`.
@@ -168,7 +220,9 @@ pub(super) enum ProxySslWord {
 /// nginx's complaint, with a guess at what was meant.
 pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static Row, Complaint> {
     let name = directive.shown();
-    let Some(row) = find(&name, context) else { return Err(unknown(directive, &name, context)) };
+    let Some(row) = find_of_any_time(&name, context) else {
+        return Err(unknown(directive, &name, context));
+    };
     if !row.contexts.contains(&context) {
         return Err(misplaced(directive, &name, row.contexts));
     }
@@ -207,9 +261,19 @@ impl Row {
     }
 }
 
-/// The directive's name, if there is a directive of that name anywhere.
+/// The directive's name of today, if there is a directive of its name anywhere.
 pub(super) fn known(directive: &Directive) -> Option<&'static str> {
-    ROWS.iter().map(|row| row.name).find(|name| *name == directive.shown())
+    ROWS.iter().map(|row| row.name).find(|name| *name == of_today(&directive.shown()))
+}
+
+/// A name that nginx has given up is as good as the one it gave up for.
+fn of_today(name: &str) -> &str {
+    renamed::name_of_today(name).unwrap_or(name)
+}
+
+/// Like [`find`], also by a name that nginx has given up.
+fn find_of_any_time(name: &str, context: Context) -> Option<&'static Row> {
+    find(of_today(name), context)
 }
 
 /// The row of this name. Where there are several, as of `server`, the one for this place.
@@ -226,12 +290,10 @@ fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
     if name.starts_with('\u{feff}') {
         return complaint.hint("the file begins with a byte order mark (U+FEFF): save it without");
     }
-    match (name, likely(name, context)) {
-        ("imap", _) => complaint.hint("nginx calls this block `mail` since 0.5.15"),
-        ("auth", _) => complaint.hint("nginx calls this `pop3_auth` since 0.5.15"),
-        ("connections", _) => complaint.hint("nginx calls this `worker_connections`"),
-        (_, Some(likely)) => complaint.label(format!("did you mean `{likely}`?")),
-        (_, None) => complaint,
+    match (zimbra::advice(name), likely(name, context)) {
+        (Some(advice), _) => complaint.hint(advice),
+        (None, Some(likely)) => complaint.label(format!("did you mean `{likely}`?")),
+        (None, None) => complaint,
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatepost_core::SystemError;
+use rustix::process::{Gid, Uid};
 
 use super::Config;
 use crate::server;
@@ -52,9 +53,31 @@ pub trait Surroundings {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 
+    /// Whether connections can come over several paths at once (MPTCP): `listen … multipath`.
+    fn has_multipath(&self) -> bool {
+        server::has_multipath()
+    }
+
     /// How many threads can run at once: `worker_processes auto`.
     fn cores(&self) -> NonZeroUsize {
         std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Whether this process may become any user.
+    fn is_root(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    /// The numbers of a user and of its own group, if there is one of that name.
+    fn user(&self, name: &str) -> Option<(Uid, Gid)> {
+        let user = nix::unistd::User::from_name(name).ok().flatten()?;
+        Some((Uid::from_raw(user.uid.as_raw()), Gid::from_raw(user.gid.as_raw())))
+    }
+
+    /// The number of a group, if there is one of that name.
+    fn group(&self, name: &str) -> Option<Gid> {
+        let group = nix::unistd::Group::from_name(name).ok().flatten()?;
+        Some(Gid::from_raw(group.gid.as_raw()))
     }
 
     /// Reads certificates and keys.
@@ -103,10 +126,12 @@ impl Surroundings for System {}
 pub struct Memory {
     files: BTreeMap<PathBuf, Vec<u8>>,
     hosts: BTreeMap<String, Vec<IpAddr>>,
+    root: bool,
+    users: BTreeMap<String, u32>,
 }
 
 impl Memory {
-    /// A machine with nothing on it, called `localhost`, with one core.
+    /// A machine with nothing on it, called `localhost`, with one core and no users, whose reader is not root.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -127,7 +152,35 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// The same, read by root.
+    #[must_use]
+    pub fn root(mut self) -> Self {
+        self.root = true;
+        self
+    }
+
+    /// The same with a user, and a group of the same name and number.
+    #[must_use]
+    pub fn user(mut self, name: &str, number: u32) -> Self {
+        self.users.insert(name.to_owned(), number);
+        self
+    }
+}
+
 impl Surroundings for Memory {
+    fn is_root(&self) -> bool {
+        self.root
+    }
+
+    fn user(&self, name: &str) -> Option<(Uid, Gid)> {
+        self.users.get(name).map(|&number| (Uid::from_raw(number), Gid::from_raw(number)))
+    }
+
+    fn group(&self, name: &str) -> Option<Gid> {
+        self.users.get(name).map(|&number| Gid::from_raw(number))
+    }
+
     fn try_out(&self, _: &Config) -> Result<(), server::Error> {
         Ok(())
     }
@@ -150,6 +203,10 @@ impl Surroundings for Memory {
 
     fn host_name(&self) -> String {
         "localhost".to_owned()
+    }
+
+    fn has_multipath(&self) -> bool {
+        false
     }
 
     fn cores(&self) -> NonZeroUsize {

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gatepost_core::{
-    Address, Answer, Group, Guest, Instant, Judgement, NoServer, Place, Question, ResolveError, Server,
-    Target,
+    Address, Answer, Family, Group, Guest, Instant, Judgement, NoServer, Place, Question, ResolveError,
+    Server, Target,
 };
 
 use crate::net::Net;
@@ -19,7 +19,7 @@ use crate::upstream::{Die, Lease, Tried, Upstream, Upstreams};
 pub(super) type Chosen = Result<Server, NoServer>;
 
 /// The addresses of a name, on their way.
-type Lookup = Pin<Box<dyn Future<Output = Answer>>>;
+type Lookup = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, ResolveError>>>>;
 
 /// Where a wire's server comes from, and the choice that is being made.
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl Choice {
             From::List(places) => match places.pop_front() {
                 Some((Place::At(address), name)) => self.chosen = Some(Ok(Server { address, name })),
                 Some((Place::Named(name, port), _)) => {
-                    let lookup = Box::pin(net.resolve(Question::AddressesOf(name.clone())));
+                    let lookup = Box::pin(look_up(net.clone(), name.clone()));
                     self.asked = Some((name, port, lookup));
                 }
                 None => self.chosen = Some(Err(NoServer::Exhausted)),
@@ -113,13 +113,9 @@ impl Choice {
             return Poll::Ready(chosen);
         }
         let Some((name, port, lookup)) = &mut self.asked else { return Poll::Pending };
-        let Poll::Ready(answer) = lookup.as_mut().poll(cx) else { return Poll::Pending };
+        let Poll::Ready(found) = lookup.as_mut().poll(cx) else { return Poll::Pending };
         let (name, port) = (name.clone(), *port);
         self.asked = None;
-        let found = match answer {
-            Answer::Addresses(found) => found,
-            Answer::Name(_) => Err(ResolveError::Server),
-        };
         let addresses = match found {
             Ok(addresses) => addresses,
             Err(error) => return Poll::Ready(Err(NoServer::Unresolved { name, error })),
@@ -136,5 +132,29 @@ impl Choice {
             }
         }
         Poll::Ready(Ok(Server { address, name: Some(name) }))
+    }
+}
+
+/// The addresses of a name, those of IPv4 first. Half an answer is better than none: where one of them is, the host is.
+async fn look_up<N: Net>(net: N, name: Arc<str>) -> Result<Vec<IpAddr>, ResolveError> {
+    let ask = |family| {
+        let answer = net.resolve(Question::AddressesOf(name.clone(), family));
+        async move {
+            match answer.await {
+                Answer::Addresses(found) => found.map(|mut ips| {
+                    ips.retain(|&ip| Family::from(ip) == family);
+                    ips
+                }),
+                Answer::Name(_) => Err(ResolveError::Server),
+            }
+        }
+    };
+    match tokio::join!(biased; ask(Family::V4), ask(Family::V6)) {
+        (Ok(mut ips), Ok(others)) => {
+            ips.extend(others);
+            Ok(ips)
+        }
+        (Ok(ips), Err(_)) | (Err(_), Ok(ips)) => Ok(ips),
+        (Err(ResolveError::NotFound), Err(error)) | (Err(error), Err(_)) => Err(error),
     }
 }

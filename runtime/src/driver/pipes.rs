@@ -1,14 +1,15 @@
 //! A session's three wires, and its actions on them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use gatepost_core::{Action, Address, Answer, End, Event, Handshake, Leftovers, Payload, Peer, Target, Wire};
+use gatepost_core::{
+    Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Target, Wire,
+};
 use rustls::ClientConfig;
 
 use super::choice::{Choice, Chosen};
 use super::question::Asked;
-use super::relaying::Relaying;
+use super::relaying::{Closing, Relaying};
 use crate::drain::Drain;
 use crate::net::Net;
 use crate::observe::Observer;
@@ -173,8 +174,13 @@ impl<N: Net> Pipes<N> {
     }
 
     /// Sends what is queued on every wire and closes them all, within a bounded time.
-    pub(super) async fn finish(self) {
-        tokio::join!(biased; self.backend.finish(), self.auth.finish(), self.client.finish());
+    pub(super) async fn finish(self, lingering: Lingering) {
+        tokio::join!(
+            biased;
+            self.backend.finish(lingering),
+            self.auth.finish(lingering),
+            self.client.finish(lingering)
+        );
     }
 
     /// The relay that `leftovers` ask for; none if one of its two wires is not up, which the next read would have told
@@ -182,12 +188,23 @@ impl<N: Net> Pipes<N> {
     pub(super) fn into_relaying<O: Observer>(
         self,
         leftovers: Leftovers,
-        idle_timeout: Duration,
+        mut closing: Option<Box<Closing>>,
+        policy: Arc<Policy>,
         observer: O,
         drain: Drain,
     ) -> Option<Box<Relaying<N::Stream, O>>> {
-        let (client, mut to_client, client_ended) = self.client.into_parts()?;
-        let (backend, mut to_backend, backend_ended) = self.backend.into_parts()?;
+        let (Some(client), Some(backend)) = (self.client.into_parts(), self.backend.into_parts()) else {
+            if let Some(closing) = closing {
+                closing.tell(&observer);
+            }
+            return None;
+        };
+        let (client, mut to_client, client_ended) = client;
+        let (backend, mut to_backend, backend_ended) = backend;
+        if let Some(closing) = &mut closing {
+            closing.tally.sent(Wire::Client, leftovers.to_client.len());
+            closing.tally.sent(Wire::Backend, leftovers.to_backend.expose().len());
+        }
         to_client.push(Payload::Public(leftovers.to_client));
         to_backend.push(Payload::Secret(leftovers.to_backend));
         let start = Start { to_backend, to_client, client_ended, backend_ended };
@@ -198,7 +215,8 @@ impl<N: Net> Pipes<N> {
             backend,
             relay: Relay::new(start),
             context,
-            idle_timeout,
+            closing,
+            policy,
             observer,
             drain,
         }))

@@ -1,16 +1,17 @@
 //! A session after its login: the relay, and the line that closes the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::report::{Activity, Context, Notice, Report};
-use gatepost_core::{End, Wire};
+use gatepost_core::{End, Facts, Policy, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::select;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::drain::Drain;
-use crate::observe::Observer;
+use crate::observe::{Ending, Observer, Tally};
 use crate::relay::{Outcome, Relay};
 use crate::stream::Stream;
 use crate::upstream::Lease;
@@ -24,34 +25,61 @@ pub(super) struct Relaying<S, O> {
     pub(super) backend: Stream<S>,
     pub(super) relay: Relay,
     pub(super) context: Context,
-    pub(super) idle_timeout: Duration,
+    /// What is told of the session once the relay is over, if anybody wants to hear it.
+    pub(super) closing: Option<Box<Closing>>,
+    pub(super) policy: Arc<Policy>,
     pub(super) observer: O,
     pub(super) drain: Drain,
     /// The session's place at the backend, which it has for as long as it relays.
     pub(super) _lease: Option<Lease>,
 }
 
+/// What is known of a session before its end.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) facts: Facts,
+    pub(super) tally: Tally,
+    pub(super) begun: Instant,
+}
+
+impl Closing {
+    /// Tells that the session is over.
+    pub(super) fn tell(self, observer: &impl Observer) {
+        let Self { facts, tally, begun } = self;
+        observer.ended(&Ending { facts, tally, lasted: begun.elapsed() });
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
     /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it.
     pub(super) async fn run(mut self: Box<Self>) {
+        let Policy { backend, lingering, .. } = &*self.policy;
         let outcome = select! {
             biased;
             () = self.drain.asked() => None,
-            outcome = self.relay.run(&mut self.client, &mut self.backend, self.idle_timeout) => Some(outcome),
+            outcome = self.relay.run(&mut self.client, &mut self.backend, backend.idle_timeout, lingering.time) => Some(outcome),
         };
         // Boxed: it is soon over, and until then a relay need not have room for it.
         Box::pin(self.end(outcome)).await;
     }
 
     async fn end(self: Box<Self>, outcome: Option<Outcome>) {
-        let Self { mut client, backend, context, observer, .. } = *self;
+        let Self { mut client, backend, relay, context, closing, policy, observer, .. } = *self;
         drop(backend);
         let report = |notice, activity| {
             let context = Context { activity: Some(activity), ..context.clone() };
             observer.report(&Report { notice, context });
         };
+        let close = || {
+            if let Some(mut closing) = closing {
+                let (from_client, from_backend) = relay.octets();
+                closing.tally.relayed(from_client, from_backend);
+                closing.tell(&observer);
+            }
+        };
         let Some(Outcome { from_client, from_backend, timed_out, failure }) = outcome else {
             report(Notice::ShutDown, Activity::Proxying);
+            close();
             // Nothing may be put into the stream (D32); that it ends here may be said.
             let _ = timeout(CUT, client.shutdown()).await;
             return;
@@ -62,8 +90,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
             report(notice, activity);
         }
         report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
+        close();
         // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
-        client.hang_up().await;
+        client.hang_up(policy.lingering).await;
     }
 }
 

@@ -80,7 +80,7 @@ impl Net for TestNet {
             Question::NameOf(_) => {
                 Answer::Name(self.host.map(|(name, _)| name.into()).ok_or(ResolveError::NotFound))
             }
-            Question::AddressesOf(_) => {
+            Question::AddressesOf(..) => {
                 Answer::Addresses(self.host.map(|(_, address)| vec![address]).ok_or(ResolveError::NotFound))
             }
         };
@@ -130,6 +130,17 @@ impl Scene {
 
     /// A session that differs from the usual one.
     fn begin_as(net: &TestNet, policy: Policy, change: impl FnOnce(&mut Arrival<DuplexStream>)) -> Self {
+        let log = Kept::default();
+        Self { log: log.clone(), ..Self::observed(net, policy, log, change) }
+    }
+
+    /// The same with another observer.
+    fn observed(
+        net: &TestNet,
+        policy: Policy,
+        observer: impl Observer + 'static,
+        change: impl FnOnce(&mut Arrival<DuplexStream>),
+    ) -> Self {
         let (client, stream) = duplex(net.room);
         let (log, drain) = (Kept::default(), Drain::default());
         let mut arrival = Arrival {
@@ -149,7 +160,7 @@ impl Scene {
             number: 1,
         };
         change(&mut arrival);
-        let session = spawn_local(drive(net.clone(), arrival, log.clone(), drain.clone()));
+        let session = spawn_local(drive(net.clone(), arrival, observer, drain.clone()));
         Self { client, log, drain, session }
     }
 

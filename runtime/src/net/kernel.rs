@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
+use gatepost_core::{Address, Answer, Family, Instant, Peer, Question, ResolveError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
@@ -21,11 +22,20 @@ pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
+/// The time since some fixed moment, which runs evenly whatever happens to the system's clock: for a process that has no
+/// runtime whose clock it could read.
+#[must_use]
+pub(crate) fn even_clock() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
+}
+
 /// The kernel's network. Its clock starts at the system's time and from then on runs evenly, so that no deadline moves
 /// when the system's clock is set.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     resolver: Option<Resolver>,
+    keepalive: bool,
     started: tokio::time::Instant,
     started_unix_millis: u64,
 }
@@ -37,6 +47,7 @@ impl Kernel {
         let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             resolver: None,
+            keepalive: false,
             started: tokio::time::Instant::now(),
             started_unix_millis: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
         }
@@ -48,6 +59,12 @@ impl Kernel {
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver: Some(resolver), ..self }
+    }
+
+    /// The same network, where whoever is connected to and silent is asked if it is still there, or is not (`so_keepalive`).
+    #[must_use]
+    pub fn with_keepalive(self, keepalive: bool) -> Self {
+        Self { keepalive, ..self }
     }
 }
 
@@ -61,11 +78,11 @@ impl Net for Kernel {
     type Stream = Socket;
 
     fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Socket, Peer)>> + 'static {
-        let remote = address.clone();
+        let (remote, keepalive) = (address.clone(), self.keepalive);
         async move {
             match &remote {
                 Address::Inet(to) => {
-                    let stream = connect_tcp(*to).await?;
+                    let stream = connect_tcp(*to, keepalive).await?;
                     let local = stream.local_addr()?.into();
                     Ok((Socket::Tcp(stream), Peer { remote, local }))
                 }
@@ -84,7 +101,9 @@ impl Net for Kernel {
                 (Some(resolver), question) => resolver.answer(question).await,
                 (None, Question::NameOf(_)) => Answer::Name(Err(ResolveError::Refused)),
                 // Without a `resolver` the system's is asked, off the event loop.
-                (None, Question::AddressesOf(name)) => Answer::Addresses(addresses_of(&name).await),
+                (None, Question::AddressesOf(name, family)) => {
+                    Answer::Addresses(addresses_of(&name, family).await)
+                }
             }
         }
     }
@@ -95,21 +114,23 @@ impl Net for Kernel {
 }
 
 /// What the system's resolver says: its files, its cache and its DNS servers.
-async fn addresses_of(name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-    match lookup_host((name, 0)).await {
-        Ok(found) => Ok(found.map(|address| address.ip()).collect()),
-        // It does not tell the one from the other in numbers.
-        Err(_) => Err(ResolveError::NotFound),
-    }
+async fn addresses_of(name: &str, family: Family) -> Result<Vec<IpAddr>, ResolveError> {
+    // It does not tell in numbers why it found nothing.
+    let found = lookup_host((name, 0)).await.map_err(|_| ResolveError::NotFound)?;
+    let wanted = found.map(|address| address.ip()).filter(|&ip| Family::from(ip) == family);
+    Some(wanted.collect::<Vec<_>>()).filter(|ips| !ips.is_empty()).ok_or(ResolveError::NotFound)
 }
 
-async fn connect_tcp(to: SocketAddr) -> io::Result<TcpStream> {
+async fn connect_tcp(to: SocketAddr, keepalive: bool) -> io::Result<TcpStream> {
     let socket = match to {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     // Mail is a dialogue of small writes: Nagle's algorithm costs each of them a delayed acknowledgement.
     socket.set_nodelay(true)?;
+    if keepalive {
+        socket.set_keepalive(true)?;
+    }
     socket.connect(to).await
 }
 
@@ -120,6 +141,15 @@ pub enum Socket {
     Tcp(TcpStream),
     /// Over a UNIX socket.
     Unix(UnixStream),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
 }
 
 impl AsyncRead for Socket {
@@ -187,11 +217,23 @@ mod tests {
         assert!(stream.nodelay().expect("an option"));
     }
 
+    #[tokio::test]
+    async fn a_silent_backend_is_asked_if_it_is_still_there_where_that_is_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address").into();
+        for wanted in [true, false] {
+            let kernel = Kernel::new().with_keepalive(wanted);
+            let (socket, _) = kernel.connect(&address).await.expect("connected");
+            let Socket::Tcp(stream) = socket else { panic!("TCP was asked for") };
+            assert_eq!(socket2::SockRef::from(&stream).keepalive().expect("an option"), wanted);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_clock_runs_evenly_from_the_systems_time() {
         let kernel = Kernel::new();
         let begun = kernel.now();
-        tokio::time::advance(std::time::Duration::from_millis(1500)).await;
+        tokio::time::advance(Duration::from_millis(1500)).await;
         assert_eq!(begun.until(kernel.now()).as_millis(), 1500);
         assert!(begun.unix_seconds() > 1_700_000_000);
     }

@@ -3,19 +3,21 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use gatepost_core::Report;
 use gatepost_core::report::Level;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
-use super::Observer;
-use crate::config::{LogSink, LogTarget};
+use super::access::AccessLog;
+use super::outlet::{Fate, Line, Outlet};
+use super::rate::{Limit, Verdict};
+use crate::config::{AccessTarget, LogSink, LogTarget, Syslog};
 use crate::system_error::{system_error, text_of};
 
 /// A line with its end. The rest of a longer one is cut off, as nginx does.
@@ -24,112 +26,193 @@ const LINE_BYTES_MAX: usize = 2048;
 /// Where a log's times come from.
 pub type Clock = fn() -> SystemTime;
 
-/// Opens log files, each path once however many `error_log`s name it.
+/// Opens logs, each file and each server once however many directives name it.
 #[derive(Debug)]
 pub struct LogFiles {
-    open: BTreeMap<PathBuf, Arc<RwLock<File>>>,
+    files: BTreeMap<PathBuf, Arc<Outlet>>,
+    servers: Vec<(Syslog, Arc<Outlet>)>,
+    /// Logs whose lines are counted: who inherits one counts with it.
+    limited: Vec<(Box<[LogTarget]>, Arc<Log>)>,
+    stderr: Arc<Outlet>,
+    stamp: Stamp,
+}
+
+/// Where times come from, and in which zone they are told.
+#[derive(Clone, Debug)]
+struct Stamp {
     clock: Clock,
     zone: TimeZone,
+}
+
+impl Stamp {
+    fn now(&self) -> Zoned {
+        let now = Timestamp::try_from((self.clock)()).unwrap_or(Timestamp::UNIX_EPOCH);
+        now.to_zoned(self.zone.clone())
+    }
 }
 
 impl LogFiles {
     /// None yet. `zone` is that of the times in the lines; look it up before a sandbox hides the system's.
     #[must_use]
     pub fn new(clock: Clock, zone: TimeZone) -> Self {
-        Self { open: BTreeMap::new(), clock, zone }
+        Self {
+            files: BTreeMap::new(),
+            servers: Vec::new(),
+            limited: Vec::new(),
+            stderr: Arc::new(Outlet::stderr()),
+            stamp: Stamp { clock, zone },
+        }
     }
 
     /// The log that writes to all of `targets`, each line to those whose level admits it. Files are made if need be and
-    /// appended to.
+    /// appended to; servers need not be there.
     ///
     /// # Errors
     ///
     /// A file that cannot be opened, in nginx's words: `open() "/var/log/x" failed (13: Permission denied)`.
     pub fn log(&mut self, targets: &[LogTarget]) -> io::Result<Arc<Log>> {
-        let targets = targets
-            .iter()
-            .map(|target| Ok((target.level, self.sink(&target.sink)?)))
-            .collect::<io::Result<_>>()?;
-        Ok(Arc::new(Log { targets, clock: self.clock, zone: self.zone.clone() }))
+        let known = self.limited.iter().find(|(of, _)| **of == *targets);
+        if let Some((_, log)) = known {
+            return Ok(log.clone());
+        }
+        let branches = targets.iter().map(|target| self.branch(target)).collect::<io::Result<_>>()?;
+        let log = Arc::new(Log { branches, stderr: self.stderr.clone(), stamp: self.stamp.clone() });
+        if targets.iter().any(|target| target.rate.is_some()) {
+            self.limited.push((targets.into(), log.clone()));
+        }
+        Ok(log)
     }
 
-    fn sink(&mut self, sink: &LogSink) -> io::Result<Sink> {
-        let LogSink::File(path) = sink else { return Ok(Sink::Stderr) };
-        if let Some(file) = self.open.get(path) {
-            return Ok(Sink::File(file.clone()));
+    /// The logs that get a line for each session.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFiles::log`].
+    pub fn access_logs(&mut self, targets: &[AccessTarget]) -> io::Result<Arc<[AccessLog]>> {
+        let logs = targets.iter().map(|AccessTarget { sink, format }| {
+            let (outlet, stderr) = (self.outlet(sink)?, self.stderr.clone());
+            Ok(AccessLog { outlet, stderr, severity: AccessLog::severity_of(sink), format: format.clone() })
+        });
+        logs.collect()
+    }
+
+    fn branch(&mut self, target: &LogTarget) -> io::Result<Branch> {
+        let LogTarget { sink, level, rate } = target;
+        let limit = rate.map(|rate| Limit::new(rate, (self.stamp.clock)()));
+        Ok(Branch { least: *level, outlet: self.outlet(sink)?, limit })
+    }
+
+    fn outlet(&mut self, sink: &LogSink) -> io::Result<Arc<Outlet>> {
+        match sink {
+            LogSink::Stderr => Ok(self.stderr.clone()),
+            LogSink::File(path) => {
+                if let Some(known) = self.files.get(path) {
+                    return Ok(known.clone());
+                }
+                let outlet = Arc::new(Outlet::file(path)?);
+                self.files.insert(path.clone(), outlet.clone());
+                Ok(outlet)
+            }
+            LogSink::Syslog(settings) => {
+                if let Some((_, known)) = self.servers.iter().find(|(known, _)| known == settings) {
+                    return Ok(known.clone());
+                }
+                let outlet = Arc::new(Outlet::syslog(settings));
+                self.servers.push((settings.clone(), outlet.clone()));
+                Ok(outlet)
+            }
         }
-        let file = Arc::new(RwLock::new(open(path)?));
-        self.open.insert(path.clone(), file.clone());
-        Ok(Sink::File(file))
+    }
+
+    /// The paths of the files, each once.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(PathBuf::as_path)
+    }
+
+    /// Another descriptor of each file, in the order of their paths.
+    ///
+    /// # Errors
+    ///
+    /// Descriptors are short.
+    pub(crate) fn duplicates(&self) -> io::Result<Vec<File>> {
+        self.files.values().filter_map(|outlet| outlet.with_file(File::try_clone)).collect()
+    }
+
+    /// Goes on in `files`, which somebody else has opened, in place of those from the one with the number `first` on, in the
+    /// order of their paths. Every [`Log`] made here does.
+    pub(crate) fn replace(&self, first: usize, files: impl IntoIterator<Item = OwnedFd>) {
+        for (outlet, file) in self.files.values().skip(first).zip(files) {
+            outlet.replace(file.into());
+        }
     }
 
     /// Opens every file anew by its path, for whoever has renamed it meanwhile. Every [`Log`] made here goes on in the
     /// new files. One that cannot be opened stays as it was; these are returned, in nginx's words.
     pub fn reopen(&self) -> Vec<io::Error> {
-        let mut failed = Vec::new();
-        for (path, file) in &self.open {
-            match open(path) {
-                Ok(new) => *file.write().unwrap_or_else(PoisonError::into_inner) = new,
-                Err(error) => failed.push(error),
-            }
-        }
-        failed
+        self.files.values().filter_map(|outlet| outlet.reopen().err()).collect()
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-        let told = system_error("open()", &error);
-        let text = format!("open() \"{}\" failed ({}: {})", path.display(), told.code, told.text);
-        io::Error::new(error.kind(), text)
-    })
-}
-
-/// The `error_log`s of one `server {}`, or of the process. A line goes out in one write, so that those of several
-/// threads and processes do not mix.
+/// The `error_log`s of one `server {}`, or of the process.
+///
+/// No line waits for a disk, a reader or a server. One that cannot go at once is lost: standard error is told when that begins, and the
+/// log itself, with how many they were, once it takes lines again.
 #[derive(Debug)]
 pub struct Log {
-    targets: Box<[(Level, Sink)]>,
-    clock: Clock,
-    zone: TimeZone,
+    branches: Box<[Branch]>,
+    stderr: Arc<Outlet>,
+    stamp: Stamp,
 }
 
+/// One `error_log`.
 #[derive(Debug)]
-enum Sink {
-    Stderr,
-    /// Replaced when logs are reopened.
-    File(Arc<RwLock<File>>),
+struct Branch {
+    least: Level,
+    outlet: Arc<Outlet>,
+    limit: Option<Limit>,
 }
 
 impl Log {
+    /// The present moment, as lines tell it.
+    pub(super) fn now(&self) -> Zoned {
+        self.stamp.now()
+    }
+
     /// Whether any target wants lines of this level.
     #[must_use]
     pub fn admits(&self, level: Level) -> bool {
-        self.targets.iter().any(|&(least, _)| level >= least)
+        self.branches.iter().any(|branch| level >= branch.least)
     }
 
-    /// Writes a line, with the connection's number if it belongs to one. A line that cannot be written is lost: no
-    /// session ends because a disk is full.
+    /// Shows the first file that lines are written to, if there is one.
+    pub(crate) fn with_first_file<T>(&self, show: impl FnOnce(&File) -> T) -> Option<T> {
+        let mut show = Some(show);
+        self.branches
+            .iter()
+            .find_map(|branch| branch.outlet.with_file(|file| show.take().map(|show| show(file))))?
+    }
+
+    /// Writes a line, with the connection's number if it belongs to one.
     pub fn line(&self, level: Level, number: Option<u64>, message: impl fmt::Display) {
         thread_local! { static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) }; }
         if !self.admits(level) {
             return;
         }
         // Taken rather than borrowed: printing the message may itself come back here.
-        let mut line = LINE.take();
-        line.clear();
-        self.format(&mut line, level, number, &message);
-        for (least, sink) in &self.targets {
-            if level >= *least {
-                let _ = match sink {
-                    Sink::Stderr => write_once(&mut io::stderr().lock(), &line),
-                    Sink::File(file) => {
-                        write_once(&mut &*file.read().unwrap_or_else(PoisonError::into_inner), &line)
-                    }
-                };
+        let (mut octets, time) = (LINE.take(), self.stamp.now());
+        format(&mut octets, &time, level, number, &message);
+        for branch in self.branches.iter().filter(|branch| level >= branch.least) {
+            match branch.judge(level, &self.stamp) {
+                Verdict::Write => self.put(branch, level, &octets, &time),
+                Verdict::Refuse => {
+                    let mut octets = Vec::new();
+                    format(&mut octets, &time, level, None, &"too many log messages, limiting");
+                    self.put(branch, level, &octets, &time);
+                }
+                Verdict::RefuseToo => {}
             }
         }
-        LINE.set(line);
+        LINE.set(octets);
     }
 
     /// Writes an operating system's error as nginx does: `accept4() failed (24: Too many open files) WHERE`.
@@ -142,180 +225,61 @@ impl Log {
         }
     }
 
-    fn format(&self, line: &mut Vec<u8>, level: Level, number: Option<u64>, message: &dyn fmt::Display) {
-        let now = Timestamp::try_from((self.clock)()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let time = now.to_zoned(self.zone.clone());
-        let (level, process) = (level.name(), std::process::id());
-        // Writing to memory does not fail.
-        let _ = write!(line, "{} [{level}] {process}#0: ", time.strftime("%Y/%m/%d %H:%M:%S"));
-        if let Some(number) = number {
-            let _ = write!(line, "*{number} ");
+    fn put(&self, branch: &Branch, level: Level, octets: &[u8], time: &Zoned) {
+        let lost = branch.outlet.take_lost();
+        if lost > 0 {
+            let mut words = Vec::new();
+            format(&mut words, time, Level::Alert, None, &format_args!("{lost} lines of this log were lost"));
+            let line = Line { octets: &words, time, severity: Level::Alert.into() };
+            if !matches!(branch.outlet.put(line), Fate::Written) {
+                // This one too, which put has counted in place of the words.
+                branch.outlet.untold(lost);
+                return;
+            }
         }
-        let _ = write!(line, "{message}");
-        if line.len() >= LINE_BYTES_MAX {
-            // Not within a character.
-            let cut =
-                (0..LINE_BYTES_MAX).rev().find(|&at| line.get(at).is_none_or(|octet| octet & 0xc0 != 0x80));
-            line.truncate(cut.unwrap_or_default());
-        }
-        for octet in line.iter_mut().filter(|octet| octet.is_ascii_control()) {
-            *octet = b' ';
-        }
-        line.push(b'\n');
-    }
-}
-
-/// One write(2); what it leaves over is not worth mixing lines for.
-fn write_once(sink: &mut impl Write, line: &[u8]) -> io::Result<usize> {
-    loop {
-        match sink.write(line) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            written => return written,
+        let line = Line { octets, time, severity: level.into() };
+        if let Fate::FirstLost(error) = branch.outlet.put(line)
+            && !Arc::ptr_eq(&branch.outlet, &self.stderr)
+        {
+            let mut words = Vec::new();
+            let why = system_error(branch.outlet.call(), &error);
+            let message = format_args!("{}: lines are being lost, {why}", branch.outlet);
+            format(&mut words, time, Level::Alert, None, &message);
+            // Where that is full too, nobody is left to tell.
+            self.stderr.put(Line { octets: &words, time, severity: Level::Alert.into() });
         }
     }
 }
 
-/// The log as one session writes it.
-#[derive(Clone, Debug)]
-pub struct SessionLog {
-    log: Arc<Log>,
-    number: u64,
-}
-
-impl SessionLog {
-    /// For the connection with this number.
-    #[must_use]
-    pub fn new(log: Arc<Log>, number: u64) -> Self {
-        Self { log, number }
+impl Branch {
+    fn judge(&self, level: Level, stamp: &Stamp) -> Verdict {
+        match &self.limit {
+            Some(limit) => limit.judge(level, self.least, (stamp.clock)()),
+            None => Verdict::Write,
+        }
     }
 }
 
-impl Observer for SessionLog {
-    fn report(&self, report: &Report) {
-        self.log.line(report.level(), Some(self.number), report);
+/// Puts a line and its end in place of what `line` holds.
+fn format(line: &mut Vec<u8>, time: &Zoned, level: Level, number: Option<u64>, message: &dyn fmt::Display) {
+    line.clear();
+    let (level, process) = (level.name(), std::process::id());
+    // Writing to memory does not fail.
+    let _ = write!(line, "{} [{level}] {process}#0: ", time.strftime("%Y/%m/%d %H:%M:%S"));
+    if let Some(number) = number {
+        let _ = write!(line, "*{number} ");
     }
+    let _ = write!(line, "{message}");
+    if line.len() >= LINE_BYTES_MAX {
+        // Not within a character.
+        let cut = (0..LINE_BYTES_MAX).rev().find(|&at| line.get(at).is_none_or(|octet| octet & 0xc0 != 0x80));
+        line.truncate(cut.unwrap_or_default());
+    }
+    for octet in line.iter_mut().filter(|octet| octet.is_ascii_control()) {
+        *octet = b' ';
+    }
+    line.push(b'\n');
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::{Duration, UNIX_EPOCH};
-
-    fn noon() -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_795_176_000)
-    }
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("gatepost-{}-{name}", std::process::id()));
-            let _ = std::fs::remove_file(&path);
-            Self(path)
-        }
-        fn target(&self, level: Level) -> LogTarget {
-            LogTarget { sink: LogSink::File(self.0.clone()), level }
-        }
-        fn text(&self) -> String {
-            std::fs::read_to_string(&self.0).expect("a log")
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.0);
-        }
-    }
-
-    #[test]
-    fn a_line_has_nginx_form() {
-        let file = Scratch::new("form.log");
-        let mut files = LogFiles::new(noon, TimeZone::fixed(jiff::tz::offset(1)));
-        let log = files.log(&[file.target(Level::Info)]).expect("a log");
-        log.line(Level::Info, Some(7), "client logged in");
-        log.line(Level::Crit, None, "two\nlines");
-        log.line(Level::Debug, Some(7), "unheard");
-        let process = std::process::id();
-        assert_eq!(
-            file.text(),
-            format!(
-                "2026/11/20 13:00:00 [info] {process}#0: *7 client logged in\n\
-                 2026/11/20 13:00:00 [crit] {process}#0: two lines\n"
-            )
-        );
-    }
-
-    #[test]
-    fn every_target_gets_what_its_level_admits() {
-        let (all, some) = (Scratch::new("all.log"), Scratch::new("some.log"));
-        let mut files = LogFiles::new(noon, TimeZone::UTC);
-        let targets = [all.target(Level::Debug), some.target(Level::Error), all.target(Level::Crit)];
-        let log = files.log(&targets).expect("a log");
-        log.line(Level::Warn, None, "warned");
-        log.line(Level::Crit, None, "broke");
-        assert_eq!(all.text().lines().count(), 3);
-        assert_eq!(some.text().lines().count(), 1);
-        assert!(log.admits(Level::Debug));
-    }
-
-    #[test]
-    fn a_long_line_is_cut_between_characters() {
-        let file = Scratch::new("long.log");
-        let log = LogFiles::new(noon, TimeZone::UTC).log(&[file.target(Level::Info)]).expect("a log");
-        for shift in 0..4 {
-            log.line(Level::Info, None, format_args!("{}{}", "x".repeat(shift), "ü€".repeat(2000)));
-        }
-        let text = file.text();
-        assert_eq!(text.lines().count(), 4);
-        for line in text.lines() {
-            assert!((LINE_BYTES_MAX - 4..LINE_BYTES_MAX).contains(&line.len()), "{}", line.len());
-        }
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_opened_is_told_in_nginx_words() {
-        let target = LogTarget { sink: LogSink::File("/nowhere/at/all".into()), level: Level::Info };
-        let error = LogFiles::new(noon, TimeZone::UTC).log(&[target]).expect_err("no such directory");
-        assert_eq!(error.to_string(), "open() \"/nowhere/at/all\" failed (2: No such file or directory)");
-    }
-
-    #[test]
-    fn a_file_that_was_renamed_is_made_anew_when_logs_are_reopened() {
-        let (file, rotated) = (Scratch::new("rotated.log"), Scratch::new("rotated.log.1"));
-        let mut files = LogFiles::new(noon, TimeZone::UTC);
-        let log = files.log(&[file.target(Level::Info)]).expect("a log");
-        std::fs::rename(&file.0, &rotated.0).expect("renamed");
-        log.line(Level::Info, None, "before");
-        assert!(files.reopen().is_empty());
-        log.line(Level::Info, None, "after");
-        assert!(rotated.text().ends_with("before\n"), "{}", rotated.text());
-        assert!(file.text().ends_with("after\n"), "{}", file.text());
-    }
-
-    #[test]
-    fn a_log_that_cannot_be_reopened_goes_on_in_the_old_file() {
-        let (folder, rotated) = (Scratch::new("folder"), Scratch::new("moved"));
-        std::fs::create_dir(&folder.0).expect("a folder");
-        let path = folder.0.join("a.log");
-        let mut files = LogFiles::new(noon, TimeZone::UTC);
-        let target = LogTarget { sink: LogSink::File(path.clone()), level: Level::Info };
-        let log = files.log(&[target]).expect("a log");
-        std::fs::rename(&path, &rotated.0).expect("moved");
-        std::fs::remove_dir(&folder.0).expect("removed");
-        let failed: Vec<_> = files.reopen().iter().map(ToString::to_string).collect();
-        let told = format!("open() \"{}\" failed (2: No such file or directory)", path.display());
-        assert_eq!(failed, [told]);
-        log.line(Level::Info, None, "still here");
-        assert!(rotated.text().ends_with("still here\n"), "{}", rotated.text());
-    }
-
-    #[test]
-    fn a_full_disk_silences_only_itself() {
-        let file = Scratch::new("second.log");
-        let full = LogTarget { sink: LogSink::File("/dev/full".into()), level: Level::Info };
-        let targets = [full, file.target(Level::Info)];
-        let log = LogFiles::new(noon, TimeZone::UTC).log(&targets).expect("a log");
-        log.line(Level::Info, None, "told");
-        assert_eq!(file.text().lines().count(), 1);
-    }
-}
+mod tests;

@@ -125,7 +125,7 @@ mod tests {
         std::fs::create_dir_all(&folder).expect("a folder");
         let mut files = LogFiles::new(|| UNIX_EPOCH, TimeZone::UTC);
         let mut log = |path: &Path, level| {
-            let target = LogTarget { sink: LogSink::File(path.into()), level };
+            let target = LogTarget::new(LogSink::File(path.into()), level);
             files.log(&[target]).expect("a log")
         };
         let (server, main) = (folder.join("server.log"), folder.join("main.log"));

@@ -10,8 +10,10 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    Relay::new(start).run(client, backend, idle).await
+    Relay::new(start).run(client, backend, idle, LINGER).await
 }
+
+const LINGER: Duration = Duration::from_secs(30);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

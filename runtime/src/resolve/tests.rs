@@ -92,8 +92,8 @@ async fn name_of(resolver: &Resolver, last: u8) -> Result<String, ResolveError> 
     name.map(|name| String::from_utf8(name).expect("text"))
 }
 
-async fn addresses_of(resolver: &Resolver, name: &str) -> Result<Vec<String>, ResolveError> {
-    let question = Question::AddressesOf(name.into());
+async fn addresses_of(resolver: &Resolver, name: &str, family: Family) -> Result<Vec<String>, ResolveError> {
+    let question = Question::AddressesOf(name.into(), family);
     let Answer::Addresses(found) = resolver.clone().answer(question).await else {
         panic!("addresses were asked for")
     };
@@ -111,19 +111,30 @@ async fn the_first_name_counts_and_odd_octets_do_not_pass_for_a_name() {
 }
 
 #[tokio::test]
-async fn addresses_are_of_the_kinds_wanted() {
+async fn addresses_are_of_the_family_asked_for_if_that_is_wanted() {
     let fake = Fake::begin().await;
-    for (ipv4, ipv6, expected) in [
-        (true, true, &["192.0.2.7", "192.0.2.8", "2001:db8::1"][..]),
-        (true, false, &["192.0.2.7", "192.0.2.8"]),
-        (false, true, &["2001:db8::1"]),
+    let four = Ok(vec!["192.0.2.7".to_owned(), "192.0.2.8".to_owned()]);
+    let six = Ok(vec!["2001:db8::1".to_owned()]);
+    for (ipv4, ipv6, of_four, of_six) in [
+        (true, true, four.clone(), six.clone()),
+        (true, false, four, Err(ResolveError::NotFound)),
+        (false, true, Err(ResolveError::NotFound), six),
     ] {
         let resolver = fake.resolver(ipv4, ipv6);
-        assert_eq!(addresses_of(&resolver, "mail.example").await.expect("addresses"), expected);
+        assert_eq!(addresses_of(&resolver, "mail.example", Family::V4).await, of_four);
+        assert_eq!(addresses_of(&resolver, "mail.example", Family::V6).await, of_six);
     }
-    let both = fake.resolver(true, true);
-    assert_eq!(addresses_of(&both, "four.example").await.expect("addresses"), ["192.0.2.7"]);
-    assert_eq!(addresses_of(&both, "half.example").await, Err(ResolveError::Server));
+}
+
+/// A server that does not know AAAA, of which there are many, would hide every client otherwise.
+#[tokio::test]
+async fn a_family_that_fails_does_not_hide_the_other() {
+    let fake = Fake::begin().await;
+    let resolver = fake.resolver(true, true);
+    let found = addresses_of(&resolver, "half.example", Family::V4).await;
+    assert_eq!(found.expect("addresses"), ["192.0.2.7"]);
+    assert_eq!(addresses_of(&resolver, "half.example", Family::V6).await, Err(ResolveError::Server));
+    assert_eq!(addresses_of(&resolver, "four.example", Family::V6).await, Err(ResolveError::NotFound));
 }
 
 /// Otherwise an address that names itself would be confirmed without the DNS.
@@ -131,7 +142,7 @@ async fn addresses_are_of_the_kinds_wanted() {
 async fn a_name_that_looks_like_an_address_is_asked_for_all_the_same() {
     let fake = Fake::begin().await;
     let resolver = fake.resolver(true, true);
-    assert_eq!(addresses_of(&resolver, "192.0.2.7").await, Err(ResolveError::NotFound));
+    assert_eq!(addresses_of(&resolver, "192.0.2.7", Family::V4).await, Err(ResolveError::NotFound));
     assert_ne!(fake.asked.load(Ordering::Relaxed), 0);
 }
 
@@ -146,7 +157,7 @@ async fn each_refusal_has_its_reason() {
         ("notimp.example", ResolveError::Unimplemented),
         ("refused.example", ResolveError::Refused),
     ] {
-        assert_eq!(addresses_of(&resolver, name).await, Err(expected), "{name}");
+        assert_eq!(addresses_of(&resolver, name, Family::V4).await, Err(expected), "{name}");
     }
 }
 
@@ -155,7 +166,7 @@ async fn an_answer_is_remembered() {
     let fake = Fake::begin().await;
     let resolver = fake.resolver(true, false);
     for _ in 0..3 {
-        addresses_of(&resolver, "four.example").await.expect("addresses");
+        addresses_of(&resolver, "four.example", Family::V4).await.expect("addresses");
     }
     assert_eq!(fake.asked.load(Ordering::Relaxed), 1);
 }

@@ -1,14 +1,18 @@
 //! Listening sockets.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::thread;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io, thread};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use gatepost_core::Address;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-use crate::config::Listener;
+use crate::config::{Keepalive, Listener};
 use crate::system_error::system_error;
 
 /// How often a port is tried that someone else still holds, and the pause between, as nginx does: a predecessor may be
@@ -32,74 +36,219 @@ fn told(error: &io::Error) -> gatepost_core::SystemError {
     system_error("", error)
 }
 
-/// A listener's sockets: a `SO_REUSEPORT` group with one for each thread.
+/// A listener's sockets. Over TCP they are a `SO_REUSEPORT` group with one for each thread, or more. UNIX sockets have no
+/// such thing: there is one, from which whoever is awake first accepts.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) address: SocketAddr,
-    pub(super) sockets: Vec<TcpListener>,
+    pub(super) address: Address,
+    pub(super) sockets: Vec<Arc<Socket>>,
 }
 
 impl Bound {
-    /// Opens `listener` for that many threads.
-    pub(super) fn open(listener: &Listener, threads: NonZeroUsize) -> Result<Self, BindError> {
-        let first = bind_patiently(listener)?;
-        if threads.get() > 1 {
-            // Only now: with the option set from the start, a second process could share the port unnoticed.
-            first
-                .set_reuse_port(true)
-                .map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
+    /// Opens `listener` for that many threads. Those of `held` stay what they are: connections may be waiting in any of
+    /// them.
+    pub(super) fn open(
+        listener: &Listener,
+        threads: NonZeroUsize,
+        held: &[Arc<Socket>],
+    ) -> Result<Self, BindError> {
+        let mut sockets = held.to_vec();
+        for socket in held {
+            // As nginx does; how many may wait can be changed at any time.
+            socket.listen(listener.backlog).map_err(|error| failed("listen() to", listener, error))?;
         }
-        let first = listen(first, listener)?;
-        let address = first.local_addr().map_err(|error| failed("getsockname()", listener, error))?;
-        let mut sockets = vec![first];
-        while sockets.len() < threads.get() {
-            sockets.push(listen(bind(listener, address, true)?, listener)?);
+        if sockets.is_empty() {
+            sockets.push(Arc::new(listen(bind_patiently(listener)?, listener)?));
+        }
+        let address = sockets.first().and_then(|first| first.local_addr().ok()?.as_socket());
+        let address = address.map_or_else(|| listener.address.clone(), Address::from);
+        if address.inet().is_some() && sockets.len() < threads.get() {
+            for socket in &sockets {
+                // Only now: with the option set from the start, a second process could share the port unnoticed.
+                socket
+                    .set_reuse_port(true)
+                    .map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
+            }
+            while sockets.len() < threads.get() {
+                match bind(listener, &address, true) {
+                    Ok(another) => sockets.push(Arc::new(listen(another, listener)?)),
+                    // What somebody else has opened for us (a service manager) cannot be joined by everybody. Threads can
+                    // share it.
+                    Err(_) if !held.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
         }
         Ok(Self { address, sockets })
     }
+
+    /// What each thread accepts from. Every socket has a thread that looks after it, and every thread has a socket, be it
+    /// the same as another's.
+    pub(super) fn shares(self, threads: NonZeroUsize) -> io::Result<Vec<Vec<Socket>>> {
+        let count = self.sockets.len();
+        let mut shares: Vec<_> = (0..threads.get()).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<_> = self.sockets.into_iter().map(Some).collect();
+        for index in (0..count.max(threads.get())).rev() {
+            let place = index.checked_rem(count).and_then(|index| sockets.get_mut(index));
+            let (Some(place), Some(share)) = (place, shares.get_mut(index % threads)) else { continue };
+            // The last who asks for it gets the socket itself, where this process has no other use for it.
+            let socket = if index < count { place.take() } else { place.clone() };
+            let Some(socket) = socket else { continue };
+            share.push(Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?);
+        }
+        Ok(shares)
+    }
 }
 
-/// Whether `listener` could be opened. A port that is held is no fault here: a running predecessor most likely has it.
+/// Whether `listener` could be opened. An address that is held is no fault here: a running predecessor most likely has it.
 pub(super) fn try_out(listener: &Listener) -> Result<(), BindError> {
-    match bind(listener, listener.address, false) {
+    match bind(listener, &listener.address, false) {
         Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Ok(()),
-        outcome => outcome.map(drop),
+        outcome => outcome.map(|_| remove(&listener.address)),
+    }
+}
+
+/// Removes the file of a UNIX socket that is no longer to be connected to.
+pub(super) fn remove(address: &Address) {
+    if let Address::Unix(path) = address {
+        // Whoever has removed it already has done no harm.
+        let _ = fs::remove_file(&**path);
+    }
+}
+
+/// Whether this system can do MPTCP.
+pub(crate) fn has_multipath() -> bool {
+    Socket::new(Domain::IPV4, Type::STREAM.cloexec(), Some(Protocol::MPTCP)).is_ok()
+}
+
+/// Which addresses may be missing: those of a name of which another address is there (divergences R15).
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    reached: BTreeSet<Arc<str>>,
+    missing: Vec<(Arc<str>, BindError)>,
+}
+
+impl Names {
+    /// Notes that `listener` is open, or why not, unless that ends everything.
+    pub(super) fn note<T>(
+        &mut self,
+        listener: &Listener,
+        outcome: Result<T, BindError>,
+    ) -> Result<Option<T>, BindError> {
+        match (&listener.one_of, outcome) {
+            (Some(name), Ok(open)) => {
+                self.reached.insert(name.clone());
+                Ok(Some(open))
+            }
+            (Some(name), Err(error)) if error.is_for_want_of_the_address() => {
+                self.missing.push((name.clone(), error));
+                Ok(None)
+            }
+            (_, outcome) => outcome.map(Some),
+        }
+    }
+
+    /// What is missing.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there of one of the names.
+    pub(super) fn missing(self) -> Result<Vec<(Arc<str>, BindError)>, BindError> {
+        let Self { reached, mut missing } = self;
+        match missing.iter().position(|(name, _)| !reached.contains(name)) {
+            Some(at) => Err(missing.swap_remove(at).1),
+            None => Ok(missing),
+        }
+    }
+}
+
+impl BindError {
+    /// Whether this machine does not have the address, or none of its family.
+    fn is_for_want_of_the_address(&self) -> bool {
+        matches!(Errno::from_io_error(&self.source), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
     }
 }
 
 fn bind_patiently(listener: &Listener) -> Result<Socket, BindError> {
     let mut tries = 1;
     loop {
-        match bind(listener, listener.address, false) {
+        match bind(listener, &listener.address, false) {
             Err(error) if error.source.kind() == io::ErrorKind::AddrInUse && tries < TRIES => {
                 tries += 1;
-                thread::sleep(PAUSE);
+                match is_stale(&listener.address) {
+                    true => remove(&listener.address),
+                    false => thread::sleep(PAUSE),
+                }
             }
             outcome => return outcome,
         }
     }
 }
 
-fn bind(listener: &Listener, address: SocketAddr, share: bool) -> Result<Socket, BindError> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
-            .map_err(|error| failed("socket()", listener, error))?;
-    socket.set_reuse_address(true).map_err(|error| failed("setsockopt(SO_REUSEADDR)", listener, error))?;
-    socket.set_reuse_port(share).map_err(|error| failed("setsockopt(SO_REUSEPORT)", listener, error))?;
-    if address.is_ipv6() {
-        socket
-            .set_only_v6(listener.ipv6_only)
-            .map_err(|error| failed("setsockopt(IPV6_V6ONLY)", listener, error))?;
+/// Whether this is the file of a UNIX socket that nobody listens on: whoever made it was killed.
+fn is_stale(address: &Address) -> bool {
+    let Address::Unix(path) = address else { return false };
+    fs::symlink_metadata(&**path).is_ok_and(|file| file.file_type().is_socket())
+        && UnixStream::connect(&**path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn bind(listener: &Listener, address: &Address, share: bool) -> Result<Socket, BindError> {
+    let set = |call, outcome: io::Result<()>| outcome.map_err(|error| failed(call, listener, error));
+    let socket = socket(listener, address).map_err(|error| failed("socket()", listener, error))?;
+    if let Some(octets) = listener.receive_buffer_bytes {
+        set("setsockopt(SO_RCVBUF)", socket.set_recv_buffer_size(octets))?;
     }
-    // Accepted sockets inherit it: one system call a listener instead of one a connection.
-    socket.set_tcp_nodelay(true).map_err(|error| failed("setsockopt(TCP_NODELAY)", listener, error))?;
-    socket.bind(&address.into()).map_err(|error| failed("bind() to", listener, error))?;
+    if let Some(octets) = listener.send_buffer_bytes {
+        set("setsockopt(SO_SNDBUF)", socket.set_send_buffer_size(octets))?;
+    }
+    match address {
+        Address::Inet(address) => {
+            set("setsockopt(SO_REUSEADDR)", socket.set_reuse_address(true))?;
+            set("setsockopt(SO_REUSEPORT)", socket.set_reuse_port(share))?;
+            if address.is_ipv6() {
+                set("setsockopt(IPV6_V6ONLY)", socket.set_only_v6(listener.ipv6_only))?;
+            }
+            // Accepted sockets inherit these: a system call a listener instead of one a connection.
+            set("setsockopt(TCP_NODELAY)", socket.set_tcp_nodelay(true))?;
+            if let Some(keepalive) = listener.keepalive {
+                set("setsockopt(SO_KEEPALIVE)", socket.set_keepalive(true))?;
+                set("setsockopt(TCP_KEEPIDLE)", socket.set_tcp_keepalive(&told_apart(keepalive)))?;
+            }
+            set("bind() to", socket.bind(&(*address).into()))?;
+        }
+        Address::Unix(path) => {
+            set("bind() to", SockAddr::unix(&**path).and_then(|address| socket.bind(&address)))?;
+            // Who may connect is the folder's business.
+            set("chmod()", fs::set_permissions(&**path, fs::Permissions::from_mode(0o666)))?;
+        }
+    }
     Ok(socket)
 }
 
-fn listen(socket: Socket, listener: &Listener) -> Result<TcpListener, BindError> {
+fn socket(listener: &Listener, address: &Address) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let Address::Inet(address) = address else { return Socket::new(Domain::UNIX, kind, None) };
+    let protocol = if listener.multipath { Protocol::MPTCP } else { Protocol::TCP };
+    Socket::new(Domain::for_address(*address), kind, Some(protocol))
+}
+
+fn told_apart(keepalive: Keepalive) -> TcpKeepalive {
+    let mut told = TcpKeepalive::new();
+    if let Some(idle) = keepalive.idle {
+        told = told.with_time(idle);
+    }
+    if let Some(interval) = keepalive.interval {
+        told = told.with_interval(interval);
+    }
+    match keepalive.count {
+        Some(count) => told.with_retries(count),
+        None => told,
+    }
+}
+
+fn listen(socket: Socket, listener: &Listener) -> Result<Socket, BindError> {
     socket.listen(listener.backlog).map_err(|error| failed("listen() to", listener, error))?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindError {
@@ -109,24 +258,20 @@ fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpStream;
 
-    fn listener(address: SocketAddr) -> Listener {
-        Listener {
-            address,
-            text: address.to_string().into(),
-            tls_first: false,
-            proxy_protocol: false,
-            backlog: 511,
-            ipv6_only: true,
-        }
+    const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+    fn listener(address: &str) -> Listener {
+        Listener::new(address.parse::<std::net::SocketAddr>().expect("an address").into())
     }
 
     #[test]
     fn a_port_that_another_group_holds_is_refused() {
-        let two = NonZeroUsize::new(2).expect("two");
-        let held = Bound::open(&listener(([127, 0, 0, 1], 0).into()), two).expect("a free port");
+        let held = Bound::open(&listener("127.0.0.1:0"), TWO, &[]).expect("a free port");
         assert_eq!(held.sockets.len(), 2);
-        let error = Bound::open(&listener(held.address), two).expect_err("the port is held");
+        let error =
+            Bound::open(&Listener::new(held.address.clone()), TWO, &[]).expect_err("the port is held");
         assert_eq!(
             error.to_string(),
             format!("bind() to {} failed (98: Address already in use)", held.address)
@@ -135,8 +280,121 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_ours_is_told_in_nginx_words() {
-        let address = "192.0.2.1:143".parse().expect("an address");
-        let error = Bound::open(&listener(address), NonZeroUsize::MIN).expect_err("not ours");
+        let error = Bound::open(&listener("192.0.2.1:143"), NonZeroUsize::MIN, &[]).expect_err("not ours");
         assert_eq!(error.to_string(), "bind() to 192.0.2.1:143 failed (99: Cannot assign requested address)");
+    }
+
+    #[test]
+    fn a_name_needs_one_of_its_addresses() {
+        let one_of = |name: &str, address| Listener { one_of: Some(name.into()), ..listener(address) };
+        let open = |listener: &Listener| Bound::open(listener, NonZeroUsize::MIN, &[]);
+        let (here, elsewhere) = (one_of("both:0", "127.0.0.1:0"), one_of("both:0", "192.0.2.1:0"));
+        let mut names = Names::default();
+        assert!(names.note(&elsewhere, open(&elsewhere)).expect("tolerated").is_none());
+        assert!(names.note(&here, open(&here)).expect("open").is_some());
+        let missing: Vec<_> =
+            names.missing().expect("one is there").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(missing, ["both:0".into()]);
+        let nowhere = one_of("nowhere:0", "192.0.2.1:0");
+        let mut names = Names::default();
+        names.note(&here, open(&here)).expect("open");
+        names.note(&nowhere, open(&nowhere)).expect("tolerated so far");
+        assert!(names.missing().is_err());
+        let alone = listener("192.0.2.1:0");
+        assert!(Names::default().note(&alone, open(&alone)).is_err());
+    }
+
+    #[test]
+    fn what_a_socket_is_asked_to_be_is_inherited_by_its_connections() {
+        let keepalive = Keepalive {
+            idle: Some(Duration::from_secs(77)),
+            interval: Some(Duration::from_secs(7)),
+            count: Some(3),
+        };
+        let (receive_buffer_bytes, send_buffer_bytes) = (Some(20_000), Some(30_000));
+        let keepalive = Some(keepalive);
+        let listener =
+            Listener { keepalive, receive_buffer_bytes, send_buffer_bytes, ..listener("127.0.0.1:0") };
+        let bound = Bound::open(&listener, NonZeroUsize::MIN, &[]).expect("a port");
+        let address = bound.address.inet().expect("an address");
+        let _client = TcpStream::connect(address).expect("connected");
+        bound.sockets[0].set_nonblocking(false).expect("blocking");
+        let (accepted, _) = bound.sockets[0].accept().expect("accepted");
+        assert!(accepted.keepalive().expect("an option") && accepted.tcp_nodelay().expect("an option"));
+        assert_eq!(accepted.tcp_keepalive_time().expect("an option").as_secs(), 77);
+        assert_eq!(accepted.tcp_keepalive_interval().expect("an option").as_secs(), 7);
+        assert_eq!(accepted.tcp_keepalive_retries().expect("an option"), 3);
+        // The kernel doubles what it is told, and counts its own bookkeeping in.
+        assert_eq!(accepted.recv_buffer_size().expect("an option"), 40_000);
+        assert_eq!(accepted.send_buffer_size().expect("an option"), 60_000);
+    }
+
+    #[test]
+    fn a_unix_socket_is_everybody_s_and_a_stale_one_is_replaced_but_nobody_s_else() {
+        let path = std::env::temp_dir().join(format!("gatepost-listen-{}.sock", std::process::id()));
+        let text = path.to_str().expect("text");
+        let listener = Listener::new(Address::Unix(text.into()));
+        let bound = Bound::open(&listener, TWO, &[]).expect("a socket");
+        assert_eq!(bound.sockets.len(), 1);
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o666);
+        try_out(&listener).expect("a predecessor has it");
+        assert!(!is_stale(&listener.address) && path.exists());
+        drop(bound);
+        assert!(is_stale(&listener.address));
+        drop(Bound::open(&listener, TWO, &[]).expect("a stale one is in nobody's way"));
+        remove(&listener.address);
+        assert!(!path.exists());
+        try_out(&listener).expect("fit");
+        assert!(!path.exists(), "what was tried is not left behind");
+        fs::write(&path, "a letter").expect("a file");
+        assert!(!is_stale(&listener.address));
+        fs::remove_file(&path).expect("removed");
+    }
+
+    #[test]
+    fn multipath_is_used_where_there_is_such_a_thing() {
+        if has_multipath() {
+            let listener = Listener { multipath: true, ..listener("127.0.0.1:0") };
+            let bound = Bound::open(&listener, TWO, &[]).expect("a port");
+            assert_eq!(bound.sockets[0].protocol().expect("an option"), Some(Protocol::MPTCP));
+        } else {
+            eprintln!("skipped: this system has no MPTCP");
+        }
+    }
+    #[test]
+    fn a_group_grows_with_the_threads_and_never_shrinks() {
+        let threads = |number| NonZeroUsize::new(number).expect("threads");
+        let one = Bound::open(&listener("127.0.0.1:0"), threads(1), &[]).expect("a free port");
+        let at = Listener::new(one.address.clone());
+        let address = one.address.inet().expect("an address");
+        let connect =
+            || (0..10).map(|_| TcpStream::connect(address).expect("a place to wait")).collect::<Vec<_>>();
+        let early = connect();
+        let three = Bound::open(&at, threads(3), &one.sockets).expect("more sockets on the same port");
+        assert_eq!((three.sockets.len(), &three.address), (3, &one.address));
+        assert!(Arc::ptr_eq(&three.sockets[0], &one.sockets[0]));
+        drop(one);
+        let two = Bound::open(&at, threads(2), &three.sockets).expect("the same sockets");
+        drop(three);
+        let late = connect();
+        let shares = two.shares(threads(2)).expect("a share for each");
+        assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        let accepted =
+            shares.iter().flatten().map(|socket| std::iter::from_fn(|| socket.accept().ok()).count());
+        assert_eq!(accepted.sum::<usize>(), early.len() + late.len());
+    }
+    #[test]
+    fn threads_share_what_there_is_not_enough_of() {
+        let three = NonZeroUsize::new(3).expect("threads");
+        let bound = Bound::open(&listener("127.0.0.1:0"), TWO, &[]).expect("a free port");
+        let address = bound.address.inet().expect("an address");
+        let clients: Vec<_> =
+            (0..20).map(|_| TcpStream::connect(address).expect("a place to wait")).collect();
+        let shares = bound.shares(three).expect("a share for each");
+        assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+        let accept = |socket: &Socket| std::iter::from_fn(|| socket.accept().ok()).count();
+        // The first and the third have the same.
+        let accepted: Vec<_> = shares.iter().rev().map(|share| accept(&share[0])).collect();
+        assert_eq!((accepted.iter().sum::<usize>(), accepted[2]), (clients.len(), 0));
     }
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Policy, Protocol, Target};
+use gatepost_core::{Address, AuthServer, Policy, Protocol, Target};
 
 use super::*;
-use crate::config::{self, Listener, LogSink, LogTarget};
+use crate::config::{self, Listener, LogSink, LogTarget, Process};
 
 /// No test waits longer for an octet.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,14 +21,20 @@ struct Served {
 
 impl Served {
     fn start(protocol: Protocol, auth: SocketAddr, threads: usize) -> Self {
+        let text = "127.0.0.1:143".into();
+        let listener = Listener { text, ..Listener::new(SocketAddr::from(([127, 0, 0, 1], 0)).into()) };
+        Self::start_at(listener, protocol, auth, threads)
+    }
+
+    fn start_at(listener: Listener, protocol: Protocol, auth: SocketAddr, threads: usize) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("gatepost-server-{}-{number}.log", std::process::id()));
-        let logs: Arc<[LogTarget]> =
-            [LogTarget { sink: LogSink::File(log.clone()), level: Level::Info }].into();
+        let logs: Arc<[LogTarget]> = [LogTarget::new(LogSink::File(log.clone()), Level::Info)].into();
         let auth = AuthServer::new(Target::Address(auth.into()), "auth.example");
         let server = Server::bind(&Config {
             worker_processes: NonZeroUsize::new(threads).expect("threads"),
+            process: Process::default(),
             pid: Pid::Unsaid,
             logs: logs.clone(),
             servers: vec![config::Server {
@@ -39,18 +45,12 @@ impl Served {
                 auth_upstreams: Arc::default(),
                 resolver: None,
                 logs,
-                listeners: vec![Listener {
-                    address: ([127, 0, 0, 1], 0).into(),
-                    text: "127.0.0.1:143".into(),
-                    tls_first: false,
-                    proxy_protocol: false,
-                    backlog: 511,
-                    ipv6_only: true,
-                }],
+                access_logs: Arc::new([]),
+                listeners: vec![listener],
             }],
         })
         .expect("a server");
-        let address = server.local_addresses()[0];
+        let address = server.local_addresses().first().copied().unwrap_or_else(nobody);
         Self { running: Some(server.start().expect("threads")), address, log }
     }
 
@@ -162,6 +162,44 @@ fn a_user_logs_in_and_is_relayed_and_told_in_the_log() {
     assert!(!log.contains("hunter2"), "{log}");
 }
 
+/// From accepting to the log, over a UNIX socket, whose clients are nobody in particular.
+#[test]
+fn clients_come_over_unix_sockets_too() {
+    let (auth, at_auth) = serve_one(|mut stream| {
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            stream.read_exact(&mut octet).expect("a question");
+            asked.extend_from_slice(&octet);
+        }
+        let asked = String::from_utf8(asked).expect("text");
+        assert!(asked.contains("\r\nClient-IP: unix:\r\n"), "{asked}");
+        stream.write_all(b"HTTP/1.0 200 OK\r\nAuth-Status: no\r\n\r\n").expect("said");
+    });
+    let path = std::env::temp_dir().join(format!("gatepost-server-{}.sock", std::process::id()));
+    let listener = Listener::new(Address::Unix(path.to_str().expect("text").into()));
+    let served = Served::start_at(listener, Protocol::Pop3, auth, 2);
+    let mut client = std::os::unix::net::UnixStream::connect(&path).expect("accepted");
+    client.set_read_timeout(Some(PATIENCE)).expect("an option");
+    client.write_all(b"USER joe\r\nPASS hunter2\r\n").expect("said");
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).expect("an end");
+    assert_eq!(heard, "+OK POP3 ready\r\n+OK\r\n-ERR no\r\n");
+    at_auth.join().expect("the auth server is content");
+    let log = served.log();
+    let path = path.display();
+    for line in [
+        format!(": *1 client unix: connected to unix:{path}\n"),
+        format!(
+            ": *1 client login failed: \"no\" while in http auth state, client: unix:, server: unix:{path}, login: \"joe\"\n"
+        ),
+    ] {
+        assert!(log.contains(&line), "{line} is not in\n{log}");
+    }
+    drop(served);
+    listen::remove(&Address::Unix(path.to_string().into()));
+}
+
 #[test]
 fn quit_lets_sessions_end_by_themselves_and_accepts_no_more() {
     let mut served = Served::start(Protocol::Pop3, nobody(), 2);
@@ -241,21 +279,13 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
         auth_upstreams: Arc::default(),
         resolver: None,
         logs: logs.clone(),
-        listeners: addresses
-            .iter()
-            .map(|&address| Listener {
-                address,
-                text: address.to_string().into(),
-                tls_first: false,
-                proxy_protocol: false,
-                backlog: 511,
-                ipv6_only: true,
-            })
-            .collect(),
+        access_logs: Arc::new([]),
+        listeners: addresses.iter().map(|&address| Listener::new(address.into())).collect(),
     };
     let at = |last| SocketAddr::from(([127, 0, 0, last], port));
     let config = Config {
         worker_processes: NonZeroUsize::new(2).expect("two"),
+        process: Process::default(),
         pid: Pid::Off,
         logs: logs.clone(),
         servers: vec![

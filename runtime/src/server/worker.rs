@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::pending;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, PipeWriter};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{Client, Peer, Seed};
+use gatepost_core::{Address, Client, Peer, Seed};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::watch;
@@ -22,29 +21,35 @@ use super::accept::{Accepted, Acceptor};
 use super::{Shared, Stage};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
-use crate::net::{Kernel, Socket};
+use crate::net::Kernel;
 use crate::observe::SessionLog;
 use crate::resolve::Resolver;
 
 /// How long sessions may take to say goodbye when the process stops.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// No `worker_shutdown_timeout` is longer than this, lest a moment beyond the end of time be computed.
+const PATIENCE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What a thread is made of.
 #[derive(Debug)]
 pub(super) struct Worker {
-    sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+    sockets: Vec<(usize, Address, socket2::Socket)>,
     shared: Arc<Shared>,
     stage: watch::Receiver<Stage>,
+    /// Kept until the thread ends.
+    held: Arc<PipeWriter>,
 }
 
 impl Worker {
-    /// Serves these sockets, each with its door and its address.
+    /// Serves these sockets, each with its door and its address. `held` is let go at the end.
     pub(super) fn new(
-        sockets: Vec<(usize, SocketAddr, std::net::TcpListener)>,
+        sockets: Vec<(usize, Address, socket2::Socket)>,
         shared: Arc<Shared>,
         stage: watch::Receiver<Stage>,
+        held: Arc<PipeWriter>,
     ) -> Self {
-        Self { sockets, shared, stage }
+        Self { sockets, shared, stage, held }
     }
 
     /// Starts a thread that serves until it is told to end and its sessions have ended. Returns once it accepts.
@@ -55,6 +60,7 @@ impl Worker {
     pub(super) fn start(self, index: usize) -> io::Result<thread::JoinHandle<()>> {
         let (ready, made) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name(format!("worker {index}")).spawn(move || {
+            self.shared.settle(index);
             let runtime =
                 Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
             match runtime {
@@ -70,7 +76,7 @@ impl Worker {
     }
 
     async fn serve(self, ready: mpsc::SyncSender<io::Result<()>>) {
-        let Self { sockets, shared, stage } = self;
+        let Self { sockets, shared, stage, held: _held } = self;
         let mut acceptor = match Acceptor::new(sockets, shared.clone()) {
             Ok(acceptor) => Some(acceptor),
             Err(error) => return drop(ready.send(Err(error))),
@@ -82,16 +88,21 @@ impl Worker {
         // Whoever started this thread may be gone, which the stage will tell.
         let _ = ready.send(Ok(()));
         let (mut quitting, mut stopping) = (stage.clone(), stage);
-        let mut cut = None;
+        let (mut patience, mut cut) = (None, None);
         while acceptor.is_some() || !sessions.running.is_empty() {
             select! {
                 biased;
                 () = reached(&mut stopping, Stage::Stopping), if cut.is_none() => {
                     acceptor = None;
-                    sessions.drain.ask();
-                    cut = Some(Instant::now() + GOODBYE);
+                    cut = Some(sessions.say_goodbye());
                 }
-                () = reached(&mut quitting, Stage::Quitting), if acceptor.is_some() => acceptor = None,
+                () = moment(patience), if cut.is_none() => cut = Some(sessions.say_goodbye()),
+                () = reached(&mut quitting, Stage::Quitting), if acceptor.is_some() => {
+                    if let Some(acceptor) = acceptor.take() {
+                        acceptor.finish(|accepted| sessions.begin(accepted));
+                    }
+                    patience = sessions.shared.shutdown_timeout.map(|timeout| Instant::now() + timeout.min(PATIENCE_MAX));
+                }
                 () = moment(cut) => return,
                 Some(ended) = sessions.running.join_next() => sessions.note(ended),
                 accepted = next(&mut acceptor) => sessions.begin(accepted),
@@ -135,14 +146,15 @@ impl Sessions {
         let (net, mut resolvers) = (Kernel::new(), BTreeMap::new());
         let mut nets = Vec::with_capacity(shared.doors.len());
         for door in &shared.doors {
+            let net = net.clone().with_keepalive(door.policy.backend.keepalive);
             nets.push(match &door.resolver {
-                None => net.clone(),
+                None => net,
                 Some(settings) => {
                     let resolver = match resolvers.entry(settings) {
                         Entry::Occupied(made) => made.into_mut(),
                         Entry::Vacant(place) => place.insert(Resolver::new(settings)?),
                     };
-                    net.clone().with_resolver(resolver.clone())
+                    net.with_resolver(resolver.clone())
                 }
             });
         }
@@ -150,23 +162,36 @@ impl Sessions {
         Ok(Self { running: JoinSet::new(), nets, drain: Drain::default(), shared })
     }
 
-    /// Begins a session with whoever came in.
+    /// Ends all of them, each as it may; tells how long that may take.
+    fn say_goodbye(&self) -> Instant {
+        self.drain.ask();
+        Instant::now() + GOODBYE
+    }
+
+    /// Begins a session with whoever came in, if there is room for one more.
     fn begin(&mut self, accepted: Accepted) {
         let Accepted { door, stream, remote, local } = accepted;
         let (Some(door), Some(net)) = (self.shared.doors.get(door), self.nets.get(door)) else { return };
+        let place = match self.shared.room.take() {
+            Ok(place) => place,
+            Err(full) => {
+                door.turn_away(&stream);
+                return door.log.line(full.level(), None, full);
+            }
+        };
         let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let mut seed = Seed([0; 16]);
         if aws_lc_rs::rand::fill(&mut seed.0).is_err() {
             return door.log.line(Level::Alert, Some(number), "no randomness: client turned away");
         }
         let client = Client {
-            peer: Peer { remote: remote.into(), local: local.into() },
+            peer: Peer { remote, local },
             listener: door.text.clone(),
             proxy_protocol: door.proxy_protocol,
             tls_first: door.tls_first,
         };
         let arrival = Arrival {
-            stream: Socket::Tcp(stream),
+            stream,
             client,
             policy: door.policy.clone(),
             tls: door.tls.clone(),
@@ -176,8 +201,12 @@ impl Sessions {
             seed,
             number,
         };
-        let observer = SessionLog::new(door.log.clone(), number);
-        self.running.spawn_local(drive(net.clone(), arrival, observer, self.drain.clone()));
+        let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number);
+        let session = drive(net.clone(), arrival, observer, self.drain.clone());
+        self.running.spawn_local(async move {
+            session.await;
+            drop(place);
+        });
     }
 
     /// A session that panicked is a bug of ours and costs its client the connection, but nobody else.

@@ -11,7 +11,7 @@ use gatepost_core::{
     Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
-use super::facts::{answer, facts, question};
+use super::facts::{self, answer, is_asked};
 use crate::octets::Shown;
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage};
 use crate::transcript::{BackendTls, Lookup, Open, TlsResult, TlsTry, Variables};
@@ -293,7 +293,8 @@ impl Stage for CoreStage {
 
     fn variables(&self) -> Variables {
         let text = |name: &str, value: String| (name.to_owned(), value.into_bytes());
-        Variables::from([
+        let mut variables = facts::variables();
+        variables.extend([
             text("client.ip", self.client.ip().to_string()),
             text("client.port", self.client.port().to_string()),
             text("listen.ip", LISTENER.ip().to_string()),
@@ -301,7 +302,8 @@ impl Stage for CoreStage {
             text("backend.ip", BACKEND.ip().to_string()),
             text("backend.port", BACKEND.port().to_string()),
             text("auth.port", AUTH_SERVER.port().to_string()),
-        ])
+        ]);
+        variables
     }
 
     fn open(&mut self, open: &Open) -> Acted {
@@ -358,7 +360,9 @@ impl Stage for CoreStage {
             return Err(format!("the handshake begins with {} on the wire", Shown(&begun)));
         }
         match &attempt.expect {
-            TlsResult::Ok | TlsResult::OkAlpn(_) => self.tell(Event::Secured(Wire::Client, facts(attempt))),
+            TlsResult::Ok | TlsResult::OkAlpn(_) => {
+                self.tell(Event::Secured(Wire::Client, facts::facts(attempt)))
+            }
             TlsResult::Alert(alert) => {
                 self.tell(Event::Ended(Wire::Client, End::Insecure(alert.as_str().into())))
             }
@@ -386,10 +390,10 @@ impl Stage for CoreStage {
 
     fn look_up(&mut self, lookup: &Lookup) -> Acted {
         let asked = self.asked.take().ok_or("the proxy asks the DNS nothing")?;
-        if asked != question(&lookup.asks) {
+        if !is_asked(&asked, &lookup.asks) {
             return Err(format!("the proxy asks the DNS for {asked:?}"));
         }
-        match answer(&asked, &lookup.gets) {
+        match answer(&asked, &lookup.gets)? {
             Some(answer) => self.tell(Event::Resolved(answer)),
             None => Ok(()),
         }

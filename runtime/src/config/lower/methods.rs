@@ -129,7 +129,7 @@ pub(super) fn remark(
     protocols: &[Option<Protocol>],
     complaints: &mut Complaints,
 ) {
-    for protocol in [Protocol::Imap, Protocol::Pop3, Protocol::Smtp] {
+    for protocol in Protocol::ALL {
         let servers = blocks.iter().zip(protocols).filter(|(_, own)| **own == Some(protocol));
         let (own, heirs): (Vec<_>, Vec<_>) =
             servers.map(|(block, _)| block).partition(|block| block.scope.methods.contains_key(&protocol));

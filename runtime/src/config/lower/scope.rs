@@ -2,22 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
+use zeroize::Zeroizing;
 
+use super::access_log::AccessLog;
 use super::methods::{Methods, duplicate_word};
 use super::proxy_pass::ProxyPass;
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
+use super::ssl::Ssl;
 use super::value::{argument, flag, invalid, no_such, number, path, size, text, time};
-use super::{Ground, auth_http, log, peers, resolver};
+use super::{Ground, access_log, auth_http, log, peers, resolver};
 use crate::config::LogTarget;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
 use crate::config::source::Span;
 use crate::config::tree::{Directive, Mark};
-use crate::tls::Versions;
+use crate::tls::{Source, Versions};
 
 /// A command or reply line that everyone must be able to take (RFC 5321 section 4.5.3.1.4).
 const LINE_BYTES_MIN: usize = 512;
@@ -26,6 +30,7 @@ const LINE_BYTES_MIN: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) server_name: Option<Box<str>>,
+    pub(super) keepalive: Option<bool>,
     pub(super) real_ip_from: Vec<Peers>,
     /// `allow` and `deny`, as they follow each other.
     pub(super) access: Vec<(Verdict, Peers)>,
@@ -35,6 +40,9 @@ pub(super) struct Scope {
     pub(super) errors_max: Option<u32>,
     pub(super) commands_max: Option<u32>,
     pub(super) greeting_delay: Option<Duration>,
+    pub(super) lingering_close: Option<bool>,
+    pub(super) lingering_time: Option<Duration>,
+    pub(super) lingering_timeout: Option<Duration>,
     pub(super) client_buffer_bytes: BTreeMap<Protocol, usize>,
     pub(super) capabilities: BTreeMap<Protocol, Vec<Box<str>>>,
     /// Where CHUNKING stands in `smtp_capabilities`.
@@ -58,14 +66,19 @@ pub(super) struct Scope {
     pub(super) proxy_ssl: ProxySsl,
     pub(super) starttls: Option<(StartTls, Said)>,
     pub(super) ssl: Option<(bool, Said)>,
-    pub(super) certificates: Vec<Named>,
-    pub(super) keys: Vec<Named>,
+    pub(super) certificates: Vec<Pem>,
+    pub(super) keys: Vec<Pem>,
+    pub(super) pass_phrases: Option<Named>,
+    pub(super) crl: Option<Named>,
+    pub(super) compress: Option<bool>,
     pub(super) versions: Option<(Versions, Said)>,
     pub(super) verify_client: Option<(VerifyClient, Said)>,
     pub(super) verify_depth: Option<usize>,
     pub(super) client_certificate: Option<Named>,
     pub(super) trusted_certificate: Option<Named>,
+    pub(super) tuning: Ssl,
     pub(super) logs: Vec<LogTarget>,
+    pub(super) access_logs: Vec<AccessLog>,
 }
 
 /// Where something was said.
@@ -89,7 +102,16 @@ impl Said {
 pub(super) struct Named {
     /// Where it is.
     pub(super) path: PathBuf,
-    /// What was written.
+    /// Where that was written.
+    pub(super) said: Said,
+}
+
+/// A certificate or key, as it was named.
+#[derive(Clone, Debug)]
+pub(super) struct Pem {
+    /// Where it is.
+    pub(super) source: Source,
+    /// What was written, unless it may be a key.
     pub(super) shown: String,
     /// Where that was written.
     pub(super) said: Said,
@@ -117,6 +139,7 @@ impl Scope {
                 // An empty name means the machine's, as none at all does.
                 self.server_name = Some(name).filter(|name| !name.is_empty());
             }
+            Keyword::SoKeepalive => self.take_keepalive(directive, complaints)?,
             Keyword::SetRealIpFrom => {
                 let peers = peers::set_real_ip_from(directive, ground.surroundings, complaints)?;
                 self.real_ip_from.extend(peers);
@@ -128,6 +151,9 @@ impl Scope {
             Keyword::MaxErrors => self.errors_max = Some(count(directive)?.max(1)),
             Keyword::MaxCommands => self.commands_max = Some(count(directive)?),
             Keyword::SmtpGreetingDelay => self.greeting_delay = Some(time(directive)?),
+            Keyword::LingeringClose => self.lingering_close = Some(lingering_close(directive)?),
+            Keyword::LingeringTime => self.lingering_time = Some(time(directive)?),
+            Keyword::LingeringTimeout => self.lingering_timeout = Some(time(directive)?),
             Keyword::ClientBuffer(protocol) => {
                 self.client_buffer_bytes.insert(protocol, buffer(directive, complaints)?);
             }
@@ -167,8 +193,11 @@ impl Scope {
             Keyword::ProxySsl(word) => self.proxy_ssl.take(word, directive, ground)?,
             Keyword::Starttls => self.take_starttls(directive)?,
             Keyword::Ssl => self.take_ssl(directive, complaints)?,
-            Keyword::SslCertificate => self.certificates.push(named(directive, ground)?),
-            Keyword::SslCertificateKey => self.keys.push(named(directive, ground)?),
+            Keyword::SslCertificate => self.certificates.push(pem(directive, ground)?),
+            Keyword::SslCertificateKey => self.keys.push(pem(directive, ground)?),
+            Keyword::SslPasswordFile => self.pass_phrases = Some(named(directive, ground)?),
+            Keyword::SslCertificateCompression => self.compress = Some(flag(directive)?),
+            Keyword::SslCrl => self.crl = Some(named(directive, ground)?),
             Keyword::SslProtocols => self.take_versions(directive, complaints)?,
             Keyword::SslVerifyClient => {
                 self.verify_client = Some((verify_client(directive)?, Said::of(directive)));
@@ -178,14 +207,18 @@ impl Scope {
             }
             Keyword::SslClientCertificate => self.client_certificate = Some(named(directive, ground)?),
             Keyword::SslTrustedCertificate => self.trusted_certificate = Some(named(directive, ground)?),
-            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground.prefix)?),
+            Keyword::SslTuning(word) => self.tuning.take(word, directive, ground, complaints)?,
+            Keyword::ErrorLog => self.logs.push(log::error_log(directive, ground)?),
+            Keyword::AccessLog => self.access_logs.push(access_log::access_log(directive, ground)?),
             // These belong to one block only and were dealt with there.
             Keyword::Events
             | Keyword::Mail
             | Keyword::Server
             | Keyword::UpstreamBlock
             | Keyword::Upstream(_)
+            | Keyword::LogFormat
             | Keyword::WorkerProcesses
+            | Keyword::Process(_)
             | Keyword::Pid
             | Keyword::Listen
             | Keyword::Protocol => {}
@@ -208,6 +241,18 @@ impl Scope {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The directive that nginx dropped in 1.9.1 (divergences R13).
+    fn take_keepalive(
+        &mut self,
+        directive: &Directive,
+        complaints: &mut Complaints,
+    ) -> Result<(), Complaint> {
+        self.keepalive = Some(flag(directive)?);
+        let message = "the \"so_keepalive\" directive is deprecated, use the \"listen ... so_keepalive=\" parameter instead";
+        complaints.push(Complaint::of(directive, message).warning());
+        Ok(())
     }
 
     /// The directive that nginx dropped in 1.25.1 (divergences R1).
@@ -258,6 +303,16 @@ fn verify_client(directive: &Directive) -> Result<VerifyClient, Complaint> {
     }
 }
 
+/// `always` is nginx's word in `http {}` for what `on` is here: every client is waited for, whether it was expected to say more or not.
+fn lingering_close(directive: &Directive) -> Result<bool, Complaint> {
+    let word = argument(directive, 0)?;
+    match word.text.to_ascii_lowercase().as_slice() {
+        b"off" => Ok(false),
+        b"on" | b"always" => Ok(true),
+        _ => Err(no_such(directive, word).label("`off`, `on` or `always`")),
+    }
+}
+
 fn proxy_header(directive: &Directive) -> Result<ProxyHeader, Complaint> {
     let word = argument(directive, 0)?;
     match word.text.to_ascii_lowercase().as_slice() {
@@ -296,12 +351,26 @@ fn count(directive: &Directive) -> Result<u32, Complaint> {
 /// Understands a file's name.
 pub(super) fn named(directive: &Directive, ground: &Ground<'_>) -> Result<Named, Complaint> {
     let word = argument(directive, 0)?;
-    let text = &*word.text;
-    if [&b"data:"[..], b"engine:", b"store:"].iter().any(|scheme| text.starts_with(scheme)) {
-        let complaint = invalid(directive, word).label("only files are supported yet");
-        return Err(complaint);
-    }
     let path = path(directive, word, ground.folder)?;
     let said = Said { end: directive.end, words: word.span };
-    Ok(Named { path, shown: word.shown(), said })
+    Ok(Named { path, said })
+}
+
+/// Understands where a certificate or key is.
+pub(super) fn pem(directive: &Directive, ground: &Ground<'_>) -> Result<Pem, Complaint> {
+    let word = argument(directive, 0)?;
+    if [&b"engine:"[..], b"store:"].iter().any(|scheme| word.text.starts_with(scheme)) {
+        let complaint = invalid(directive, word).label("engines and stores are not supported");
+        return Err(complaint.hint("name a file in PEM form, or put the PEM text behind `data:`"));
+    }
+    let source = match word.text.strip_prefix(b"data:") {
+        Some(text) => Source::Data(Arc::new(Zeroizing::new(text.to_vec()))),
+        None => path(directive, word, ground.folder)?.into(),
+    };
+    let said = Said { end: directive.end, words: word.span };
+    let shown = match &source {
+        Source::File(_) => word.shown(),
+        Source::Data(_) => "data:…".to_owned(),
+    };
+    Ok(Pem { source, shown, said })
 }

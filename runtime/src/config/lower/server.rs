@@ -9,12 +9,12 @@ use gatepost_core::{Access, AuthServer, Policy, Protocol, Target};
 use super::listen::Listen;
 use super::resolver::Resolver;
 use super::scope::Scope;
-use super::upstream::{Groups, at_port, port_of};
-use super::{Ground, Seen, auth_http, certificates, log, methods, proxy_pass, proxy_ssl};
+use super::upstream::{at_port, port_of};
+use super::{Ground, Mail, Seen, access_log, auth_http, certificates, log, methods, proxy_pass, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
-use crate::config::{LogTarget, Server};
+use crate::config::{Keepalive, LogTarget, Server};
 use crate::resolve;
 use crate::upstream::Upstreams;
 
@@ -28,6 +28,8 @@ pub(super) struct Block {
     pub(super) scope: Scope,
     /// `protocol`.
     pub(super) protocol: Option<Protocol>,
+    /// What its protocol is if neither it nor a port says so.
+    pub(super) protocol_if_unsaid: Option<Protocol>,
     /// Its `listen`s, those that were understood.
     pub(super) listens: Vec<Listen>,
     /// Which directives it has, understood or not.
@@ -41,14 +43,12 @@ pub(super) struct Block {
 /// Makes servers of what was read. Complaints come in the order of nginx's: it looks through all servers for one
 /// thing before it looks through all for the next.
 pub(super) fn servers(
-    mail: &Scope,
-    mail_seen: &Seen,
-    blocks: &[Block],
-    groups: &Groups,
+    mail: &Mail,
     main_logs: &Arc<[LogTarget]>,
     ground: &Ground<'_>,
     complaints: &mut Complaints,
 ) -> Vec<Server> {
+    let Mail { scope: mail, formats, seen: mail_seen, blocks, upstreams: groups, .. } = mail;
     let protocols: Vec<_> = blocks.iter().map(|block| protocol(block, complaints)).collect();
     let mut tls = Vec::new();
     for (block, &protocol) in blocks.iter().zip(&protocols) {
@@ -68,6 +68,7 @@ pub(super) fn servers(
     let mut servers = Vec::new();
     let mut upstreams = BTreeMap::new();
     let auth_upstreams = Arc::new(at_port(groups, auth_http::DEFAULT_PORT));
+    let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
     for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let auth = auth.map(|auth| counted(auth, &auth_upstreams));
@@ -82,11 +83,21 @@ pub(super) fn servers(
             (_, inherited) if !inherited.is_empty() => inherited.as_slice().into(),
             _ => Arc::clone(main_logs),
         };
+        let access_logs = match block.scope.access_logs.as_slice() {
+            [] => inherited_access_logs.clone(),
+            own => access_log::targets(own, formats, complaints),
+        };
         let tls_first = effective(block.scope.ssl, mail.ssl).is_some_and(|(on, _)| on);
-        let mut listeners: Vec<_> =
-            block.listens.iter().flat_map(|listen| listen.listeners.iter().cloned()).collect();
-        for listener in &mut listeners {
-            listener.tls_first |= tls_first;
+        let keepalive = effective(block.scope.keepalive, mail.keepalive) == Some(true);
+        let mut listeners = Vec::new();
+        for listen in &block.listens {
+            listeners.extend(listen.listeners.iter().cloned().map(|mut listener| {
+                listener.tls_first |= tls_first;
+                if keepalive && !listen.says_keepalive {
+                    listener.keepalive = Some(Keepalive::default());
+                }
+                listener
+            }));
         }
         let resolver = resolver(&block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, auth, ground);
@@ -111,6 +122,7 @@ pub(super) fn servers(
             auth_upstreams,
             resolver,
             logs,
+            access_logs,
             listeners,
         });
     }
@@ -151,13 +163,20 @@ pub(super) fn effective<T>(own: Option<T>, inherited: Option<T>) -> Option<T> {
 /// `protocol`, or what the first telling port stands for.
 fn protocol(block: &Block, complaints: &mut Complaints) -> Option<Protocol> {
     let ports = block.listens.iter().filter_map(|listen| listen.listeners.first());
-    let by_port = ports.filter_map(|listener| by_port(listener.address.port())).next();
-    let protocol = block.protocol.or(by_port);
+    let by_port = ports.filter_map(|listener| by_port(listener.address.inet()?.port())).next();
+    let meant = block.protocol.or(by_port).or(block.protocol_if_unsaid);
+    let protocol = meant.filter(|protocol| protocol.is_built());
     // Whoever wrote a wrong `protocol` or `listen` has been told about that.
     let faulty = block.seen.has("protocol") || block.seen.count("listen") > block.listens.len();
     if protocol.is_none() && !faulty {
         let complaint = Complaint::at(block.mark, "unknown mail protocol for server").under(block.name);
-        complaints.push(complaint.hint("add `protocol imap;`, `protocol pop3;` or `protocol smtp;`"));
+        complaints.push(match meant {
+            Some(protocol) => complaint.label(format!(
+                "its port is for `{}`, which this Gatepost was built without",
+                protocol.name()
+            )),
+            None => complaint.hint("add `protocol imap;`, `protocol pop3;` or `protocol smtp;`"),
+        });
     }
     protocol
 }
@@ -214,6 +233,9 @@ fn policy(
     policy.access = Access(if own.access.is_empty() { &mail.access } else { &own.access }.clone());
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
+    choose(&mut policy.lingering.close, own.lingering_close, mail.lingering_close);
+    choose(&mut policy.lingering.time, own.lingering_time, mail.lingering_time);
+    choose(&mut policy.lingering.silence, own.lingering_timeout, mail.lingering_timeout);
     choose(&mut policy.errors_max, own.errors_max, mail.errors_max);
     choose(&mut policy.commands_max, own.commands_max, mail.commands_max);
     let starttls = |scope: &Scope| scope.starttls.map(|(starttls, _)| starttls);
@@ -256,6 +278,7 @@ fn policy(
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
     let oauth = |scope: &Scope| scope.oauth.map(|(oauth, _)| oauth);
     choose(&mut backend.oauth, oauth(own), oauth(mail));
+    choose(&mut backend.keepalive, own.keepalive, mail.keepalive);
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
     backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);

@@ -55,6 +55,17 @@ pub(super) fn size(directive: &Directive) -> Result<usize, Complaint> {
     })
 }
 
+/// A number of octets that may be of several GiB.
+pub(super) fn offset(directive: &Directive) -> Result<u64, Complaint> {
+    const GIB: u64 = 1024 * 1024 * 1024;
+    let word = argument(directive, 0)?;
+    let octets = match word.text.strip_suffix(b"g").or(word.text.strip_suffix(b"G")) {
+        Some(number) => digits(number).and_then(|number| number.checked_mul(GIB)),
+        None => parse_size(&word.text),
+    };
+    octets.filter(|&octets| i64::try_from(octets).is_ok()).ok_or_else(|| invalid(directive, word))
+}
+
 /// A span of time with a precision of milliseconds.
 pub(super) fn time(directive: &Directive) -> Result<Duration, Complaint> {
     let word = argument(directive, 0)?;
@@ -87,12 +98,6 @@ pub(super) fn check(directive: &Directive, value: Value) -> Result<(), Complaint
     match value {
         Value::Any => Ok(()),
         Value::Number => number(directive).map(drop),
-        Value::Offset => {
-            let word = argument(directive, 0)?;
-            let number = word.text.strip_suffix(b"g").or(word.text.strip_suffix(b"G"));
-            let valid = number.map_or_else(|| parse_size(&word.text), digits).is_some();
-            if valid { Ok(()) } else { Err(invalid(directive, word)) }
-        }
         Value::Time => time(directive).map(drop),
         Value::EventMethod => {
             let word = argument(directive, 0)?;
@@ -133,7 +138,7 @@ pub(super) fn parse_seconds(text: &[u8]) -> Option<u64> {
     parse_span(text, SECOND_UNITS, 1)
 }
 
-fn parse_size(text: &[u8]) -> Option<u64> {
+pub(super) fn parse_size(text: &[u8]) -> Option<u64> {
     let (number, scale) = match text {
         [number @ .., b'k' | b'K'] => (number, 1024),
         [number @ .., b'm' | b'M'] => (number, 1024 * 1024),

@@ -7,7 +7,7 @@ use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
 use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
 use super::UpstreamWord::{Hash, IpHash, LeastConn, Random};
-use super::{Again, Context, Keyword, Row, Shape, UpstreamWord, Value};
+use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
 const EVENTS: &[Context] = &[Context::Events];
@@ -22,22 +22,12 @@ const ONE: Shape = Shape::Args(1, 1);
 const TWO: Shape = Shape::Args(2, 2);
 const SOME: Shape = Shape::Args(1, usize::MAX);
 
-const NO_FORK: &str = "Gatepost stays in the foreground";
-const NO_USER: &str = "no privileges are given up";
-const NO_LIMIT: &str = "the number of connections is not limited";
-const NO_RLIMIT: &str = "the limit of open files stays as it is";
-const NO_SHUTDOWN: &str = "sessions may take as long as they like to end";
-const NO_AFFINITY: &str = "threads run on any CPU";
-const NO_PRIORITY: &str = "the priority stays as it is";
-const NO_CORE: &str = "the limit of core files stays as it is";
-const NO_DIRECTORY: &str = "the working directory stays as it is";
 const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
 const NO_POOL: &str = "there are no pools of threads";
 const NO_ENGINE: &str = "no engine is loaded";
 const NO_DEBUG: &str = "\"error_log\" alone decides what is logged";
 const NO_KEEPALIVE: &str = "a connection to a backend belongs to one session";
 const NO_RESOLVER: &str = "names are resolved once, when the configuration is read";
-const NO_ENV: &str = "the environment stays as it is";
 
 const fn row(
     name: &'static str,
@@ -52,20 +42,26 @@ const fn row(
 /// Every directive there is.
 pub(super) const ROWS: &[Row] = &[
     // Outermost.
-    row("user", MAIN, Shape::Args(1, 2), Refused, Ineffective(Value::Any, "", NO_USER)),
+    row("user", MAIN, Shape::Args(1, 2), Refused, Honoured(Keyword::Process(ProcessWord::User))),
     row("worker_processes", MAIN, ONE, Refused, Honoured(Keyword::WorkerProcesses)),
-    row("worker_cpu_affinity", MAIN, SOME, Refused, Ineffective(Value::Any, "", NO_AFFINITY)),
-    row("worker_priority", MAIN, ONE, Refused, Ineffective(Value::Any, "0", NO_PRIORITY)),
-    row("worker_rlimit_nofile", MAIN, ONE, Refused, Ineffective(Value::Number, "", NO_RLIMIT)),
-    row("worker_rlimit_core", MAIN, ONE, Refused, Ineffective(Value::Offset, "", NO_CORE)),
-    row("working_directory", MAIN, ONE, Refused, Ineffective(Value::Any, "", NO_DIRECTORY)),
-    row("worker_shutdown_timeout", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_SHUTDOWN)),
-    row("daemon", MAIN, FLAG, Refused, Ineffective(Value::Any, "off", NO_FORK)),
-    row("master_process", MAIN, FLAG, Refused, Accepted(Value::Any)),
+    row("worker_cpu_affinity", MAIN, SOME, Refused, Honoured(Keyword::Process(ProcessWord::Affinity))),
+    row("worker_priority", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Priority))),
+    row("worker_rlimit_nofile", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Descriptors))),
+    row("worker_rlimit_core", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Core))),
+    row("working_directory", MAIN, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Directory))),
+    row(
+        "worker_shutdown_timeout",
+        MAIN,
+        ONE,
+        Refused,
+        Honoured(Keyword::Process(ProcessWord::ShutdownTimeout)),
+    ),
+    row("daemon", MAIN, FLAG, Refused, Honoured(Keyword::Process(ProcessWord::Daemon))),
+    row("master_process", MAIN, FLAG, Refused, Honoured(Keyword::Process(ProcessWord::Master))),
     row("pid", MAIN, ONE, Refused, Honoured(Keyword::Pid)),
     row("lock_file", MAIN, ONE, Refused, Accepted(Value::Any)),
     row("error_log", ANY, SOME, Adds, Honoured(Keyword::ErrorLog)),
-    row("env", MAIN, ONE, Adds, Ineffective(Value::Any, "TZ", NO_ENV)),
+    row("env", MAIN, ONE, Adds, Honoured(Keyword::Process(ProcessWord::Environment))),
     row("load_module", MAIN, ONE, Adds, Accepted(Value::Any)),
     row("timer_resolution", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLUTION)),
     row("debug_points", MAIN, ONE, Refused, Accepted(Value::Any)),
@@ -81,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
     row("http", MAIN, Shape::Block(0), Refused, Accepted(Value::Any)),
     row("stream", MAIN, Shape::Block(0), Refused, Accepted(Value::Any)),
     // events {}
-    row("worker_connections", EVENTS, ONE, Refused, Ineffective(Value::Number, "", NO_LIMIT)),
+    row("worker_connections", EVENTS, ONE, Refused, Honoured(Keyword::Process(ProcessWord::Connections))),
     row("multi_accept", EVENTS, FLAG, Refused, Accepted(Value::Any)),
     row("use", EVENTS, ONE, Refused, Accepted(Value::EventMethod)),
     row("accept_mutex", EVENTS, FLAG, Refused, Accepted(Value::Any)),
@@ -99,10 +95,10 @@ pub(super) const ROWS: &[Row] = &[
     row("max_commands", BOTH, ONE, Refused, Honoured(Keyword::MaxCommands)),
     row("resolver", BOTH, SOME, Refused, Honoured(Keyword::Resolver)),
     row("resolver_timeout", BOTH, ONE, Refused, Honoured(Keyword::ResolverTimeout)),
-    row("so_keepalive", BOTH, FLAG, Refused, NotYet("off")),
+    row("so_keepalive", BOTH, FLAG, Refused, Honoured(Keyword::SoKeepalive)),
     row("set_real_ip_from", BOTH, ONE, Adds, Honoured(Keyword::SetRealIpFrom)),
-    row("access_log", BOTH, SOME, Adds, NotYet("off")),
-    row("log_format", MAIL, SOME, Adds, NotYet("")),
+    row("access_log", BOTH, SOME, Adds, Honoured(Keyword::AccessLog)),
+    row("log_format", MAIL, Shape::Args(2, usize::MAX), Adds, Honoured(Keyword::LogFormat)),
     row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
     row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
@@ -169,22 +165,34 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_certificate", BOTH, ONE, Adds, Honoured(Keyword::SslCertificate)),
     row("ssl_certificate_key", BOTH, ONE, Adds, Honoured(Keyword::SslCertificateKey)),
     row("ssl_protocols", BOTH, SOME, Adds, Honoured(Keyword::SslProtocols)),
-    row("ssl_password_file", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_ciphers", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_prefer_server_ciphers", BOTH, FLAG, Refused, NotYet("off")),
-    row("ssl_dhparam", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_ecdh_curve", BOTH, ONE, Refused, NotYet("auto")),
-    row("ssl_session_cache", BOTH, Shape::Args(1, 2), Replaces, NotYet("")),
-    row("ssl_session_timeout", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_session_tickets", BOTH, FLAG, Refused, NotYet("on")),
-    row("ssl_session_ticket_key", BOTH, ONE, Adds, NotYet("")),
+    row("ssl_password_file", BOTH, ONE, Refused, Honoured(Keyword::SslPasswordFile)),
+    row("ssl_ciphers", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::Ciphers))),
+    row(
+        "ssl_prefer_server_ciphers",
+        BOTH,
+        FLAG,
+        Refused,
+        Honoured(Keyword::SslTuning(SslWord::PreferServerCiphers)),
+    ),
+    row("ssl_dhparam", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::Dhparam))),
+    row("ssl_ecdh_curve", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::EcdhCurve))),
+    row(
+        "ssl_session_cache",
+        BOTH,
+        Shape::Args(1, 2),
+        Replaces,
+        Honoured(Keyword::SslTuning(SslWord::SessionCache)),
+    ),
+    row("ssl_session_timeout", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::SessionTimeout))),
+    row("ssl_session_tickets", BOTH, FLAG, Refused, Honoured(Keyword::SslTuning(SslWord::SessionTickets))),
+    row("ssl_session_ticket_key", BOTH, ONE, Adds, Honoured(Keyword::SslTuning(SslWord::SessionTicketKey))),
     row("ssl_verify_client", BOTH, ONE, Refused, Honoured(Keyword::SslVerifyClient)),
     row("ssl_verify_depth", BOTH, ONE, Refused, Honoured(Keyword::SslVerifyDepth)),
     row("ssl_client_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslClientCertificate)),
     row("ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslTrustedCertificate)),
-    row("ssl_crl", BOTH, ONE, Refused, NotYet("")),
-    row("ssl_conf_command", BOTH, TWO, Adds, NotYet("")),
-    row("ssl_certificate_compression", BOTH, FLAG, Refused, NotYet("off")),
+    row("ssl_crl", BOTH, ONE, Refused, Honoured(Keyword::SslCrl)),
+    row("ssl_conf_command", BOTH, TWO, Adds, Honoured(Keyword::SslTuning(SslWord::ConfCommand))),
+    row("ssl_certificate_compression", BOTH, FLAG, Refused, Honoured(Keyword::SslCertificateCompression)),
     // Limits.
     row("limit_rate", BOTH, ONE, Refused, NotYet("0")),
     row("limit_rate_after", BOTH, ONE, Refused, NotYet("0")),
@@ -192,7 +200,7 @@ pub(super) const ROWS: &[Row] = &[
     row("limit_conn", BOTH, TWO, Adds, NotYet("")),
     row("limit_conn_log_level", BOTH, ONE, Refused, NotYet("error")),
     row("limit_conn_dry_run", BOTH, FLAG, Refused, NotYet("off")),
-    row("lingering_close", BOTH, FLAG, Refused, NotYet("on")),
-    row("lingering_time", BOTH, ONE, Refused, NotYet("30s")),
-    row("lingering_timeout", BOTH, ONE, Refused, NotYet("5s")),
+    row("lingering_close", BOTH, ONE, Refused, Honoured(Keyword::LingeringClose)),
+    row("lingering_time", BOTH, ONE, Refused, Honoured(Keyword::LingeringTime)),
+    row("lingering_timeout", BOTH, ONE, Refused, Honoured(Keyword::LingeringTimeout)),
 ];

@@ -1,15 +1,18 @@
 //! What a configuration that can be run comes to.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
 use gatepost_core::{
-    AuthServer, BackendTls, Guest, Instant, Mechanism, Peers, Place, Policy, Protocol, ProxyHeader, Seed,
-    StartTls, Target, Verdict,
+    Address, AuthServer, BackendTls, Guest, Instant, Mechanism, Peers, Place, Policy, Protocol, ProxyHeader,
+    Seed, StartTls, Target, Verdict,
 };
 
 use super::{fit, unfit};
-use crate::config::{LogSink, LogTarget, Pid};
+use crate::config::{
+    Escape, Keepalive, Listener, LogFormat, LogSink, LogTarget, Pid, Piece, Syslog, Variable,
+};
 use crate::pid_file::PidFile;
 use crate::upstream::Die;
 
@@ -211,6 +214,120 @@ fn a_proxy_in_front_is_believed_where_it_is_trusted() {
 }
 
 #[test]
+fn names_of_long_ago_are_taken_and_remarked_on() {
+    let (config, told) = fit(
+        "events { connections 100; }\nimap { auth_http localhost; auth apop;\nserver { listen 127.0.0.1:1143; } \
+         server { listen 110; } server { listen 4000; protocol smtp; } }",
+    );
+    let protocols: Vec<_> = config.servers.iter().map(|server| server.policy.protocol).collect();
+    assert_eq!(protocols, [Protocol::Imap, Protocol::Pop3, Protocol::Smtp]);
+    assert!(config.servers[1].policy.mechanisms.has(Mechanism::Apop));
+    let obsolete = |old, today, line| {
+        let at = format!("/etc/nginx/nginx.conf:{line}");
+        format!("[warn] the \"{old}\" directive is obsolete, use the \"{today}\" directive instead in {at}")
+    };
+    let told: Vec<_> = told.into_iter().filter(|line| line.contains("obsolete")).collect();
+    let wanted = [
+        obsolete("connections", "worker_connections", 1),
+        obsolete("imap", "mail", 2),
+        obsolete("auth", "pop3_auth", 2),
+    ];
+    assert_eq!(told, wanted);
+    let told = unfit("mail {} imap {}\nmail {}\nevents { connections 1; worker_connections 2; }");
+    let duplicates: Vec<_> = told.into_iter().filter(|line| line.contains("duplicate")).collect();
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        duplicates,
+        [
+            format!("[emerg] \"mail\" directive is duplicate in {at}:1"),
+            format!("[emerg] \"mail\" directive is duplicate in {at}:2"),
+            format!("[emerg] \"worker_connections\" directive is duplicate in {at}:3"),
+        ]
+    );
+}
+
+#[test]
+fn how_clients_are_taken_leave_of_is_each_server_s_own_affair() {
+    let policies = policies(
+        "lingering_close Off; lingering_time 1m; server { listen 143; } \
+         server { listen 110; lingering_close always; lingering_timeout 500ms; } server { listen 25; lingering_close on; }",
+    );
+    let said: Vec<_> = policies
+        .iter()
+        .map(|policy| {
+            (policy.lingering.close, policy.lingering.time.as_secs(), policy.lingering.silence.as_millis())
+        })
+        .collect();
+    assert_eq!(said, [(false, 60, 5000), (true, 60, 500), (true, 60, 5000)]);
+}
+
+#[test]
+fn every_parameter_of_listen_reaches_its_sockets() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; server { listen 127.0.0.1:143 bind reuseport backlog=7 rcvbuf=8k sndbuf=1m \
+         so_keepalive=30m::10 ipv6only=on proxy_protocol; listen unix:/run/imap backlog=9; } \
+         server { listen localhost:110; listen [::]:995 ipv6only=off so_keepalive=off; so_keepalive on; } }",
+    );
+    let [imap, pop3] = config.servers.as_slice() else { panic!() };
+    let [tcp, unix] = imap.listeners.as_slice() else { panic!() };
+    let keepalive = Keepalive { idle: Some(Duration::from_secs(1800)), interval: None, count: Some(10) };
+    let wanted = Listener {
+        backlog: 7,
+        receive_buffer_bytes: Some(8192),
+        send_buffer_bytes: Some(1 << 20),
+        keepalive: Some(keepalive),
+        proxy_protocol: true,
+        ..Listener::new(std::net::SocketAddr::from(([127, 0, 0, 1], 143)).into())
+    };
+    assert_eq!(*tcp, wanted);
+    assert_eq!(*unix, Listener { backlog: 9, ..Listener::new(Address::Unix("/run/imap".into())) });
+    assert_eq!(&*unix.text, "unix:/run/imap");
+    let [six, four, all] = pop3.listeners.as_slice() else { panic!() };
+    assert_eq!(
+        (six.one_of.as_deref(), four.one_of.as_deref()),
+        (Some("localhost:110"), Some("localhost:110"))
+    );
+    assert_eq!((six.keepalive, four.keepalive), (Some(Keepalive::default()), Some(Keepalive::default())));
+    assert_eq!((all.keepalive, all.ipv6_only, &all.one_of), (None, false, &None));
+    let at = "/etc/nginx/nginx.conf:1";
+    assert_eq!(
+        told,
+        [
+            format!(
+                "[warn] the parameter \"ipv6only=on\" of \"listen\" has no effect on an IPv4 socket in {at}"
+            ),
+            format!(
+                "[warn] the \"so_keepalive\" directive is deprecated, use the \"listen ... so_keepalive=\" parameter instead in {at}"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn parameters_without_effect_are_taken_and_remarked_on() {
+    let (config, told) =
+        fit("mail { auth_http localhost; server { listen 143 deferred fastopen=5 multipath;\n\
+         listen unix:/run/imap so_keepalive=on ipv6only=off; } }");
+    assert!(config.servers[0].listeners.iter().all(|listener| !listener.multipath));
+    let no_effect = |parameter, on, line| {
+        format!(
+            "[warn] the parameter \"{parameter}\" of \"listen\" has no effect{on} in /etc/nginx/nginx.conf:{line}"
+        )
+    };
+    assert_eq!(
+        told,
+        [
+            no_effect("deferred", ", ignored", 1),
+            no_effect("fastopen=5", ", ignored", 1),
+            "[warn] multipath is not supported on this platform, ignored in /etc/nginx/nginx.conf:1"
+                .to_owned(),
+            no_effect("so_keepalive=on", " on a UNIX socket", 2),
+            no_effect("ipv6only=off", " on a UNIX socket", 2),
+        ]
+    );
+}
+
+#[test]
 fn a_network_with_bits_that_do_not_count_is_taken_and_remarked_on() {
     let (config, told) =
         fit("mail { auth_http localhost; set_real_ip_from 192.0.2.7/24; server { listen 143; } }");
@@ -362,42 +479,128 @@ fn nobody_listens_on_more_addresses_than_there_are_ports() {
 }
 
 #[test]
+fn a_log_may_be_a_syslog_server_and_have_a_limit() {
+    let (config, told) =
+        fit("error_log syslog:server=localhost,facility=mail,tag=mx,severity=crit,nohostname info;\n\
+         error_log syslog:server=unix:/dev/log debug_mail debug_http; error_log error.log rate=100; \
+         error_log error.log info rate=7m/s; error_log error.log rate=0;\n mail { }");
+    assert_eq!(told, [""; 0]);
+    let [udp, unix, limited, slow, free] = &*config.logs else { panic!("{:?}", config.logs) };
+    let syslog = |server, facility, severity: Level, tag: &str, host: Option<&str>| {
+        let (tag, host) = (tag.into(), host.map(Into::into));
+        LogSink::Syslog(Syslog { server, facility, severity: severity.into(), tag, host })
+    };
+    let address = Address::Inet("[::1]:514".parse().unwrap());
+    assert_eq!(*udp, LogTarget::new(syslog(address, 2, Level::Crit, "mx", None), Level::Info));
+    let address = Address::Unix("/dev/log".into());
+    let local = syslog(address, 23, Level::Info, "nginx", Some("localhost"));
+    assert_eq!(*unix, LogTarget::new(local, Level::Debug));
+    let rates = [limited, slow, free].map(|log| (log.level, log.rate.map(NonZeroU32::get)));
+    assert_eq!(rates, [(Level::Error, Some(100)), (Level::Info, Some(7)), (Level::Error, None)]);
+}
+
+#[test]
+fn access_logs_are_inherited_and_their_formats_may_come_later() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; access_log logs/mail.log; access_log syslog:server=unix:/dev/log,severity=notice short;\n\
+         server { listen 143; } server { listen 110; access_log off; }\n\
+         server { listen 25; access_log /srv/smtp.json json; }\n\
+         log_format short '$remote_addr ' \"${status}\"; log_format json escape=json '{\"user\":\"$remote_user\"}'; }",
+    );
+    assert_eq!(told, [""; 0]);
+    let [imap, pop3, smtp] = &*config.servers else { panic!("three") };
+    let short = [
+        Piece::Variable(Variable::RemoteAddr),
+        Piece::Text(b" ".as_slice().into()),
+        Piece::Variable(Variable::Status),
+    ];
+    let [file, syslog] = &*imap.access_logs else { panic!("{imap:?}") };
+    assert_eq!(file.sink, LogSink::File("/etc/nginx/logs/mail.log".into()));
+    assert!(file.format.pieces.contains(&Piece::Variable(Variable::Outcome)), "the default: {file:?}");
+    assert!(matches!(&syslog.sink, LogSink::Syslog(syslog) if syslog.severity == Level::Notice.into()));
+    assert_eq!(*syslog.format, LogFormat { escape: Escape::Default, pieces: short.into() });
+    assert!(pop3.access_logs.is_empty());
+    let [json] = &*smtp.access_logs else { panic!("{smtp:?}") };
+    assert_eq!((json.format.escape, json.format.pieces.len()), (Escape::Json, 3));
+}
+
+#[test]
+fn an_access_log_that_cannot_be_is_refused() {
+    let at = "/etc/nginx/nginx.conf";
+    for (said, complaint) in [
+        ("access_log a b;", "unknown log format \"b\""),
+        ("access_log a mail c;", "invalid parameter \"c\""),
+        ("access_log a mail buffer=32k;", "invalid parameter \"buffer=32k\""),
+        ("access_log a gzip=9;", "invalid parameter \"gzip=9\""),
+        ("access_log a if=$status;", "invalid parameter \"if=$status\""),
+        ("access_log off mail;", "invalid parameter \"mail\""),
+        ("access_log syslog:tag=x;", "no syslog server specified"),
+        ("log_format a;", "invalid number of arguments in \"log_format\" directive"),
+        ("log_format a escape=json;", "invalid number of arguments in \"log_format\" directive"),
+        ("log_format a escape=xml $pid;", "unknown log format escaping \"xml\""),
+        ("log_format a $pid; log_format a $pid;", "duplicate \"log_format\" name \"a\""),
+        ("log_format a '$request';", "unknown \"request\" variable"),
+        ("log_format a '${pid';", "the closing bracket in \"pid\" variable is missing"),
+        ("log_format a 'US$ 5';", "invalid variable name"),
+    ] {
+        let told = unfit(&format!("mail {{ auth_http localhost; {said} server {{ listen 143; }} }}"));
+        assert_eq!(told, [format!("[emerg] {complaint} in {at}:1")], "{said}");
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_is_refused() {
+    let at = "/etc/nginx/nginx.conf";
+    for (log, said) in [
+        ("memory:1m", "nginx was built without debug support"),
+        ("stderr rate=x", "invalid rate \"x\""),
+        ("stderr rate=-1", "invalid rate \"-1\""),
+        ("stderr info burst=7", "invalid parameter \"burst=7\""),
+        ("syslog:facility=mail", "no syslog server specified"),
+        ("syslog:server=127.0.0.1,colour=red", "unknown syslog parameter \"colour=red\""),
+    ] {
+        let text = format!("error_log {log}; mail {{ }}");
+        assert_eq!(unfit(&text), [format!("[emerg] {said} in {at}:1")], "{log}");
+    }
+}
+
+#[test]
 fn logs_are_inherited_as_a_whole() {
     let (config, told) = fit(
         "error_log logs/error.log; mail { auth_http localhost; error_log /var/log/mail.log debug_mail debug_core; \
          error_log stderr warn; server { listen 143; } server { listen 110; error_log own info; } }",
     );
-    let file = |path: &str, level| LogTarget { sink: LogSink::File(path.into()), level };
+    let file = |path: &str, level| LogTarget::new(LogSink::File(path.into()), level);
     assert_eq!(*config.logs, [file("/etc/nginx/logs/error.log", Level::Error)]);
-    let stderr = LogTarget { sink: LogSink::Stderr, level: Level::Warn };
+    let stderr = LogTarget::new(LogSink::Stderr, Level::Warn);
     assert_eq!(*config.servers[0].logs, [file("/var/log/mail.log", Level::Debug), stderr]);
     assert_eq!(*config.servers[1].logs, [file("/etc/nginx/own", Level::Info)]);
     assert_eq!(told, [""; 0]);
     let (config, _) = fit("mail { auth_http localhost; server { listen 143; } }");
-    let default = [LogTarget { sink: LogSink::Stderr, level: Level::Error }];
+    let default = [LogTarget::new(LogSink::Stderr, Level::Error)];
     assert_eq!((&*config.logs, &*config.servers[0].logs), (&default[..], &default[..]));
 }
 
 #[test]
 fn what_has_no_effect_is_said() {
     let (config, told) = fit(
-        "user www-data; daemon on; pid /run/nginx.pid; worker_processes 3; pcre_jit on; master_process off;\n\
+        "timer_resolution 1s; daemon on; pid /run/nginx.pid; worker_processes 3; pcre_jit on; master_process off;\n\
          events { worker_connections 768; use epoll; multi_accept on; }\nhttp { server { listen 80; } }\n\
          load_module modules/ngx_mail_module.so;\nmail { auth_http localhost; timeout 0; smtp_auth plain PLAIN; \
          server { listen 143; } }",
     );
     assert_eq!(config.worker_processes.get(), 3);
+    assert_eq!(
+        (config.process.daemon, config.process.master, config.process.connections),
+        (true, false, 768)
+    );
     assert_eq!(config.pid, Pid::File(PidFile::new("/run/nginx.pid")));
     let at = "/etc/nginx/nginx.conf";
     assert_eq!(
         told,
         [
-            format!("[warn] the \"user\" directive has no effect yet: no privileges are given up in {at}:1"),
             format!(
-                "[warn] the \"daemon\" directive has no effect yet: Gatepost stays in the foreground in {at}:1"
-            ),
-            format!(
-                "[warn] the \"worker_connections\" directive has no effect yet: the number of connections is not limited in {at}:2"
+                "[warn] the \"timer_resolution\" directive has no effect yet: the clock is read whenever it is needed in {at}:1"
             ),
             format!("[warn] the \"http\" block is ignored in {at}:3"),
             format!("[warn] \"timeout\" of 0 expires at once in {at}:5"),
@@ -422,11 +625,10 @@ fn a_pid_file_is_taken_from_the_prefix_and_may_be_off() {
 
 #[test]
 fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() {
-    let told =
-        fit("worker_cpu_affinity auto; worker_priority -5; worker_rlimit_core 1g; working_directory /tmp;\n\
+    let told = fit("worker_cpu_affinity auto; worker_priority -5; working_directory /tmp;\n\
          timer_resolution 100ms; thread_pool default threads=32; ssl_engine x; lock_file logs/lock;\n\
          events { debug_connection 127.0.0.1; accept_mutex on; worker_aio_requests 32; } mail {}")
-        .1;
+    .1;
     let at = "/etc/nginx/nginx.conf";
     let no_effect = |name, what, line| {
         format!("[warn] the \"{name}\" directive has no effect yet: {what} in {at}:{line}")
@@ -434,17 +636,12 @@ fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() 
     assert_eq!(
         told,
         [
-            no_effect("worker_cpu_affinity", "threads run on any CPU", 1),
-            no_effect("worker_priority", "the priority stays as it is", 1),
-            no_effect("worker_rlimit_core", "the limit of core files stays as it is", 1),
-            no_effect("working_directory", "the working directory stays as it is", 1),
             no_effect("timer_resolution", "the clock is read whenever it is needed", 2),
             no_effect("thread_pool", "there are no pools of threads", 2),
             no_effect("ssl_engine", "no engine is loaded", 2),
             no_effect("debug_connection", "\"error_log\" alone decides what is logged", 3),
         ]
     );
-    assert!(fit("worker_priority 0; mail {}").1.is_empty());
 }
 
 #[test]

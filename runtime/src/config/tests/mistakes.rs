@@ -74,6 +74,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    server { listen 143 default_server; protocol imap; }\n}\n",
     ),
     (
+        "sockets as they cannot be",
+        "mail {\n    auth_http localhost;\n    server { listen 143 rcvbuf=8g; }\n    server { listen 144 sndbuf=; protocol imap; }\n    server { listen 145 so_keepalive=0::; protocol imap; }\n    server { listen unix:; protocol imap; }\n    server { listen unix:/a; listen unix:/a ssl; protocol imap; }\n    server { listen unix:/b; }\n}\n",
+    ),
+    (
         "a method that POP3 has not",
         "mail {\n    auth_http localhost;\n    pop3_auth login digest-md5;\n    imap_auth plain apop;\n    …\n}\n",
     ),
@@ -91,8 +95,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("TLS twice", "mail {\n    auth_http localhost;\n    server { listen 143; ssl on; starttls on; }\n}\n"),
     (
-        "only old protocols",
-        "mail {\n    auth_http localhost;\n    server {\n        listen 993 ssl;\n        ssl_protocols TLSv1 TLSv1.1;\n        ssl_certificate a.pem;\n        ssl_certificate_key a.key;\n    }\n}\n",
+        "a configuration of Zimbra's",
+        "memcache {\n    servers 127.0.0.1:11211;\n}\nmail {\n    zm_auth_http;\n    proxy_ctimeout 120000ms;\n    imap_id \"NAME\" \"Zimbra\";\n    sasl_app_name \"nginx\";\n    mail_login_ip_max 20;\n    proxy_issue_pop3_xoip on;\n    auth_http localhost;\n    …\n}\n",
     ),
     (
         "an include that is not there",
@@ -125,8 +129,20 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    imap_auth plain cram-md5;\n    proxy_pass 192.0.2.1;\n    server { listen 143; }\n    server { listen 110; pop3_auth apop external; }\n    server { listen 25; proxy_smtp_auth off; }\n    server { listen 587; auth_http localhost; smtp_auth cram-md5; proxy_smtp_auth off; }\n}\n",
     ),
     (
+        "keys that are somewhere else",
+        "mail {\n    auth_http localhost;\n    server { listen 993 ssl; ssl_certificate engine:pkcs11:id; ssl_certificate_key store:pkcs11:id; }\n    server { listen 995 ssl; ssl_certificate data:x; ssl_certificate_key \"data:y\"; }\n    server { listen 465 ssl; ssl_certificate data:x; }\n}\n",
+    ),
+    (
+        "ciphers and groups that nobody knows",
+        "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_ciphers modern; }\n    server { listen 995 ssl; ssl_ecdh_curve p-256; }\n    server { listen 465 ssl; ssl_conf_command Curve X25519; }\n    server { listen 25; starttls on; ssl_conf_command MinProtocol 1.2; }\n    server { listen 587; starttls on; ssl_ciphers AES128-SHA:DHE-RSA-AES128-SHA; }\n}\n",
+    ),
+    (
+        "session caches that are none",
+        "mail {\n    auth_http localhost;\n    ssl_session_timeout 10min;\n    server { listen 993; ssl_session_cache on; }\n    server { listen 995; ssl_session_cache shared:SSL:16k; }\n    server { listen 143; ssl_session_cache shared:1m; }\n}\n",
+    ),
+    (
         "something that is not supported yet",
-        "mail {\n    auth_http localhost;\n    access_log /var/log/mail;\n    server {\n        listen 143 rcvbuf=8k;\n    }\n    server { listen unix:/run/imap; protocol imap; }\n}\n",
+        "mail {\n    auth_http localhost;\n    auth_users users;\n    server { listen 143; }\n}\n",
     ),
     (
         "sockets that cannot be bound beside a wildcard's",
@@ -153,7 +169,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
 
 #[test]
 fn a_flood_of_warnings_hides_no_mistake() {
-    let told = load_text(&format!("{}foo;", "env X;\n".repeat(1000))).unwrap_err();
+    let told = load_text(&format!("{}foo;", "thread_pool x threads=1;\n".repeat(1000))).unwrap_err();
     assert_eq!(told.len(), 102);
     assert!(told[100].to_string().starts_with("[emerg] unknown directive \"foo\""), "{}", told[100]);
     assert_eq!(told[101].to_string(), "[warn] more than 100 warnings, the rest is not shown");

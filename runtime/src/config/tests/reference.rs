@@ -398,6 +398,7 @@ fn a_certificate_and_another_s_key_are_refused() {
         "{}",
         told[0]
     );
+    assert!(told[0].hint.as_ref().is_some_and(|hint| hint.contains("mail.crt")), "{}", told[0]);
 }
 
 #[test]
@@ -445,10 +446,14 @@ mail {
     }
 }
 "#;
-    let told = load_on(machine(), text).unwrap_err();
-    let left = "[emerg] \"so_keepalive\" directive is not supported yet in /etc/nginx/nginx.conf:19";
-    assert_eq!(first_lines(&told), [left]);
-    let loaded = load_on(machine(), &text.replace("so_keepalive on;", "")).unwrap();
+    let loaded = load_on(machine(), text).unwrap();
+    let deprecated = "the \"so_keepalive\" directive is deprecated, use the \"listen ... so_keepalive=\" parameter instead";
+    let at = "/etc/nginx/nginx.conf:19";
+    assert_eq!(first_lines(&loaded.warnings), [format!("[warn] {deprecated} in {at}")]);
+    assert!(loaded.config.servers.iter().all(|server| {
+        server.policy.backend.keepalive
+            && server.listeners.iter().all(|listener| listener.keepalive.is_some())
+    }));
     let imap = &loaded.config.servers[2];
     assert_eq!((imap.listeners.len(), imap.policy.client_buffer_bytes), (2, 8192));
     assert_eq!(loaded.config.servers[3].policy.timeout.as_secs(), 300);
@@ -485,6 +490,30 @@ mail {
     let Some(gatepost_core::Target::Group(group)) = &server.policy.backend.pass else { panic!() };
     assert_eq!((&*group.name, group.servers), ("backend_mail", 2));
     assert!(server.policy.auth.is_some());
+}
+
+#[test]
+fn protocols_of_long_ago_are_words_and_no_more() {
+    let text = "mail { auth_http localhost; ssl_certificate /path/to/cert.pem; ssl_certificate_key /path/to/key.pem;\n\
+                server { listen 993 ssl; ssl_protocols SSLv2 SSLv3 TLSv1; }\n\
+                server { listen 995 ssl; ssl_protocols SSLv3 TLSv1.2; } }";
+    let loaded = Certificates::new("old-protocols").load(text);
+    assert_eq!(servers(&loaded), [(Protocol::Imap, true, true), (Protocol::Pop3, true, true)]);
+    let at = "in /etc/nginx/nginx.conf";
+    let off =
+        |word, line| format!("[warn] the protocol \"{word}\" is not supported and stays off {at}:{line}");
+    assert_eq!(
+        first_lines(&loaded.warnings),
+        [
+            off("SSLv2", 2),
+            off("SSLv3", 2),
+            off("TLSv1", 2),
+            off("SSLv3", 3),
+            format!(
+                "[warn] \"ssl_protocols\" leaves no protocol that is supported, \"TLSv1.2 TLSv1.3\" is used {at}:2"
+            ),
+        ]
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::observe::{Ending, Tally};
 use std::sync::Mutex;
 use tokio::io::split;
 use tracing_subscriber::fmt::MakeWriter;
@@ -160,4 +161,79 @@ fn a_clients_name_is_asked_of_the_dns_and_asked_back() {
         assert!(asked.contains("Client-Host: client.example\r\n"), "{asked}");
         scene.ended().await;
     });
+}
+
+/// Keeps the ending that it is told of.
+#[derive(Clone, Default)]
+struct Last(Rc<RefCell<Vec<Ending>>>);
+
+impl Observer for Last {
+    fn report(&self, _: &Report) {
+        assert!(self.0.borrow().is_empty(), "nothing is reported behind the end");
+    }
+
+    fn awaits_ending(&self) -> bool {
+        true
+    }
+
+    fn ended(&self, ending: &Ending) {
+        self.0.borrow_mut().push(ending.clone());
+    }
+}
+
+/// The one ending of a session whose client says `words`, whatever it hears.
+fn ending_of(room: usize, words: &'static str) -> (Ending, Tally) {
+    tell(async {
+        let net = TestNet::new(room);
+        let _auth = answer_once(net.listen(AUTH), GRANTED);
+        let mut backends = net.listen(BACKEND);
+        let (last, mut heard_by_backend) = (Last::default(), 0);
+        let scene = Scene::observed(&net, policy(Protocol::Imap), last.clone(), |_| {});
+        let backend = spawn_local(async move {
+            let mut stream = backends.recv().await?;
+            stream.write_all(b"* OK hello\r\n").await.ok()?;
+            let login = login_at(&mut stream).await;
+            let tag = login.split(' ').next()?;
+            let prompts = login.matches("}\r\n").count();
+            let mut said = 12 + prompts * 9 + tag.len() + 8;
+            let rest = b"* 3 EXISTS\r\n* BYE\r\n";
+            stream.write_all(rest).await.ok()?;
+            said += rest.len();
+            heard_by_backend += login.len() + hear_out(&mut stream).await.len();
+            Some((said, heard_by_backend))
+        });
+        let (mut ears, mut mouth) = split(scene.client);
+        let say = async move {
+            mouth.write_all(words.as_bytes()).await.expect("said");
+            mouth.shutdown().await.expect("said");
+        };
+        let ((), heard) = tokio::join!(biased; say, hear_out(&mut ears));
+        scene.session.await.expect("no panic");
+        let (said, heard_by_backend) = match backend.is_finished() {
+            true => backend.await.expect("no panic").expect("a login"),
+            false => (0, 0),
+        };
+        let seen = Tally {
+            from_client: words.len() as u64,
+            to_client: heard.len() as u64,
+            from_backend: said as u64,
+            to_backend: heard_by_backend as u64,
+        };
+        let mut endings = last.0.take();
+        assert_eq!(endings.len(), 1, "told once");
+        (endings.remove(0), seen)
+    })
+}
+
+#[test]
+fn the_ending_counts_what_went_over_the_wires_before_the_relay_and_in_it() {
+    for room in [1, 7, 64, 4096] {
+        let (ending, seen) = ending_of(room, "a LOGIN joe hunter2\r\nb NOOP\r\nc LOGOUT\r\n");
+        assert_eq!(ending.tally, seen, "streams of {room} octets");
+        assert_eq!(ending.facts.login.as_deref(), Some(&b"joe"[..]));
+        assert_eq!(ending.facts.upstream, Some(inet(BACKEND)));
+        assert_eq!((ending.facts.method, ending.facts.attempts), (Some("plain"), 1));
+        let (ending, seen) = ending_of(room, "a NOOP\r\nb LOGOUT\r\n");
+        assert_eq!((ending.tally, ending.facts.login), (seen, None), "streams of {room} octets");
+    }
 }

@@ -1,3 +1,5 @@
+use gatepost_core::Lingering;
+
 use super::super::relaying::Relaying;
 use super::*;
 
@@ -24,6 +26,44 @@ fn a_client_may_leave_at_any_moment() {
             scene.ended().await;
         }
     });
+}
+
+/// A client that neither reads nor leaves is let go in the end, sooner if it says nothing.
+#[test]
+fn a_client_is_taken_leave_of_for_as_long_as_the_configuration_says() {
+    let seconds = Duration::from_secs;
+    let lingering =
+        |close, time, silence| Lingering { close, time: seconds(time), silence: seconds(silence) };
+    for (lingering, talks_every, gone_after) in [
+        (Lingering::default(), None, 5),
+        (Lingering::default(), Some(2), 30),
+        (lingering(true, 7, 3), None, 3),
+        (lingering(true, 7, 3), Some(2), 7),
+        (lingering(true, 0, 3), Some(2), 0),
+        (lingering(false, 30, 5), Some(2), 0),
+    ] {
+        tell(async {
+            let net = TestNet::new(4096);
+            let policy = Policy { lingering, ..policy(Protocol::Pop3) };
+            let Scene { mut client, session, .. } = Scene::begin(&net, policy, None, false);
+            hear(&mut client, "+OK POP3 ready\r\n").await;
+            exchange(&mut client, "QUIT\r\n", "+OK\r\n").await;
+            let begun = Instant::now();
+            let talk = async {
+                while let Some(pause) = talks_every {
+                    let _ = client.write_all(b"NOOP\r\n").await;
+                    sleep(seconds(pause)).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                biased;
+                ended = session => ended.expect("no panic"),
+                () = talk => {}
+            }
+            assert_eq!(begun.elapsed().as_secs(), gone_after, "{lingering:?}, {talks_every:?}");
+        });
+    }
 }
 
 #[test]
@@ -137,7 +177,7 @@ fn a_drain_cuts_a_relay_without_a_word() {
         assert_eq!(hear_out(&mut backend).await, "");
         let log = scene.ended().await;
         assert!(
-            log.last().is_some_and(|line| line.starts_with("info server shutting down while proxying")),
+            log.last().is_some_and(|line| line.starts_with("info shutdown timeout while proxying")),
             "{log:?}"
         );
     });
