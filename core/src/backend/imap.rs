@@ -73,9 +73,9 @@ impl Dialogue<Imap> for Login {
                 self.keep_untagged(reply, line);
                 next
             }
-            (State::PasswordSent | State::AuthenticateSent, _) if is_ok(line, tag) => {
-                self.untagged.extend_from_slice(reply);
-                Move::Welcome(core::mem::take(&mut self.untagged).into())
+            (State::PasswordSent, _) if is_ok(line, tag) => self.welcome(reply),
+            (State::AuthenticateSent, Proof::Token(token)) if token.is_given() && is_ok(line, tag) => {
+                self.welcome(reply)
             }
             _ => Move::Refuse,
         }
@@ -104,6 +104,11 @@ impl Login {
                 token.announce(&[tag, b" AUTHENTICATE"], bytes_max)
             }
         }
+    }
+
+    fn welcome(&mut self, reply: &[u8]) -> Move {
+        self.untagged.extend_from_slice(reply);
+        Move::Welcome(core::mem::take(&mut self.untagged).into())
     }
 
     /// Keeps what came before the `+` that ends `reply`.

@@ -36,9 +36,12 @@ impl Dialogue<Pop3> for Login {
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], _: &Pop3, _: &Context<'_>) -> Move {
-        if let (State::AuthSent, Proof::Token(token), true) = (self.state, &mut self.proof, says(line, b"+"))
-        {
-            return token.go_on();
+        if let (State::AuthSent, Proof::Token(token)) = (self.state, &mut self.proof) {
+            return match begins(line, b"+OK") {
+                true if token.is_given() => Move::Welcome(Bytes::copy_from_slice(reply)),
+                false if says(line, b"+") => token.go_on(),
+                _ => Move::Refuse,
+            };
         }
         if !begins(line, b"+OK") {
             return Move::Refuse;
@@ -51,7 +54,8 @@ impl Dialogue<Pop3> for Login {
             State::Greeting => self.log_in(),
             State::StlsSent => Move::Upgrade,
             State::UserSent => self.give_password(),
-            State::PassSent | State::AuthSent => Move::Welcome(Bytes::copy_from_slice(reply)),
+            State::PassSent => Move::Welcome(Bytes::copy_from_slice(reply)),
+            State::AuthSent => Move::Refuse,
         }
     }
 

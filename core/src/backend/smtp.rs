@@ -94,7 +94,7 @@ impl Dialogue<Smtp> for Login {
             (State::HeloSent | State::ClientHeloSent, b"250") => self.proceed(dialect),
             (State::XclientSent, b"220" | b"250") => self.greet_for_client(dialect, cx),
             (State::AuthSent, b"334") => self.answer_challenge(),
-            (State::AuthSent | State::AuthMessageSent, b"235") => welcome(),
+            (State::AuthSent | State::AuthMessageSent, b"235") if self.is_known() => welcome(),
             (State::MailSent, b"250") => self.pass_rcpt(dialect),
             (State::RcptSent, _) => Move::Welcome(Bytes::copy_from_slice(reply)),
             _ => Move::Refuse,
@@ -163,6 +163,14 @@ impl Login {
                 let mail = dialect.envelope_lines().map(|(mail, _)| mail).unwrap_or_default();
                 Move::Say(Activity::SendingMail, one_line(&[mail]).into())
             }
+        }
+    }
+
+    /// Whether the backend can know by now whom it lets in.
+    const fn is_known(&self) -> bool {
+        match &self.purpose {
+            Purpose::Present(token) => token.is_given(),
+            Purpose::Authenticate(_) | Purpose::Introduce | Purpose::PassMail => true,
         }
     }
 

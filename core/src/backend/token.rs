@@ -47,6 +47,11 @@ impl Token {
         )
     }
 
+    /// Whether the backend has the token and has said nothing against it. Whoever says before that somebody is in does not know who.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.message.is_none() && !self.refused
+    }
+
     /// The backend asks for more: the token if it does not have it. If it has, it has just said why it refuses it, which it takes an
     /// answer to do in so many words.
     pub(crate) fn go_on(&mut self) -> Move {
@@ -86,8 +91,11 @@ mod tests {
     fn a_token_is_told_once_and_a_refusal_is_answered_once() {
         let mut token = token(Mechanism::XOauth2);
         assert_eq!(said(token.announce(&[b"a AUTHENTICATE"], 0)).unwrap(), "a AUTHENTICATE XOAUTH2\r\n");
+        assert!(!token.is_given());
         assert_eq!(said(token.go_on()).unwrap(), alloc::format!("{MESSAGE}\r\n"));
+        assert!(token.is_given());
         assert_eq!(said(token.go_on()).unwrap(), "\r\n");
+        assert!(!token.is_given());
         assert_eq!(said(token.go_on()), None);
     }
 

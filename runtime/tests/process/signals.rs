@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Signal, getpid};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::served::{Said, Served, eventually};
 
@@ -92,12 +92,56 @@ fn quit_lets_sessions_end_and_the_timeout_ends_those_that_do_not() {
     served.await_line("notice", "signal 17 (SIGCHLD) received from");
 }
 
+/// Clients that nobody has accepted, and whoever should is not able to.
+fn waiting(served: &Served) -> (Pid, Vec<TcpStream>) {
+    let worker = served.workers()[0];
+    kill_process(worker, Signal::STOP).unwrap();
+    let clients = (0..40).map(|_| TcpStream::connect(served.address).unwrap()).collect();
+    (worker, clients)
+}
+
+/// Whether each of them is greeted.
+fn all_are_greeted(clients: Vec<TcpStream>) {
+    for mut client in clients {
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut greeting = [0; 16];
+        client.read_exact(&mut greeting).unwrap();
+        assert_eq!(&greeting, b"+OK POP3 ready\r\n");
+    }
+}
+
+#[test]
+fn whoever_waits_when_a_reload_comes_is_accepted_by_the_next_worker_with_fewer_threads_too() {
+    for (before, after) in [(4, 1), (1, 4), (3, 2)] {
+        let said = |threads| Said::main(&format!("worker_processes {threads};"));
+        let served = Served::start(&said(before));
+        let (worker, clients) = waiting(&served);
+        served.configure(&said(after));
+        served.signal(Signal::HUP);
+        // The old one hears nothing of all this.
+        all_are_greeted(clients);
+        kill_process(worker, Signal::CONT).unwrap();
+        eventually("the old one has ended", || !served.workers().contains(&worker));
+    }
+}
+
+#[test]
+fn whoever_waits_when_quit_comes_is_accepted_before_the_listener_closes() {
+    let mut served = Served::start(&Said::main("worker_processes 2;"));
+    let (worker, clients) = waiting(&served);
+    served.signal(Signal::QUIT);
+    served.await_line("notice", ", shutting down");
+    kill_process(worker, Signal::CONT).unwrap();
+    all_are_greeted(clients);
+    assert!(served.ended_well());
+}
+
 #[test]
 fn a_worker_that_is_killed_is_replaced_and_nobody_is_refused_meanwhile() {
     let served = Served::start(&Said::default());
     for round in 1..=3 {
         let worker = served.workers()[0];
-        rustix::process::kill_process(worker, Signal::KILL).unwrap();
+        kill_process(worker, Signal::KILL).unwrap();
         // At once, while there is nobody: they wait in the queue.
         let clients: Vec<_> = (0..50).map(|_| TcpStream::connect(served.address).unwrap()).collect();
         let mut answered = 0;

@@ -121,6 +121,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_verify_client on; }\n    server { listen 995 ssl; ssl_verify_client required; ssl_verify_depth x; }\n}\n",
     ),
     (
+        "keys that are somewhere else",
+        "mail {\n    auth_http localhost;\n    server { listen 993 ssl; ssl_certificate engine:pkcs11:id; ssl_certificate_key store:pkcs11:id; }\n    server { listen 995 ssl; ssl_certificate data:x; ssl_certificate_key \"data:y\"; }\n    server { listen 465 ssl; ssl_certificate data:x; }\n}\n",
+    ),
+    (
         "ciphers and groups that nobody knows",
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_ciphers modern; }\n    server { listen 995 ssl; ssl_ecdh_curve p-256; }\n    server { listen 465 ssl; ssl_conf_command Curve X25519; }\n    server { listen 25; starttls on; ssl_conf_command MinProtocol 1.2; }\n    server { listen 587; starttls on; ssl_ciphers AES128-SHA:DHE-RSA-AES128-SHA; }\n}\n",
     ),
@@ -139,6 +143,53 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "a line break in a header",
         "mail {\n    auth_http localhost;\n    auth_http_header X-Key \"a\\r\\nX-Admin: yes\";\n    …\n}\n",
+    ),
+    ("a file that includes itself", "mail {\n    auth_http localhost;\n    include nginx.conf;\n    …\n}\n"),
+    (
+        "a variable, which mail has not",
+        "mail {\n    server_name ${hostname};\n    auth_http http://${backend}/auth;\n    …\n}\n",
+    ),
+    (
+        "a variable's brace in the wrong place",
+        "mail {\n    server_name $ {hostname};\n    auth_http localhost;\n    …\n}\n",
+    ),
+    (
+        "line ends of another system, and a typo",
+        "mail {\r\n    auth_http localhost;\r\n    tiemout 60s;\r\n    …\r\n}\r\n",
+    ),
+    (
+        "a path too long for a UNIX socket",
+        "mail {\n    auth_http unix:/run/a-very-long-name-of-a-directory/that-goes-on-and-on/until-no-system-takes-it-any-more/for-a-socket.sock;\n    …\n}\n",
+    ),
+    (
+        "a UNIX socket without a path",
+        "mail {\n    auth_http unix:;\n    server { listen unix:; protocol imap; }\n}\n",
+    ),
+    ("an auth server without a host", "mail {\n    auth_http http:///auth;\n    …\n}\n"),
+    ("two blocks for mail", "mail {\n    auth_http localhost;\n    …\n}\nmail {\n}\n"),
+    ("events twice", "events {\n}\nevents { worker_connections x; }\nmail { auth_http localhost; … }\n"),
+    ("a semicolon that is a colon", "mail {\n    auth_http localhost:\n    timeout 60s;\n    …\n}\n"),
+    (
+        "settings of another kind",
+        "mail {\n    auth_http = localhost;\n    timeout: 60s;\n    server_name => mail.example.com;\n    …\n}\n",
+    ),
+    ("a comment of another language", "mail {\n    // the auth server\n    auth_http localhost;\n    …\n}\n"),
+    (
+        "too few words",
+        "mail {\n    auth_http localhost;\n    auth_http_header X-Key;\n    server { listen; protocol; }\n    imap_capabilities;\n}\n",
+    ),
+    ("the name of a block misspelt", "mial {\n    server {\n        listen 143;\n    }\n}\n"),
+    (
+        "a directive of the server's block outside of it",
+        "mail {\n    auth_http localhost;\n    protocol imap;\n    listen 143;\n}\n",
+    ),
+    (
+        "a port that is a word",
+        "mail {\n    auth_http localhost;\n    server { listen imaps ssl; protocol imap; }\n    server { listen localhost:imap; protocol imap; }\n}\n",
+    ),
+    (
+        "a certificate's file for another's",
+        "mail {\n    auth_http localhost;\n    server {\n        listen 993 ssl;\n        ssl_certificate /dev/null;\n        ssl_certificate_key /dev/null;\n    }\n}\n",
     ),
     ("a byte order mark", "\u{feff}mail {\n}\n"),
     ("a file of another kind", "<?xml version=\"1.0\"?>\n<mail>\n  <server port=\"143\"/>\n</mail>\n"),

@@ -82,7 +82,7 @@ pub(super) fn take(
         ("deferred", None) | ("fastopen", Some(_)) => {
             let message = format!("the parameter \"{text}\" of \"listen\" has no effect, ignored");
             let complaint = Complaint::of(directive, message).under(word.span).warning();
-            complaints.push(complaint.label("a mail server speaks first: there is nothing to wait for"));
+            complaints.push(complaint.label("connections are accepted as they come"));
             false
         }
         _ => return Err(invalid(format!("invalid parameter \"{text}\""))),
