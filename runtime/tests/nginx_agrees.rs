@@ -440,6 +440,69 @@ const OUTERMOST: &[&str] = &[
     "mail { include x {} }",
 ];
 
+/// What stands in a server that speaks TLS, beside nothing but what these files do not say themselves.
+const UNDER_TLS: &[&str] = &[
+    "ssl_certificate own.crt; ssl_certificate_key own.key;",
+    "ssl_certificate none.crt; ssl_certificate_key own.key;",
+    "ssl_certificate own.crt; ssl_certificate_key none.key;",
+    "ssl_certificate own.crt/x; ssl_certificate_key own.key;",
+    "ssl_certificate empty; ssl_certificate_key own.key;",
+    "ssl_certificate own.key; ssl_certificate_key own.key;",
+    "ssl_certificate own.crt; ssl_certificate_key empty;",
+    "ssl_certificate own.crt; ssl_certificate_key own.crt;",
+    "ssl_certificate own.crt; ssl_certificate_key other.key;",
+    "ssl_certificate own.crt; ssl_certificate_key locked.key; ssl_password_file right;",
+    "ssl_certificate own.crt; ssl_certificate_key locked.key; ssl_password_file wrong;",
+    "ssl_certificate own.crt; ssl_certificate_key old.key; ssl_password_file right;",
+    "ssl_certificate own.crt; ssl_certificate_key old.key; ssl_password_file wrong;",
+    "ssl_password_file none;",
+    "ssl_ciphers HIGH:!aNULL:!MD5;",
+    "ssl_ciphers 'EECDH+AESGCM EECDH+CHACHA20, @STRENGTH';",
+    "ssl_ciphers nonsense;",
+    "ssl_ciphers '';",
+    "ssl_ciphers TLS_AES_128_GCM_SHA256;",
+    "ssl_ciphers !ALL;",
+    "ssl_ciphers HIGH:@FOO;",
+    "ssl_ciphers HIGH:%;",
+    "ssl_ciphers HIGH+nonsense;",
+    "ssl_ecdh_curve auto;",
+    "ssl_ecdh_curve x25519:P-384:secp521r1;",
+    "ssl_ecdh_curve foo;",
+    "ssl_ecdh_curve X25519:foo;",
+    "ssl_ecdh_curve p-256;",
+    "ssl_ecdh_curve X25519,P-256;",
+    "ssl_ecdh_curve '';",
+    "ssl_ecdh_curve P-256:prime256v1;",
+    "ssl_conf_command ciphersuites TLS_AES_128_GCM_SHA256:foo;",
+    "ssl_conf_command Ciphersuites '';",
+    "ssl_conf_command Ciphersuites foo;",
+    "ssl_conf_command Groups X25519;",
+    "ssl_conf_command Groups foo;",
+    "ssl_conf_command MinProtocol TLSv1.2;",
+    "ssl_conf_command MaxProtocol None;",
+    "ssl_conf_command MinProtocol foo;",
+    "ssl_conf_command Protocol -ALL,TLSv1.2;",
+    "ssl_conf_command Options ServerPreference,PrioritizeChaCha,-SessionTicket;",
+    "ssl_conf_command Options Foo;",
+    "ssl_conf_command SignatureAlgorithms RSA+SHA256:ed25519:ECDSA+SHA384;",
+    "ssl_conf_command SignatureAlgorithms foo;",
+    "ssl_conf_command SignatureAlgorithms 'RSA+SHA256 ed25519';",
+    "ssl_conf_command CipherString HIGH;",
+    "ssl_conf_command Foo x;",
+    "ssl_conf_command -cipher HIGH;",
+    "ssl_session_ticket_key right;",
+    "ssl_session_ticket_key none;",
+    "ssl_session_ticket_key key48; ssl_session_ticket_key key80;",
+    "ssl_session_cache builtin:1000 shared:SSL:10m; ssl_session_timeout 1d; ssl_session_tickets off;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_trusted_certificate own.crt;",
+    "ssl_verify_client on; ssl_client_certificate none;",
+    "ssl_verify_client on; ssl_client_certificate empty;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_trusted_certificate none;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_crl none;",
+    "ssl_verify_client on; ssl_client_certificate own.crt; ssl_crl empty;",
+    "ssl_crl none;",
+];
+
 /// How older nginx words a message: what it begins with there, and here.
 const OTHERWISE: &[(&str, &str)] = &[("the invalid \"", "invalid parameter \"")];
 
@@ -450,7 +513,7 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
         eprintln!("skipped: nginx is not installed");
         return;
     }
-    let folder = Folder::new();
+    let folder = Folder::new("words");
     let auth = "auth_http 127.0.0.1:14080;";
     let mail = |inside: String| format!("mail {{ {inside} }}\n");
     let mut texts: Vec<String> = OUTERMOST.iter().map(ToString::to_string).collect();
@@ -474,18 +537,84 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
     assert!(differing.is_empty(), "{} of {}:\n{}", differing.len(), texts.len(), differing.join("\n"));
 }
 
+/// OpenSSL has more to say behind its first reason than is worth repeating: what is said here is how nginx begins.
+#[test]
+fn nginx_and_gatepost_say_the_same_of_keys_certificates_and_ciphers() {
+    if Command::new("nginx").arg("-v").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nginx is not installed");
+        eprintln!("skipped: nginx is not installed");
+        return;
+    }
+    let folder = Folder::new("tls");
+    folder.keys();
+    let differing: Vec<_> = UNDER_TLS
+        .iter()
+        .filter_map(|inside| {
+            let pair = match inside.contains("ssl_certificate ") {
+                true => "",
+                false => "ssl_certificate own.crt; ssl_certificate_key own.key;",
+            };
+            let server = format!("server {{ listen 127.0.0.1:14143 ssl; protocol imap; {pair} {inside} }}");
+            let [nginx, gatepost] = folder
+                .refusals(&format!("mail {{ auth_http 127.0.0.1:14080; {server} }}\n"))
+                .map(|refusal| refusal.map(|line| line.split(" in /").next().unwrap_or_default().to_owned()));
+            let agree = match (&nginx, &gatepost) {
+                (Some(nginx), Some(gatepost)) => {
+                    nginx.starts_with(gatepost.strip_suffix(')').unwrap_or(gatepost))
+                }
+                (nginx, gatepost) => nginx == gatepost,
+            };
+            (!agree).then(|| format!("{inside:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
+        })
+        .collect();
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
 /// A folder of the test's own, removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("gatepost-nginx-agrees-{}", std::process::id()));
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("gatepost-nginx-agrees-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
+    /// A certificate and its key, which the test's password unlocks where it is locked; another key; and files for other
+    /// purposes.
+    fn keys(&self) {
+        let path = |name: &str| self.0.join(name);
+        let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+        let own = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let params = rcgen::CertificateParams::new(vec!["mail.example".to_owned()]).unwrap();
+        write("own.crt", &params.self_signed(&own).unwrap().pem());
+        write("own.key", &own.serialize_pem());
+        write(
+            "other.key",
+            &rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem(),
+        );
+        for (name, options) in [("locked.key", &["pkcs8", "-topk8"][..]), ("old.key", &["ec", "-aes256"])] {
+            let mut openssl = Command::new("openssl");
+            openssl.args(options).args(["-passout", "pass:hunter2", "-in"]).arg(path("own.key"));
+            assert!(openssl.arg("-out").arg(path(name)).output().unwrap().status.success());
+        }
+        write("right", "wrong\nhunter2\n");
+        write("wrong", "wrong\n");
+        write("empty", "");
+        write("key48", &"k".repeat(48));
+        write("key80", &"k".repeat(80));
+    }
+
     /// What nginx and gatepost each say about `text`, if that is not the same.
     fn disagreement(&self, text: &str) -> Option<String> {
+        let [nginx, gatepost] = self.refusals(text);
+        let text = text.get(..120).unwrap_or(text);
+        (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
+    }
+
+    /// Why nginx and gatepost each refuse `text`, if they do.
+    fn refusals(&self, text: &str) -> [Option<String>; 2] {
         let file = self.0.join("nginx.conf");
         let pid = self.0.join("pid");
         let module =
@@ -496,8 +625,7 @@ impl Folder {
         let nginx = first_refusal(Command::new("nginx").args(["-t", "-c"]).arg(&file));
         let gatepost =
             first_refusal(Command::new(env!("CARGO_BIN_EXE_gatepost")).args(["-t", "-c"]).arg(&file));
-        let text = text.get(..120).unwrap_or(text);
-        (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
+        [nginx, gatepost]
     }
 }
 

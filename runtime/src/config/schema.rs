@@ -137,6 +137,9 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslPasswordFile,
+    SslCrl,
+    SslCertificateCompression,
     SslTuning(SslWord),
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use gatepost_core::VerifyClient;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
 
-use super::certificates::{Certificates, read};
+use super::certificates::Certificates;
 use super::sessions::{Cache, Zone};
+use super::source::read;
 use super::tickets::{TicketKeys, Tickets};
 use super::{Error, Settings};
 
@@ -81,7 +83,7 @@ impl Resumption {
 
 /// A ticket key file's octets, 48 or 80 of them.
 fn key_in(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let octets = read(path).map_err(|reason| Error::Open { path: path.into(), reason })?;
+    let octets = read(path).map_err(|error| Error::Open { path: path.into(), reason: error.by_nginx() })?;
     match octets.len() {
         48 | 80 => Ok(octets),
         _ => Err(Error::TicketKey { path: path.into() }),
@@ -100,10 +102,13 @@ pub(super) fn context(settings: &Settings, certificates: &Certificates) -> Resul
     certificates.chains().flatten().for_each(|certificate| add(certificate));
     add(&[settings.verify_client as u8]);
     add(&settings.depth.to_be_bytes());
-    for files in [&settings.client_ca[..], settings.trusted.as_slice()] {
-        add(&files.len().to_be_bytes());
-        for path in files {
-            add(&read(path).map_err(|reason| Error::Authorities { path: path.clone(), reason })?);
+    if settings.verify_client != VerifyClient::Off {
+        for files in [&settings.client_ca[..], settings.trusted.as_slice(), settings.crl.as_slice()] {
+            add(&files.len().to_be_bytes());
+            for path in files {
+                let unusable = |reason| Error::Authorities { path: path.clone(), reason };
+                add(&read(path).map_err(|error| unusable(error.within_openssl(path)))?);
+            }
         }
     }
     let mut context = [0; 32];

@@ -148,7 +148,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_certificate", BOTH, ONE, Adds, Honoured(Keyword::SslCertificate)),
     row("ssl_certificate_key", BOTH, ONE, Adds, Honoured(Keyword::SslCertificateKey)),
     row("ssl_protocols", BOTH, SOME, Adds, Honoured(Keyword::SslProtocols)),
-    row("ssl_password_file", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_password_file", BOTH, ONE, Refused, Honoured(Keyword::SslPasswordFile)),
     row("ssl_ciphers", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::Ciphers))),
     row(
         "ssl_prefer_server_ciphers",
@@ -173,9 +173,9 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_verify_depth", BOTH, ONE, Refused, Honoured(Keyword::SslVerifyDepth)),
     row("ssl_client_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslClientCertificate)),
     row("ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslTrustedCertificate)),
-    row("ssl_crl", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_crl", BOTH, ONE, Refused, Honoured(Keyword::SslCrl)),
     row("ssl_conf_command", BOTH, TWO, Adds, Honoured(Keyword::SslTuning(SslWord::ConfCommand))),
-    row("ssl_certificate_compression", BOTH, FLAG, Refused, NotYet("off")),
+    row("ssl_certificate_compression", BOTH, FLAG, Refused, Honoured(Keyword::SslCertificateCompression)),
     // Limits.
     row("limit_rate", BOTH, ONE, Refused, NotYet("0")),
     row("limit_rate_after", BOTH, ONE, Refused, NotYet("0")),

@@ -121,6 +121,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_verify_client on; }\n    server { listen 995 ssl; ssl_verify_client required; ssl_verify_depth x; }\n}\n",
     ),
     (
+        "keys that are somewhere else",
+        "mail {\n    auth_http localhost;\n    server { listen 993 ssl; ssl_certificate engine:pkcs11:id; ssl_certificate_key store:pkcs11:id; }\n    server { listen 995 ssl; ssl_certificate data:x; ssl_certificate_key \"data:y\"; }\n    server { listen 465 ssl; ssl_certificate data:x; }\n}\n",
+    ),
+    (
         "ciphers and groups that nobody knows",
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_ciphers modern; }\n    server { listen 995 ssl; ssl_ecdh_curve p-256; }\n    server { listen 465 ssl; ssl_conf_command Curve X25519; }\n    server { listen 25; starttls on; ssl_conf_command MinProtocol 1.2; }\n    server { listen 587; starttls on; ssl_ciphers AES128-SHA:DHE-RSA-AES128-SHA; }\n}\n",
     ),

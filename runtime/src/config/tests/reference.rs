@@ -390,6 +390,7 @@ fn a_certificate_and_another_s_key_are_refused() {
         "{}",
         told[0]
     );
+    assert!(told[0].hint.as_ref().is_some_and(|hint| hint.contains("mail.crt")), "{}", told[0]);
 }
 
 #[test]
