@@ -41,6 +41,7 @@ mod accept;
 mod listen;
 mod room;
 mod sockets;
+mod tune;
 mod worker;
 
 pub use listen::BindError;
@@ -243,6 +244,9 @@ impl Server {
                     }
                 };
                 let opened = names.note(listener, opened)?.flatten();
+                for ignored in opened.iter().flat_map(|opened: &Bound| &opened.ignored) {
+                    log.line(Level::Alert, None, ignored);
+                }
                 bound.extend(opened.map(|opened| (doors.len(), opened)));
                 doors.push(Door {
                     text: listener.text.clone(),

@@ -10,9 +10,10 @@ use std::{fs, io, thread};
 
 use gatepost_core::Address;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::config::{Keepalive, Listener};
+use super::tune::{Ignored, tune};
+use crate::config::Listener;
 use crate::system_error::system_error;
 
 /// How often a port is tried that someone else still holds, and the pause between, as nginx does: a predecessor may be
@@ -42,6 +43,8 @@ fn told(error: &io::Error) -> gatepost_core::SystemError {
 pub(super) struct Bound {
     pub(super) address: Address,
     pub(super) sockets: Vec<Arc<Socket>>,
+    /// What they were asked to be and are not.
+    pub(super) ignored: Vec<Ignored>,
 }
 
 impl Bound {
@@ -53,12 +56,15 @@ impl Bound {
         held: &[Arc<Socket>],
     ) -> Result<Self, BindError> {
         let mut sockets = held.to_vec();
+        let mut ignored = Vec::new();
         for socket in held {
-            // As nginx does; how many may wait can be changed at any time.
-            socket.listen(listener.backlog).map_err(|error| failed("listen() to", listener, error))?;
+            // As nginx does; how many may wait, and all else but the address, can be changed at any time.
+            ignored = listen(socket, listener)?;
         }
         if sockets.is_empty() {
-            sockets.push(Arc::new(listen(bind_patiently(listener)?, listener)?));
+            let first = bind_patiently(listener)?;
+            ignored = listen(&first, listener)?;
+            sockets.push(Arc::new(first));
         }
         let address = sockets.first().and_then(|first| first.local_addr().ok()?.as_socket());
         let address = address.map_or_else(|| listener.address.clone(), Address::from);
@@ -71,7 +77,11 @@ impl Bound {
             }
             while sockets.len() < threads.get() {
                 match bind(listener, &address, true) {
-                    Ok(another) => sockets.push(Arc::new(listen(another, listener)?)),
+                    Ok(another) => {
+                        // What it would tell is what the first has told.
+                        listen(&another, listener)?;
+                        sockets.push(Arc::new(another));
+                    }
                     // What somebody else has opened for us (a service manager) cannot be joined by everybody. Threads can
                     // share it.
                     Err(_) if !held.is_empty() => break,
@@ -79,7 +89,7 @@ impl Bound {
                 }
             }
         }
-        Ok(Self { address, sockets })
+        Ok(Self { address, sockets, ignored })
     }
 
     /// What each thread accepts from. Every socket has a thread that looks after it, and every thread has a socket, be it
@@ -195,24 +205,12 @@ fn is_stale(address: &Address) -> bool {
 fn bind(listener: &Listener, address: &Address, share: bool) -> Result<Socket, BindError> {
     let set = |call, outcome: io::Result<()>| outcome.map_err(|error| failed(call, listener, error));
     let socket = socket(listener, address).map_err(|error| failed("socket()", listener, error))?;
-    if let Some(octets) = listener.receive_buffer_bytes {
-        set("setsockopt(SO_RCVBUF)", socket.set_recv_buffer_size(octets))?;
-    }
-    if let Some(octets) = listener.send_buffer_bytes {
-        set("setsockopt(SO_SNDBUF)", socket.set_send_buffer_size(octets))?;
-    }
     match address {
         Address::Inet(address) => {
             set("setsockopt(SO_REUSEADDR)", socket.set_reuse_address(true))?;
             set("setsockopt(SO_REUSEPORT)", socket.set_reuse_port(share))?;
             if address.is_ipv6() {
                 set("setsockopt(IPV6_V6ONLY)", socket.set_only_v6(listener.ipv6_only))?;
-            }
-            // Accepted sockets inherit these: a system call a listener instead of one a connection.
-            set("setsockopt(TCP_NODELAY)", socket.set_tcp_nodelay(true))?;
-            if let Some(keepalive) = listener.keepalive {
-                set("setsockopt(SO_KEEPALIVE)", socket.set_keepalive(true))?;
-                set("setsockopt(TCP_KEEPIDLE)", socket.set_tcp_keepalive(&told_apart(keepalive)))?;
             }
             set("bind() to", socket.bind(&(*address).into()))?;
         }
@@ -232,23 +230,12 @@ fn socket(listener: &Listener, address: &Address) -> io::Result<Socket> {
     Socket::new(Domain::for_address(*address), kind, Some(protocol))
 }
 
-fn told_apart(keepalive: Keepalive) -> TcpKeepalive {
-    let mut told = TcpKeepalive::new();
-    if let Some(idle) = keepalive.idle {
-        told = told.with_time(idle);
-    }
-    if let Some(interval) = keepalive.interval {
-        told = told.with_interval(interval);
-    }
-    match keepalive.count {
-        Some(count) => told.with_retries(count),
-        None => told,
-    }
-}
-
-fn listen(socket: Socket, listener: &Listener) -> Result<Socket, BindError> {
+/// Listens; tells what the socket was asked to be and is not.
+fn listen(socket: &Socket, listener: &Listener) -> Result<Vec<Ignored>, BindError> {
+    // Before anybody can connect: how far a window may grow is said in the handshake.
+    let ignored = tune(socket, listener);
     socket.listen(listener.backlog).map_err(|error| failed("listen() to", listener, error))?;
-    Ok(socket)
+    Ok(ignored)
 }
 
 fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindError {
@@ -259,6 +246,8 @@ fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindErr
 mod tests {
     use super::*;
     use std::net::TcpStream;
+
+    use crate::config::Keepalive;
 
     const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
@@ -327,6 +316,21 @@ mod tests {
         // The kernel doubles what it is told, and counts its own bookkeeping in.
         assert_eq!(accepted.recv_buffer_size().expect("an option"), 40_000);
         assert_eq!(accepted.send_buffer_size().expect("an option"), 60_000);
+    }
+
+    #[test]
+    fn what_the_kernel_will_not_have_keeps_no_door_shut() {
+        let beyond = Keepalive { idle: Some(Duration::from_secs(40_000)), ..Keepalive::default() };
+        let listener = Listener { keepalive: Some(beyond), ..listener("127.0.0.1:0") };
+        let bound = Bound::open(&listener, TWO, &[]).expect("a port");
+        assert_eq!((bound.sockets.len(), bound.ignored.len()), (2, 1));
+        // As it is told again after a reload, and what has been mended is not.
+        let again = Bound::open(&listener, TWO, &bound.sockets).expect("the same");
+        assert_eq!(again.ignored.len(), 1);
+        let mended = Listener { keepalive: None, ..listener };
+        let mended = Bound::open(&mended, TWO, &again.sockets).expect("the same");
+        assert!(mended.ignored.is_empty());
+        assert!(mended.sockets.iter().all(|socket| !socket.keepalive().expect("an option")));
     }
 
     #[test]
