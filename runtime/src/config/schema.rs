@@ -84,6 +84,8 @@ pub(super) enum Value {
     Time,
     /// A method of waiting for events on Linux.
     EventMethod,
+    /// What nginx does where it finds a fault of its own.
+    DebugPoint,
 }
 
 /// The directives that take effect. The table says which each is.
@@ -261,6 +263,12 @@ impl Row {
     }
 }
 
+/// The whole table.
+#[cfg(test)]
+pub(super) const fn rows() -> &'static [Row] {
+    ROWS
+}
+
 /// The directive's name of today, if there is a directive of its name anywhere.
 pub(super) fn known(directive: &Directive) -> Option<&'static str> {
     ROWS.iter().map(|row| row.name).find(|name| *name == of_today(&directive.shown()))
@@ -289,6 +297,9 @@ fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
     let complaint = Complaint::of(directive, format!("unknown directive \"{name}\""));
     if name.starts_with('\u{feff}') {
         return complaint.hint("the file begins with a byte order mark (U+FEFF): save it without");
+    }
+    if name.starts_with("//") || name.starts_with("/*") {
+        return complaint.hint("a comment begins with `#`");
     }
     match (zimbra::advice(name), likely(name, context)) {
         (Some(advice), _) => complaint.hint(advice),
@@ -326,6 +337,9 @@ fn miscounted(directive: &Directive, name: &str, context: Context, wanted: (usiz
     if let Some(at) = swallowed.filter(|_| directive.args.len() > wanted.1) {
         let before = directive.args.get(..at).and_then(<[_]>::last).unwrap_or(&directive.name);
         return complaint.under(before.span).label("is a `;` missing behind this?");
+    }
+    if let Some(sign) = directive.args.first().filter(|arg| matches!(&*arg.text, b"=" | b"=>" | b":")) {
+        return complaint.under(sign.span).label("arguments follow a name without a sign between them");
     }
     complaint.label(match wanted {
         (0, 0) => "it takes no argument".to_owned(),

@@ -1,10 +1,14 @@
 //! Whole configurations: what they come to, and what is said about those that come to nothing.
 
+mod agreement;
+mod directives;
+mod forms;
 mod meaning;
 mod mistakes;
 mod process;
 mod reference;
 mod ssl;
+mod witness;
 
 use std::path::Path;
 

@@ -135,7 +135,13 @@ impl Scope {
     ) -> Result<(), Complaint> {
         match keyword {
             Keyword::ServerName => {
-                let name = text(directive, argument(directive, 0)?)?;
+                let word = argument(directive, 0)?;
+                let name = text(directive, word)?;
+                if name.contains('$') {
+                    let message =
+                        format!("there are no variables in mail, \"{name}\" is the name as it stands");
+                    complaints.push(Complaint::of(directive, message).under(word.span).warning());
+                }
                 // An empty name means the machine's, as none at all does.
                 self.server_name = Some(name).filter(|name| !name.is_empty());
             }

@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
     row("env", MAIN, ONE, Adds, Honoured(Keyword::Process(ProcessWord::Environment))),
     row("load_module", MAIN, ONE, Adds, Accepted(Value::Any)),
     row("timer_resolution", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLUTION)),
-    row("debug_points", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("debug_points", MAIN, ONE, Refused, Accepted(Value::DebugPoint)),
     row("thread_pool", MAIN, Shape::Args(2, 3), Adds, Ineffective(Value::Any, "", NO_POOL)),
     row("pcre_jit", MAIN, FLAG, Refused, Accepted(Value::Any)),
     row("ssl_engine", MAIN, ONE, Refused, Ineffective(Value::Any, "", NO_ENGINE)),

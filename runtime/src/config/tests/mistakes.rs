@@ -1,5 +1,6 @@
 //! What people get wrong, and what they are told.
 
+use super::witness::Desk;
 use super::{all_lines, load_text};
 
 /// What went wrong, and how it was written. `…` stands for a server without fault.
@@ -152,6 +153,53 @@ const MISTAKES: &[(&str, &str)] = &[
         "a line break in a header",
         "mail {\n    auth_http localhost;\n    auth_http_header X-Key \"a\\r\\nX-Admin: yes\";\n    …\n}\n",
     ),
+    ("a file that includes itself", "mail {\n    auth_http localhost;\n    include nginx.conf;\n    …\n}\n"),
+    (
+        "a variable, which mail has not",
+        "mail {\n    server_name ${hostname};\n    auth_http http://${backend}/auth;\n    …\n}\n",
+    ),
+    (
+        "a variable's brace in the wrong place",
+        "mail {\n    server_name $ {hostname};\n    auth_http localhost;\n    …\n}\n",
+    ),
+    (
+        "line ends of another system, and a typo",
+        "mail {\r\n    auth_http localhost;\r\n    tiemout 60s;\r\n    …\r\n}\r\n",
+    ),
+    (
+        "a path too long for a UNIX socket",
+        "mail {\n    auth_http unix:/run/a-very-long-name-of-a-directory/that-goes-on-and-on/until-no-system-takes-it-any-more/for-a-socket.sock;\n    …\n}\n",
+    ),
+    (
+        "a UNIX socket without a path",
+        "mail {\n    auth_http unix:;\n    server { listen unix:; protocol imap; }\n}\n",
+    ),
+    ("an auth server without a host", "mail {\n    auth_http http:///auth;\n    …\n}\n"),
+    ("two blocks for mail", "mail {\n    auth_http localhost;\n    …\n}\nmail {\n}\n"),
+    ("events twice", "events {\n}\nevents { worker_connections x; }\nmail { auth_http localhost; … }\n"),
+    ("a semicolon that is a colon", "mail {\n    auth_http localhost:\n    timeout 60s;\n    …\n}\n"),
+    (
+        "settings of another kind",
+        "mail {\n    auth_http = localhost;\n    timeout: 60s;\n    server_name => mail.example.com;\n    …\n}\n",
+    ),
+    ("a comment of another language", "mail {\n    // the auth server\n    auth_http localhost;\n    …\n}\n"),
+    (
+        "too few words",
+        "mail {\n    auth_http localhost;\n    auth_http_header X-Key;\n    server { listen; protocol; }\n    imap_capabilities;\n}\n",
+    ),
+    ("the name of a block misspelt", "mial {\n    server {\n        listen 143;\n    }\n}\n"),
+    (
+        "a directive of the server's block outside of it",
+        "mail {\n    auth_http localhost;\n    protocol imap;\n    listen 143;\n}\n",
+    ),
+    (
+        "a port that is a word",
+        "mail {\n    auth_http localhost;\n    server { listen imaps ssl; protocol imap; }\n    server { listen localhost:imap; protocol imap; }\n}\n",
+    ),
+    (
+        "a certificate's file for another's",
+        "mail {\n    auth_http localhost;\n    server {\n        listen 993 ssl;\n        ssl_certificate /dev/null;\n        ssl_certificate_key /dev/null;\n    }\n}\n",
+    ),
     ("a byte order mark", "\u{feff}mail {\n}\n"),
     ("a file of another kind", "<?xml version=\"1.0\"?>\n<mail>\n  <server port=\"143\"/>\n</mail>\n"),
 ];
@@ -165,6 +213,39 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         all.push_str(&format!("# {title}\n\n{}\n\n\n", all_lines(&told)));
     }
     insta::assert_snapshot!("mistakes", all);
+}
+
+/// What is wrong with the contents of files, real ones.
+const WRONG_FILES: &[(&str, &str)] = &[
+    (
+        "a key that does not match",
+        "mail {\n    auth_http 127.0.0.1;\n    server {\n        listen 993 ssl;\n        ssl_certificate     desk.pem;\n        ssl_certificate_key other.key;\n    }\n}\n",
+    ),
+    (
+        "key and certificate the wrong way round",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     desk.key;\n    ssl_certificate_key desk.pem;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    (
+        "a folder for a file",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     .;\n    ssl_certificate_key desk.key;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    (
+        "an authority that is a key",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     desk.pem;\n    ssl_certificate_key desk.key;\n    ssl_client_certificate other.key;\n    ssl_verify_client on;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    ("an include that is a folder", "mail {\n    auth_http 127.0.0.1;\n    include .;\n}\n"),
+];
+
+#[test]
+fn files_that_are_not_what_they_should_be_are_told_by_name() {
+    let desk = Desk::new("wrong-files");
+    let mut all = String::new();
+    for (title, text) in WRONG_FILES {
+        desk.write(text, &[]);
+        assert!(desk.gatepost().is_some(), "{title}");
+        all.push_str(&format!("# {title}\n\n{}\n\n\n", desk.told()));
+    }
+    insta::assert_snapshot!("wrong_files", all);
 }
 
 #[test]

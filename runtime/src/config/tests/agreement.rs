@@ -1,13 +1,8 @@
-//! nginx as a witness: `nginx -t` and `gatepost -t` take the same files, and refuse the others with the same words.
+//! Files that nginx and Gatepost take alike, or refuse with the same words, wherever the words stand.
 //!
 //! nginx's words are those of 1.31; where the installed one has others, `OTHERWISE` knows how they differ.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-const MODULE: &str = "/usr/lib/nginx/modules/ngx_mail_module.so";
+use super::witness::{Desk, is_there};
 
 /// A server without fault, to go with a fault elsewhere in `mail {}`.
 const SERVER: &str = "server { listen 127.0.0.1:14143; protocol imap; }";
@@ -559,6 +554,8 @@ const UNDER_TLS: &[&str] = &[
     "ssl_conf_command SignatureAlgorithms foo;",
     "ssl_conf_command SignatureAlgorithms 'RSA+SHA256 ed25519';",
     "ssl_conf_command CipherString HIGH;",
+    "ssl_conf_command NumTickets 1;",
+    "ssl_conf_command NumTickets x;",
     "ssl_conf_command Foo x;",
     "ssl_conf_command -cipher HIGH;",
     "ssl_session_ticket_key right;",
@@ -579,12 +576,10 @@ const OTHERWISE: &[(&str, &str)] = &[("the invalid \"", "invalid parameter \"")]
 
 #[test]
 fn nginx_and_gatepost_take_and_refuse_the_same() {
-    if Command::new("nginx").arg("-v").output().is_err() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nginx is not installed");
-        eprintln!("skipped: nginx is not installed");
+    if !is_there() {
         return;
     }
-    let folder = Folder::new("words");
+    let desk = Desk::new("agreement");
     let auth = "auth_http 127.0.0.1:14080;";
     let mail = |inside: String| format!("mail {{ {inside} }}\n");
     let mut texts: Vec<String> = OUTERMOST.iter().map(ToString::to_string).collect();
@@ -605,20 +600,18 @@ fn nginx_and_gatepost_take_and_refuse_the_same() {
             format!("mail {{\nserver_name \"{}", word.replace("xx", "x\n")),
         ]
     }));
-    let differing: Vec<_> = texts.iter().filter_map(|text| folder.disagreement(text)).collect();
+    let differing: Vec<_> = texts.iter().filter_map(|text| disagreement(&desk, text)).collect();
     assert!(differing.is_empty(), "{} of {}:\n{}", differing.len(), texts.len(), differing.join("\n"));
 }
 
 /// OpenSSL has more to say behind its first reason than is worth repeating: what is said here is how nginx begins.
 #[test]
 fn nginx_and_gatepost_say_the_same_of_keys_certificates_and_ciphers() {
-    if Command::new("nginx").arg("-v").output().is_err() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nginx is not installed");
-        eprintln!("skipped: nginx is not installed");
+    if !is_there() {
         return;
     }
-    let folder = Folder::new("tls");
-    folder.keys();
+    let desk = Desk::new("agreement-tls");
+    desk.keys();
     let differing: Vec<_> = UNDER_TLS
         .iter()
         .filter_map(|inside| {
@@ -627,9 +620,9 @@ fn nginx_and_gatepost_say_the_same_of_keys_certificates_and_ciphers() {
                 false => "ssl_certificate own.crt; ssl_certificate_key own.key;",
             };
             let server = format!("server {{ listen 127.0.0.1:14143 ssl; protocol imap; {pair} {inside} }}");
-            let [nginx, gatepost] = folder
-                .refusals(&format!("mail {{ auth_http 127.0.0.1:14080; {server} }}\n"))
-                .map(|refusal| refusal.map(|line| line.split(" in /").next().unwrap_or_default().to_owned()));
+            desk.write(&format!("mail {{ auth_http 127.0.0.1:14080; {server} }}\n"), &[]);
+            let [nginx, gatepost] = [desk.nginx(), desk.gatepost()]
+                .map(|said| said.map(|line| line.split(" in /").next().unwrap_or_default().to_owned()));
             let agree = match (&nginx, &gatepost) {
                 (Some(nginx), Some(gatepost)) => {
                     nginx.starts_with(gatepost.strip_suffix(')').unwrap_or(gatepost))
@@ -642,90 +635,20 @@ fn nginx_and_gatepost_say_the_same_of_keys_certificates_and_ciphers() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
-/// A folder of the test's own, removed when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("gatepost-nginx-agrees-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    /// A certificate and its key, which the test's password unlocks where it is locked; another key; and files for other
-    /// purposes.
-    fn keys(&self) {
-        let path = |name: &str| self.0.join(name);
-        let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
-        let own = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        let params = rcgen::CertificateParams::new(vec!["mail.example".to_owned()]).unwrap();
-        write("own.crt", &params.self_signed(&own).unwrap().pem());
-        write("own.key", &own.serialize_pem());
-        write(
-            "other.key",
-            &rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem(),
-        );
-        for (name, options) in [("locked.key", &["pkcs8", "-topk8"][..]), ("old.key", &["ec", "-aes256"])] {
-            let mut openssl = Command::new("openssl");
-            openssl.args(options).args(["-passout", "pass:hunter2", "-in"]).arg(path("own.key"));
-            assert!(openssl.arg("-out").arg(path(name)).output().unwrap().status.success());
-        }
-        write("right", "wrong\nhunter2\n");
-        write("wrong", "wrong\n");
-        write("empty", "");
-        write("key48", &"k".repeat(48));
-        write("key80", &"k".repeat(80));
-    }
-
-    /// What nginx and gatepost each say about `text`, if that is not the same.
-    fn disagreement(&self, text: &str) -> Option<String> {
-        let [nginx, gatepost] = self.refusals(text);
-        let text = text.get(..120).unwrap_or(text);
-        (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
-    }
-
-    /// Why nginx and gatepost each refuse `text`, if they do.
-    fn refusals(&self, text: &str) -> [Option<String>; 2] {
-        let file = self.0.join("nginx.conf");
-        let pid = self.0.join("pid");
-        let module =
-            if Path::new(MODULE).exists() { format!("load_module {MODULE}; ") } else { String::new() };
-        // All on the first line, so that the lines of `text` keep their numbers but for the first.
-        let head = format!("{module}error_log stderr; pid {}; events {{}} ", pid.display());
-        std::fs::write(&file, head + text).unwrap();
-        let nginx = first_refusal(Command::new("nginx").args(["-t", "-c"]).arg(&file));
-        let gatepost =
-            first_refusal(Command::new(env!("CARGO_BIN_EXE_gatepost")).args(["-t", "-c"]).arg(&file));
-        [nginx, gatepost]
-    }
+/// What nginx and Gatepost each say about `text`, if that is not the same.
+fn disagreement(desk: &Desk, text: &str) -> Option<String> {
+    desk.write(text, &[]);
+    let (nginx, gatepost) = (desk.nginx().map(|said| newer(&said)), desk.gatepost());
+    let text = text.get(..120).unwrap_or(text);
+    (nginx != gatepost).then(|| format!("{text:?}\n  nginx    {nginx:?}\n  gatepost {gatepost:?}"))
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
-/// The first `[emerg]` of a test of a configuration; none if the test succeeds.
-fn first_refusal(command: &mut Command) -> Option<String> {
-    let output = command.output().unwrap();
-    if output.status.success() {
-        return None;
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let line = said.lines().find_map(|line| line.split_once("[emerg] ")).map_or("", |(_, message)| message);
-    // nginx's log lines begin with its process id.
-    let line = match line.split_once(": ") {
-        Some((ids, message)) if ids.contains('#') && ids.chars().all(|c| c == '#' || c.is_ascii_digit()) => {
-            message
-        }
-        _ => line,
-    };
+/// What a newer nginx would have said.
+fn newer(said: &str) -> String {
     for (there, here) in OTHERWISE {
-        if let Some((value, rest)) = line.strip_prefix(there).and_then(|rest| rest.split_once('"')) {
-            return Some(format!("{here}{value}\"{}", rest.strip_prefix(" parameter").unwrap_or(rest)));
+        if let Some((value, rest)) = said.strip_prefix(there).and_then(|rest| rest.split_once('"')) {
+            return format!("{here}{value}\"{}", rest.strip_prefix(" parameter").unwrap_or(rest));
         }
     }
-    Some(line.to_owned())
+    said.to_owned()
 }
