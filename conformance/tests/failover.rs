@@ -44,7 +44,7 @@ fn nobody_is_turned_away_but_whom_the_stopped_server_had_by_the_hand() {
     let log = files.join("log");
     let told = || std::fs::read_to_string(&log).unwrap();
     let text = format!(
-        "error_log {} info;\nmail {{\n    upstream dovecots {{ least_conn; {servers} }}\n    proxy_pass dovecots;\n    \
+        "daemon off;\nmaster_process off;\npid off;\nerror_log {} info;\nmail {{\n    upstream dovecots {{ least_conn; {servers} }}\n    proxy_pass dovecots;\n    \
          server {{ listen {listener}; protocol imap; proxy_connect_timeout 2s; }}\n}}\n",
         log.display()
     );
