@@ -179,6 +179,8 @@ pub(super) enum ProcessWord {
     Directory,
     /// `env`
     Environment,
+    /// `debug_connection`
+    Debugged,
 }
 
 /// The directives about TLS towards backends.
