@@ -1,4 +1,4 @@
-//! What the standards ask (`rows.ron`), why Gatepost is not nginx (`divergences.ron`), and which nginx that is.
+//! What the standards ask (`rows.ron`), what of it is waived (`waived.ron`), why Gatepost is not nginx (`divergences.ron`), and which nginx that is.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +39,29 @@ impl Rows {
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Row> {
         self.0.get(id)
+    }
+
+    /// All of them, by their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Row)> {
+        self.0.iter().map(|(id, row)| (id.as_str(), row))
+    }
+}
+
+/// The rows that no transcript proves, and why not (`waived.ron`).
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Waivers(BTreeMap<String, String>);
+
+impl Waivers {
+    /// Why the row of this id is waived, if it is.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
+    }
+
+    /// The ids of all waived rows.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 

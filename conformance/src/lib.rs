@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   transcripts/*.ron --> transcript (types, checks) --> player --> Stage --+--> subject::core    (no I/O, virtual time)
-//!   rows.ron, divergences.ron --> divergence                                +--> subject::sockets --+--> binary
-//!                                                                                                  '--> nginx
+//!   rows.ron, waived.ron, divergences.ron --> divergence                    +--> subject::sockets --+--> binary
+//!                                               '--> report                                         '--> nginx
 //! ```
 //!
 //! A transcript says, step by step, what client, auth server and backend do and what each of them must observe next.
@@ -16,6 +16,7 @@ pub mod divergence;
 pub mod octets;
 pub mod peer;
 pub mod player;
+pub mod report;
 pub mod subject;
 pub mod suite;
 pub mod transcript;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use gatepost_conformance::report;
 use gatepost_conformance::transcript::{Library, Runner, Step, Transcript};
 
 /// The transcripts for the core alone that have no step for it alone, and why.
@@ -78,4 +79,16 @@ fn whatever_sockets_can_play_they_play() {
         let known = |transcript: &Transcript| transcript.id == id && transcript.runners == [Runner::Core];
         assert!(library.transcripts.iter().any(known), "{id}: {why}, or not?");
     }
+}
+
+#[test]
+fn nothing_is_missing_and_the_table_says_what_the_files_say() {
+    let library = Library::load().unwrap();
+    let summary = report::summary(&library);
+    assert!(summary.lines().last().unwrap().ends_with(", 0 missing"), "{summary}");
+    let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/REPORT.md")).unwrap();
+    assert!(
+        written == report::table(&library),
+        "REPORT.md is out of date: cargo run -p gatepost-conformance -- report --write"
+    );
 }

@@ -7,16 +7,20 @@
 //! session            the octets are a list of events       --+    auth server and a backend that play along
 //! ```
 //!
-//! What is checked, whatever the octets: a living session has a deadline and ends when its deadlines pass; actions make
+//! `config` is apart from these: its octets are an `nginx.conf`, and what it includes.
+//!
+//! What is checked of sessions, whatever the octets: a living session has a deadline and ends when its deadlines pass; actions make
 //! sense (no word on a wire that is not open); replies are whole lines, and few for little; requests and log lines stay
 //! within their grammar; no secret shows in a trace; and however the octets are cut, the story is the same.
 
+mod config;
 mod dialogue;
 mod events;
 mod files;
 mod wires;
 mod world;
 
+pub use config::config;
 pub use dialogue::{auth_answer, imap, pop3, smtp};
 pub use events::session;
 pub use files::replay_arguments;

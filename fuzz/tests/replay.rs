@@ -44,3 +44,8 @@ fn auth_answer_corpus_holds() {
 fn session_corpus_holds() {
     replay("session", gatepost_fuzz::session);
 }
+
+#[test]
+fn config_corpus_holds() {
+    replay("config", gatepost_fuzz::config);
+}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gatepost_core::{Protocol, TlsFacts, VerifyClient};
+use rustls::compress::default_cert_compressors;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
@@ -15,18 +16,23 @@ mod certificates;
 pub(crate) mod ciphers;
 mod clients;
 mod description;
+mod encrypted;
+mod error;
 pub(crate) mod groups;
 mod names;
 mod own;
 mod preferences;
 mod resumption;
+mod revocation;
 mod sessions;
 mod signatures;
+mod source;
 mod tickets;
 
 pub use backend::{ClientSettings, client_config, client_config_with};
 use certificates::{Certificates, Choice};
 use clients::{AskClient, Judge};
+pub use error::{Error, Reason};
 pub(crate) use names::backend_facts;
 use names::facts;
 pub use names::{cipher_name, protocol_name};
@@ -34,6 +40,7 @@ pub use preferences::Preferences;
 pub use resumption::Resumption;
 pub use sessions::Zone;
 use signatures::Signatures;
+pub use source::Source;
 pub use tickets::{NoRandomness, TicketKeys, ticket_lifetime_max};
 
 /// What a `server {}` asks of TLS.
@@ -43,8 +50,10 @@ pub struct Settings {
     /// away with `no_application_protocol`.
     pub protocol: Protocol,
     /// `ssl_certificate` and `ssl_certificate_key`, in order: of each kind of key the first that the client can check
-    /// is shown.
-    pub certificates: Vec<(PathBuf, PathBuf)>,
+    /// is shown, of those for the name that it asks for (SNI), or else for the names of the first.
+    pub certificates: Vec<(Source, Source)>,
+    /// `ssl_password_file`: the pass phrases of the keys, a line each, tried in order.
+    pub pass_phrases: Option<PathBuf>,
     /// `ssl_protocols`.
     pub versions: Versions,
     /// `ssl_verify_client`: whether clients are asked for a certificate.
@@ -53,8 +62,12 @@ pub struct Settings {
     pub client_ca: Vec<PathBuf>,
     /// `ssl_trusted_certificate`: further authorities, whose names it is not told.
     pub trusted: Option<PathBuf>,
+    /// `ssl_crl`: lists of revoked certificates; with it, every certificate that is shown needs one of its issuer's.
+    pub crl: Option<PathBuf>,
     /// `ssl_verify_depth`: how many certificates may stand between a client's and an authority's.
     pub depth: usize,
+    /// `ssl_certificate_compression`: whether certificates are shown compressed (RFC 8879) to clients that can take them so.
+    pub compress: bool,
     /// What a handshake may choose from.
     pub preferences: Preferences,
     /// How sessions are resumed.
@@ -64,14 +77,19 @@ pub struct Settings {
 impl Settings {
     /// nginx's defaults: TLS 1.2 and 1.3, and no client is asked for a certificate.
     #[must_use]
-    pub fn new(protocol: Protocol, certificates: Vec<(PathBuf, PathBuf)>) -> Self {
+    pub fn new<S: Into<Source>>(protocol: Protocol, certificates: Vec<(S, S)>) -> Self {
+        let certificates =
+            certificates.into_iter().map(|(certificate, key)| (certificate.into(), key.into()));
         Self {
             protocol,
-            certificates,
+            certificates: certificates.collect(),
+            pass_phrases: None,
             versions: Versions::default(),
             verify_client: VerifyClient::Off,
             client_ca: Vec::new(),
             trusted: None,
+            crl: None,
+            compress: false,
             depth: 1,
             preferences: Preferences::default(),
             resumption: Resumption::default(),
@@ -151,71 +169,6 @@ impl Default for Versions {
     }
 }
 
-/// Why there is no TLS, in nginx's words as far as it has words for it.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// `ssl_certificate` cannot be used.
-    #[error("cannot load certificate {path:?}: {reason}")]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// `ssl_certificate_key` cannot be used.
-    #[error("cannot load certificate key {path:?}: {reason}")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file of authorities cannot be used.
-    #[error("SSL_CTX_load_verify_locations({path:?}) failed: {reason}")]
-    Authorities {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Certificate and key do not belong together.
-    #[error(
-        "SSL_CTX_use_PrivateKey({key:?}) failed (SSL: key values mismatch): it is not the key of {certificate:?}"
-    )]
-    Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// There is nothing to show to a client.
-    #[error("no \"ssl_certificate\" is defined")]
-    NoCertificate,
-    /// A file cannot be read.
-    #[error("open() {path:?} failed {reason}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        reason: String,
-    },
-    /// `ssl_session_ticket_key` is of another length.
-    #[error("{path:?} must be 48 or 80 bytes")]
-    TicketKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There are no keys for tickets.
-    #[error(transparent)]
-    Tickets(#[from] NoRandomness),
-    /// Neither TLS 1.2 nor TLS 1.3 is wanted.
-    #[error("\"ssl_protocols\" leaves neither TLSv1.2 nor TLSv1.3")]
-    NoVersion,
-    /// The TLS library refuses.
-    #[error(transparent)]
-    Tls(#[from] rustls::Error),
-}
-
 /// The configuration of the production process: aws-lc, the system's clock and chance.
 ///
 /// # Errors
@@ -268,14 +221,17 @@ fn build(
         VerifyClient::Off => (builder.with_no_client_auth(), None),
         VerifyClient::On | VerifyClient::Optional | VerifyClient::OptionalNoCa => {
             let told = settings.client_ca.iter().map(PathBuf::as_path);
-            let all = told.clone().chain(settings.trusted.as_deref());
-            let judge = Judge::load(all, settings.depth, signatures.clone(), time)?;
+            let judge = Judge::load(settings, signatures.clone(), time)?;
             let ask = AskClient::new(told, signatures)?;
             (builder.with_client_cert_verifier(Arc::new(ask)), Some(Arc::new(judge)))
         }
     };
     let mut config = builder.with_cert_resolver(certificates.clone());
     config.alpn_protocols = vec![settings.protocol.name().into()];
+    config.cert_compressors =
+        if settings.compress { default_cert_compressors().to_vec() } else { Vec::new() };
+    // Clients are not told that theirs may be: what they send is not worth the work.
+    config.cert_decompressors = Vec::new();
     config.ignore_client_order = settings.preferences.server_order;
     resume(&mut config, resumption::context(settings, &certificates)?)?;
     Ok(Acceptor { config: Arc::new(config), certificates: Some(certificates), choice: None, judge })

@@ -18,6 +18,7 @@ pub(super) fn library(library: &Library, complaints: &mut Vec<String>) {
         complaints.extend(runners(transcript).into_iter().map(complain));
         complaints.extend(differences(transcript, library).into_iter().map(complain));
     }
+    coverage(library, complaints);
     oracle(library, complaints);
     divergences(library, complaints);
 }
@@ -130,6 +131,24 @@ fn block_of<'s>(script: &'s [Step], name: &str) -> Option<&'s [Step]> {
     let rest = script.get(start + 1..)?;
     let end = rest.iter().position(|step| matches!(step, Step::Mark(_))).unwrap_or(rest.len());
     rest.get(..end)
+}
+
+/// Every row is proven, or it is waived.
+fn coverage(library: &Library, complaints: &mut Vec<String>) {
+    let proven: BTreeSet<_> =
+        library.transcripts.iter().flat_map(|transcript| &transcript.rows).map(String::as_str).collect();
+    for (id, _) in library.rows.iter() {
+        match (proven.contains(id), library.waivers.get(id)) {
+            (false, None) => {
+                complaints.push(format!("{id}: no transcript proves it, and waived.ron does not say why"));
+            }
+            (true, Some(_)) => complaints.push(format!("waived.ron: {id} is proven by a transcript")),
+            _ => {}
+        }
+    }
+    for id in library.waivers.ids().filter(|id| library.rows.get(id).is_none()) {
+        complaints.push(format!("waived.ron: rows.ron has no row {id}"));
+    }
 }
 
 /// A row in which nginx is known to differ is not proven by files that show no difference of nginx's.

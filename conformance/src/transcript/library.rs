@@ -1,4 +1,4 @@
-//! Reading `conformance/`: all transcripts, the rows they prove, the reasons why nginx differs. Every complaint is
+//! Reading `conformance/`: all transcripts, the rows they prove, those that are waived, the reasons why nginx differs. Every complaint is
 //! gathered before any is told.
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Transcript;
 use super::check;
-use crate::divergence::{Divergences, Rows};
+use crate::divergence::{Divergences, Rows, Waivers};
 
 /// Everything there is to play, checked.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Library {
     pub transcripts: Vec<Transcript>,
     /// What the standards ask.
     pub rows: Rows,
+    /// What of that no transcript proves.
+    pub waivers: Waivers,
     /// Why nginx differs.
     pub divergences: Divergences,
 }
@@ -34,7 +36,7 @@ impl Library {
         Self::load_from(Path::new(env!("CARGO_MANIFEST_DIR")))
     }
 
-    /// The files below `root`: `rows.ron`, `divergences.ron`, `transcripts/*/*.ron`.
+    /// The files below `root`: `rows.ron`, `waived.ron`, `divergences.ron`, `transcripts/*/*.ron`.
     ///
     /// # Errors
     ///
@@ -42,6 +44,7 @@ impl Library {
     pub fn load_from(root: &Path) -> Result<Self, LoadError> {
         let mut complaints = Vec::new();
         let rows = read(&root.join("rows.ron"), &mut complaints);
+        let waivers = read(&root.join("waived.ron"), &mut complaints);
         let divergences = read(&root.join("divergences.ron"), &mut complaints);
         let mut transcripts = Vec::new();
         for file in files_below(&root.join("transcripts"), &mut complaints) {
@@ -56,8 +59,8 @@ impl Library {
             transcripts.push(transcript);
         }
         transcripts.sort_by(|a, b| a.id.cmp(&b.id));
-        if let (Some(rows), Some(divergences)) = (rows, divergences) {
-            let library = Self { transcripts, rows, divergences };
+        if let (Some(rows), Some(waivers), Some(divergences)) = (rows, waivers, divergences) {
+            let library = Self { transcripts, rows, waivers, divergences };
             check::library(&library, &mut complaints);
             if complaints.is_empty() {
                 return Ok(library);

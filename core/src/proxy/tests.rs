@@ -115,6 +115,11 @@ fn version_2_tells_what_tls_says() {
     assert_eq!(header.get(28..28 + expected.len()), Some(&expected[..]));
     assert_eq!(header.len(), 28 + expected.len() + 4);
     assert!(read(&header).is_ok());
+    (tls.server_signature, tls.server_key) = (Some("RSA-SHA256"), Some(Arc::from("RSA2048")));
+    let header = v2::header(&inet("192.0.2.7:1"), &ours("192.0.2.1:2"), Some(&tls));
+    let own = b"TLS_AES_256_GCM_SHA384\x24\x00\x0aRSA-SHA256\x25\x00\x07RSA2048\x03\x00\x04";
+    assert_eq!(header.get(header.len() - 4 - own.len()..header.len() - 4), Some(&own[..]));
+    assert!(read(&header).is_ok());
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(super) enum Context {
     Mail,
     /// In a `server {}` of `mail {}`.
     Server,
+    /// In an `upstream {}` of `mail {}`.
+    Upstream,
 }
 
 /// One directive.
@@ -82,6 +84,8 @@ pub(super) enum Value {
     Time,
     /// A method of waiting for events on Linux.
     EventMethod,
+    /// What nginx does where it finds a fault of its own.
+    DebugPoint,
 }
 
 /// The directives that take effect. The table says which each is.
@@ -119,6 +123,10 @@ pub(super) enum Keyword {
     ProxyOauth,
     ProxyProtocol,
     ProxySsl(ProxySslWord),
+    ProxyPass,
+    ProxyConnectTimeout,
+    UpstreamBlock,
+    Upstream(UpstreamWord),
     ClientBuffer(gatepost_core::Protocol),
     Capabilities(gatepost_core::Protocol),
     Auth(gatepost_core::Protocol),
@@ -137,6 +145,9 @@ pub(super) enum Keyword {
     SslVerifyDepth,
     SslClientCertificate,
     SslTrustedCertificate,
+    SslPasswordFile,
+    SslCrl,
+    SslCertificateCompression,
     SslTuning(SslWord),
 }
 
@@ -183,6 +194,16 @@ pub(super) enum ProcessWord {
     Debugged,
 }
 
+/// The directives of an `upstream {}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UpstreamWord {
+    Server,
+    LeastConn,
+    IpHash,
+    Random,
+    Hash,
+}
+
 /// The directives about TLS towards backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProxySslWord {
@@ -203,7 +224,9 @@ pub(super) enum ProxySslWord {
 /// nginx's complaint, with a guess at what was meant.
 pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static Row, Complaint> {
     let name = directive.shown();
-    let Some(row) = find_of_any_time(&name) else { return Err(unknown(directive, &name, context)) };
+    let Some(row) = find_of_any_time(&name, context) else {
+        return Err(unknown(directive, &name, context));
+    };
     if !row.contexts.contains(&context) {
         return Err(misplaced(directive, &name, row.contexts));
     }
@@ -242,18 +265,31 @@ impl Row {
     }
 }
 
+/// The whole table.
+#[cfg(test)]
+pub(super) const fn rows() -> &'static [Row] {
+    ROWS
+}
+
 /// The directive's name of today, if there is a directive of its name anywhere.
 pub(super) fn known(directive: &Directive) -> Option<&'static str> {
-    find_of_any_time(&directive.shown()).map(|row| row.name)
+    ROWS.iter().map(|row| row.name).find(|name| *name == of_today(&directive.shown()))
+}
+
+/// A name that nginx has given up is as good as the one it gave up for.
+fn of_today(name: &str) -> &str {
+    renamed::name_of_today(name).unwrap_or(name)
 }
 
 /// Like [`find`], also by a name that nginx has given up.
-fn find_of_any_time(name: &str) -> Option<&'static Row> {
-    find(renamed::name_of_today(name).unwrap_or(name))
+fn find_of_any_time(name: &str, context: Context) -> Option<&'static Row> {
+    find(of_today(name), context)
 }
 
-fn find(name: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.name == name)
+/// The row of this name. Where there are several, as of `server`, the one for this place.
+fn find(name: &str, context: Context) -> Option<&'static Row> {
+    let named = || ROWS.iter().filter(|row| row.name == name);
+    named().find(|row| row.contexts.contains(&context)).or_else(|| named().next())
 }
 
 fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
@@ -263,6 +299,9 @@ fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
     let complaint = Complaint::of(directive, format!("unknown directive \"{name}\""));
     if name.starts_with('\u{feff}') {
         return complaint.hint("the file begins with a byte order mark (U+FEFF): save it without");
+    }
+    if name.starts_with("//") || name.starts_with("/*") {
+        return complaint.hint("a comment begins with `#`");
     }
     match (zimbra::advice(name), likely(name, context)) {
         (Some(advice), _) => complaint.hint(advice),
@@ -295,11 +334,14 @@ fn miscounted(directive: &Directive, name: &str, context: Context, wanted: (usiz
     let complaint = Complaint::of(directive, message).under(directive.args_span());
     // A word that is a directive's name and stands further down was probably meant to begin one.
     let swallowed = directive.args.iter().position(|arg| {
-        find(&arg.shown()).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
+        find(&arg.shown(), context).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
     });
     if let Some(at) = swallowed.filter(|_| directive.args.len() > wanted.1) {
         let before = directive.args.get(..at).and_then(<[_]>::last).unwrap_or(&directive.name);
         return complaint.under(before.span).label("is a `;` missing behind this?");
+    }
+    if let Some(sign) = directive.args.first().filter(|arg| matches!(&*arg.text, b"=" | b"=>" | b":")) {
+        return complaint.under(sign.span).label("arguments follow a name without a sign between them");
     }
     complaint.label(match wanted {
         (0, 0) => "it takes no argument".to_owned(),
@@ -317,6 +359,7 @@ impl Context {
             Self::Events => "into `events {}`",
             Self::Mail => "into `mail {}`",
             Self::Server => "into a `server {}` of `mail {}`",
+            Self::Upstream => "into an `upstream {}` of `mail {}`",
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Whole configurations: what they come to, and what is said about those that come to nothing.
 
+mod agreement;
+mod directives;
+mod forms;
 mod meaning;
 mod mistakes;
 mod process;
 mod reference;
 mod ssl;
+mod witness;
 
 use std::path::Path;
 
@@ -85,6 +89,17 @@ fn text() -> impl Strategy<Value = String> {
         "only",
         "ssl_certificate ",
         "ssl_certificate_key ",
+        "ssl_ciphers ",
+        "HIGH:!aNULL:@STRENGTH ",
+        "ssl_ecdh_curve ",
+        "X25519:",
+        "ssl_conf_command ",
+        "Options ",
+        "MinProtocol ",
+        "ssl_session_cache ",
+        "shared:a:1m ",
+        "builtin:",
+        "data:x ",
         "/nonexistent",
         "timeout ",
         "1m30s",

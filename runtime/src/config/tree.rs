@@ -3,6 +3,7 @@
 mod faults;
 mod include;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use self::faults::{
@@ -100,6 +101,7 @@ pub(super) fn read(
         complaints,
         step: 0,
         chain: Vec::new(),
+        skipped: BTreeSet::new(),
         whole: true,
         exhausted: false,
     };
@@ -125,6 +127,8 @@ struct Reader<'a> {
     step: u32,
     /// The file being read and those that include it, innermost last.
     chain: Vec<PathBuf>,
+    /// The blocks that were skipped, of which there may be one each.
+    skipped: BTreeSet<String>,
     whole: bool,
     /// There is no room for another file.
     exhausted: bool,
@@ -257,8 +261,11 @@ impl Reader<'_> {
             return (None, self.skip(lexer, open));
         }
         if depth == 0 && self.rules.skipped.contains(&name.as_str()) {
-            let message = format!("the {name:?} block is ignored");
-            self.complaints.push(Complaint::of(&directive, message).warning());
+            let complaint = match self.skipped.insert(name.clone()) {
+                true => Complaint::of(&directive, format!("the \"{name}\" block is ignored")).warning(),
+                false => Complaint::of(&directive, format!("\"{name}\" directive is duplicate")),
+            };
+            self.complaints.push(complaint);
             return (None, self.skip(lexer, open));
         }
         if depth >= NESTING_MAX {
@@ -365,7 +372,7 @@ mod tests {
                 "d",
                 &[
                     r#"[warn] the "http" block is ignored in /etc/main.conf:1"#,
-                    r#"[warn] the "http" block is ignored in /etc/main.conf:2"#,
+                    r#"[emerg] "http" directive is duplicate in /etc/main.conf:2"#,
                     r#"[emerg] unexpected end of file, expecting "}" in /etc/main.conf:2"#,
                 ],
             ),

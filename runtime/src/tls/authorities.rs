@@ -11,8 +11,11 @@ use webpki::{EndEntityCert, KeyUsage, RevocationOptions, VerifiedPath};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 use super::Error;
-use super::certificates::{chain_in, read};
+use super::certificates::certificates_in;
+use super::error::Reason;
+use super::revocation::Revocations;
 use super::signatures::Signatures;
+use super::source::read;
 
 /// Whom we trust.
 #[derive(Debug)]
@@ -21,18 +24,20 @@ pub(super) struct Authorities {
     anchors: Vec<TrustAnchor<'static>>,
     /// What else is said in the certificate of each.
     terms: Vec<Terms>,
-    /// All that are listed, as they were in their files.
+    /// All that are listed, as they were in their files; none of the system's.
     certificates: Vec<CertificateDer<'static>>,
 }
 
 /// Within which bounds an authority may vouch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Terms {
     /// Seconds since the epoch.
     not_before: i64,
     not_after: i64,
     /// How many authorities may stand between it and whom it vouches for; those with its own name are not counted.
     path_len: Option<u32>,
+    /// By which it would be revoked: its issuer and its number, in DER; none in a certificate of version 1.
+    named: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Authorities {
@@ -41,8 +46,17 @@ impl Authorities {
         let mut all = Self { anchors: Vec::new(), terms: Vec::new(), certificates: Vec::new() };
         for path in files {
             let unusable = |reason| Error::Authorities { path: path.into(), reason };
-            for certificate in read(path).and_then(|text| chain_in(&text)).map_err(unusable)? {
-                all.add(&certificate).map_err(|error| unusable(refusal(error).to_string()))?;
+            let text = read(path).map_err(|error| unusable(error.within_openssl(path)))?;
+            let certificates =
+                certificates_in(&text).map_err(|error| unusable(Reason::new(format!("(SSL: {error})"))))?;
+            if certificates.is_empty() {
+                let why = "(SSL: error:05800088:x509 certificate routines::no certificate or crl found)";
+                let hint = "it has no `-----BEGIN CERTIFICATE-----`";
+                return Err(unusable(Reason::new(why).hint(hint)));
+            }
+            for certificate in certificates {
+                all.add(&certificate)
+                    .map_err(|error| unusable(Reason::new(format!("(SSL: {})", refusal(error)))))?;
                 all.certificates.push(certificate);
             }
         }
@@ -53,9 +67,8 @@ impl Authorities {
     pub(super) fn of_the_system() -> Self {
         let mut all = Self { anchors: Vec::new(), terms: Vec::new(), certificates: Vec::new() };
         for certificate in rustls_native_certs::load_native_certs().certs {
-            if all.add(&certificate).is_ok() {
-                all.certificates.push(certificate);
-            }
+            // Nobody is met whose own certificate is there, so these need not be kept.
+            let _unusable = all.add(&certificate);
         }
         all
     }
@@ -66,7 +79,9 @@ impl Authorities {
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| webpki::Error::BadDer)?;
         if may_sign(&parsed) {
             self.anchors.push(anchor.to_owned());
-            self.terms.push(Terms::of(&parsed));
+            let named = EndEntityCert::try_from(certificate).ok();
+            let named = named.map(|named| (named.issuer().to_vec(), named.serial().to_vec()));
+            self.terms.push(Terms { named, ..Terms::of(&parsed) });
         }
         Ok(())
     }
@@ -90,17 +105,29 @@ impl Authorities {
         intermediates: &[CertificateDer<'_>],
         (usage, depth): (KeyUsage, usize),
         signatures: &Signatures,
-        revocation: Option<RevocationOptions<'_>>,
+        revocations: Option<&Revocations>,
         now: UnixTime,
     ) -> Result<(), webpki::Error> {
-        let within = |path: &VerifiedPath<'_>| self.within(path, depth, now);
+        let within = |path: &VerifiedPath<'_>| {
+            let terms = self.within(path, depth, now)?;
+            match (revocations, &terms.named) {
+                (Some(revocations), Some((issuer, serial))) => revocations.look_up(issuer, serial),
+                _ => Ok(()),
+            }
+        };
         let (algorithms, anchors) = (signatures.algorithms(), &self.anchors);
-        leaf.verify_for_usage(algorithms, anchors, intermediates, now, usage, revocation, Some(&within))
-            .map(drop)
+        let verify = |revocation: Option<RevocationOptions<'_>>| {
+            leaf.verify_for_usage(algorithms, anchors, intermediates, now, usage, revocation, Some(&within))
+                .map(drop)
+        };
+        match revocations {
+            Some(revocations) => revocations.with(verify),
+            None => verify(None),
+        }
     }
 
     /// What webpki has left to look at in a chain that is sound otherwise.
-    fn within(&self, path: &VerifiedPath<'_>, depth: usize, now: UnixTime) -> Result<(), webpki::Error> {
+    fn within(&self, path: &VerifiedPath<'_>, depth: usize, now: UnixTime) -> Result<&Terms, webpki::Error> {
         if path.intermediate_certificates().count() > depth {
             return Err(webpki::Error::MaximumPathDepthExceeded);
         }
@@ -111,7 +138,7 @@ impl Authorities {
         if terms.path_len.is_some_and(|most| others > most as usize) {
             return Err(webpki::Error::PathLenConstraintViolated);
         }
-        valid(terms.not_before, terms.not_after, now)
+        valid(terms.not_before, terms.not_after, now).map(|()| terms)
     }
 }
 
@@ -122,6 +149,7 @@ impl Terms {
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             path_len: constraints.and_then(|constraints| constraints.value.path_len_constraint),
+            named: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::Error;
 use super::authorities::{Authorities, refusal, valid_by_itself};
 use super::certificates::load_pair;
 use super::signatures::Signatures;
+use super::source::Source;
 
 /// How a `server {}` is a client of TLS: `proxy_ssl_*`. Two that are equal can share one configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +29,7 @@ pub struct ClientSettings {
     /// `proxy_ssl_trusted_certificate`: the authorities that are trusted; without it those that the system trusts.
     pub trusted: Option<PathBuf>,
     /// `proxy_ssl_certificate` and `proxy_ssl_certificate_key`: what is shown to a backend that asks for it.
-    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub certificate: Option<(Source, Source)>,
     /// The protocol offered in ALPN (RFC 7301).
     pub protocol: Protocol,
     /// `proxy_ssl_server_name`: whether the backend is told which name is wanted (SNI).
@@ -65,15 +66,23 @@ pub fn client_config_with(
     let examine = Examine { authorities, signatures: Signatures(provider.clone()) };
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(examine));
     let mut config = match &settings.certificate {
-        Some((certificate, key)) => {
-            let certified = load_pair(certificate, key, &provider)?;
+        Some(pair) => {
+            let certified = load_pair(pair, &[], &provider)?;
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
         }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![settings.protocol.name().into()];
+    config.cert_decompressors = Vec::new();
     config.enable_sni = settings.server_name;
     Ok(Arc::new(config))
+}
+
+/// Who takes any certificate, for tests.
+#[cfg(test)]
+pub(super) fn credulous() -> Arc<dyn ServerCertVerifier> {
+    let signatures = Signatures(Arc::new(aws_lc_rs::default_provider()));
+    Arc::new(Examine { authorities: None, signatures })
 }
 
 /// Looks at the certificate of a backend, which has to have its key whatever it is.

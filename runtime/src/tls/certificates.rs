@@ -1,51 +1,67 @@
 //! Certificates and their keys: read, checked against each other, chosen for a client.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{InconsistentKeys, SignatureAlgorithm};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
+use super::encrypted::{Locked, pass_phrases};
+use super::error::Reason;
 use super::own::Own;
+use super::source::Source;
 use super::{Error, Settings};
-use crate::system_error::text_of;
-
-/// The most that is read of a certificate or key file: far more than any chain has, and a bound on what a directive
-/// that names a device or a mailbox can do.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What a `server {}` can show, best first.
 #[derive(Debug)]
-pub(super) struct Certificates(Vec<(Arc<CertifiedKey>, Own)>);
+pub(super) struct Certificates(Vec<Shown>);
+
+/// One of them.
+#[derive(Debug)]
+struct Shown {
+    certified: Arc<CertifiedKey>,
+    own: Own,
+    /// Whether it is for a name that the first pair of all is for, so that it may be shown to whoever asks for no name
+    /// that is known.
+    by_default: bool,
+}
 
 impl Certificates {
     /// Reads every pair; at least one. Where a client can check several kinds of key, ECDSA is preferred, for its
     /// signature costs least, then Ed25519, then RSA; among one kind the first counts.
     pub(super) fn load(settings: &Settings, provider: &CryptoProvider) -> Result<Self, Error> {
-        let mut certificates = Vec::with_capacity(settings.certificates.len());
-        for (certificate, key) in &settings.certificates {
-            let mut certified = load_pair(certificate, key, provider)?;
+        let pass_phrases = match &settings.pass_phrases {
+            Some(path) => pass_phrases(path)
+                .map_err(|error| Error::Open { path: path.clone(), reason: error.by_nginx() })?,
+            None => Vec::new(),
+        };
+        let mut all = Vec::with_capacity(settings.certificates.len());
+        let mut first_names = None;
+        for pair in &settings.certificates {
+            let mut certified = load_pair(pair, &pass_phrases, provider)?;
             certified.key = settings.preferences.limit(certified.key);
+            let names = names_of(&certified);
+            let first_names = first_names.get_or_insert_with(|| names.clone());
+            let by_default = names == *first_names || names.intersection(first_names).next().is_some();
             let own = Own::of(&certified.cert);
-            certificates.push((Arc::new(certified), own));
+            all.push(Shown { certified: Arc::new(certified), own, by_default });
         }
-        if certificates.is_empty() {
+        if all.is_empty() {
             return Err(Error::NoCertificate);
         }
-        certificates.sort_by_key(|(certified, _)| match certified.key.algorithm() {
+        all.sort_by_key(|shown| match shown.certified.key.algorithm() {
             SignatureAlgorithm::ECDSA => 0,
             SignatureAlgorithm::ED25519 => 1,
             _ => 2,
         });
-        Ok(Self(certificates))
+        Ok(Self(all))
     }
 
     /// Whether there is but one to show.
@@ -55,26 +71,45 @@ impl Certificates {
 
     /// What there is to tell of one of them.
     pub(super) fn own(&self, at: usize) -> Option<&Own> {
-        self.0.get(at).map(|(_, own)| own)
+        self.0.get(at).map(|shown| &shown.own)
     }
 
     /// All of them, each with those behind it.
     pub(super) fn chains(&self) -> impl Iterator<Item = &[CertificateDer<'static>]> {
-        self.0.iter().map(|(certified, _)| certified.cert.as_slice())
+        self.0.iter().map(|shown| shown.certified.cert.as_slice())
     }
 
+    /// The best that the client can check, of those for the name that it asks for, or else of those by default.
     fn choose(&self, hello: &ClientHello<'_>) -> usize {
+        if self.are_one() {
+            return 0;
+        }
         let schemes = hello.signature_schemes();
-        let fits = |(certified, _): &(Arc<CertifiedKey>, Own)| certified.key.choose_scheme(schemes).is_some();
+        let fits = |shown: &Shown| shown.certified.key.choose_scheme(schemes).is_some();
+        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let is_for = |shown: &Shown| name.as_ref().is_some_and(|name| is_for(&shown.certified, name));
+        let choices: [&dyn Fn(&Shown) -> bool; 3] =
+            [&|shown| fits(shown) && is_for(shown), &|shown| fits(shown) && shown.by_default, &fits];
         // Showing one that the client cannot check ends in the alert `handshake_failure`, as it should; showing none
         // would say `access_denied`.
-        self.0.iter().position(fits).unwrap_or(0)
+        choices.into_iter().find_map(|choice| self.0.iter().position(choice)).unwrap_or(0)
     }
+}
+
+/// The names of hosts in a certificate, as they stand there.
+fn names_of(certified: &CertifiedKey) -> BTreeSet<String> {
+    let leaf = certified.cert.first().and_then(|leaf| EndEntityCert::try_from(leaf).ok());
+    leaf.map(|leaf| leaf.valid_dns_names().map(str::to_ascii_lowercase).collect()).unwrap_or_default()
+}
+
+fn is_for(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let leaf = certified.cert.first().and_then(|leaf| EndEntityCert::try_from(leaf).ok());
+    leaf.is_some_and(|leaf| leaf.verify_is_valid_for_subject_name(name).is_ok())
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.get(self.choose(&hello)).map(|(certified, _)| certified.clone())
+        self.0.get(self.choose(&hello)).map(|shown| shown.certified.clone())
     }
 }
 
@@ -104,69 +139,93 @@ impl ResolvesServerCert for Choice {
     }
 }
 
+/// Reads a certificate, with those behind it, and its key, which one of the `pass_phrases` may have to unlock.
 pub(super) fn load_pair(
-    certificate_path: &Path,
-    key_path: &Path,
+    (certificate, key): &(Source, Source),
+    pass_phrases: &[Zeroizing<Vec<u8>>],
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, Error> {
-    let chain = read(certificate_path)
+    let chain = certificate
+        .read()
         .and_then(|text| chain_in(&text))
-        .map_err(|reason| Error::Certificate { path: certificate_path.into(), reason })?;
-    let key = read(key_path)
-        .and_then(|text| key_in(&text))
-        .and_then(|key| provider.key_provider.load_private_key(key).map_err(|error| error.to_string()))
-        .map_err(|reason| Error::Key { path: key_path.into(), reason })?;
-    let certified = CertifiedKey::new(chain, key);
+        .map_err(|reason| Error::Certificate { place: certificate.clone(), reason })?;
+    let signing = key
+        .read()
+        .and_then(|text| key_in(&text, pass_phrases, provider))
+        .map_err(|reason| Error::Key { place: key.clone(), reason })?;
+    let certified = CertifiedKey::new(chain, signing);
     match certified.keys_match() {
         Ok(()) => Ok(certified),
         // A kind of key whose public half this library does not compute: the handshake will tell.
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err(Error::Mismatch { certificate: certificate_path.into(), key: key_path.into() })
+            Err(Error::Mismatch { certificate: certificate.clone(), key: key.clone() })
         }
-        Err(error) => Err(Error::Certificate { path: certificate_path.into(), reason: error.to_string() }),
+        Err(error) => {
+            Err(Error::Certificate { place: certificate.clone(), reason: Reason::new(error.to_string()) })
+        }
     }
 }
 
-/// The file's octets, wiped when dropped: it may be a key.
-pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    use io::Read;
-    let mut octets = Zeroizing::new(Vec::new());
-    fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut octets))
-        .map_err(|error| reason_of(&error))?;
-    match octets.len() as u64 > FILE_BYTES_MAX {
-        true => Err(format!("it is larger than {FILE_BYTES_MAX} bytes")),
-        false => Ok(octets),
+fn chain_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Reason> {
+    let failed = |why: &str| Reason::new(format!("PEM_read_bio_X509_AUX() failed (SSL: {why})"));
+    match certificates_in(text) {
+        Ok(chain) if chain.is_empty() => {
+            let reason = failed("error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE");
+            Err(match has_key(text) {
+                true => reason.hint("it holds a key: are certificate and key interchanged?"),
+                false => reason.hint("it has no `-----BEGIN CERTIFICATE-----`"),
+            })
+        }
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(failed(&error)),
     }
 }
 
-fn reason_of(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => format!("({code}: {})", text_of(code)),
-        None => error.to_string(),
+/// Every certificate in PEM form; none is no error here.
+pub(super) fn certificates_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
+    all.map_err(|error| format!("not PEM: {error}"))
+}
+
+fn key_in(
+    text: &[u8],
+    pass_phrases: &[Zeroizing<Vec<u8>>],
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn SigningKey>, Reason> {
+    let failed = |why: &str| Reason::new(format!("PEM_read_bio_PrivateKey() failed{why}"));
+    // A key that is not locked is in no other memory than what is wiped.
+    if let Some(locked) = has_lock(text).then(|| Locked::first_in(text)).flatten() {
+        let mut unlocked = pass_phrases.iter().filter_map(|pass_phrase| locked.unlocked(pass_phrase));
+        return unlocked.find_map(|key| provider.key_provider.load_private_key(key).ok()).ok_or_else(|| {
+            match pass_phrases {
+                [] => failed(": it is protected by a pass phrase")
+                    .hint("name a file that holds the pass phrase by `ssl_password_file`"),
+                _ => failed(" (SSL: error:1C800064:Provider routines::bad decrypt)")
+                    .hint("no pass phrase in `ssl_password_file` is the right one"),
+            }
+        });
     }
+    let key = PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        _ if has_lock(text) => failed(": it is protected by a pass phrase, and broken"),
+        pem::Error::NoItemsFound => {
+            let why =
+                "error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM";
+            failed(&format!(" (SSL: {why})")).hint("it has no `-----BEGIN PRIVATE KEY-----`")
+        }
+        other => failed(&format!(": not PEM: {other}")),
+    })?;
+    provider.key_provider.load_private_key(key).map_err(|error| failed(&format!(": {error}")))
 }
 
-pub(super) fn chain_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain = CertificateDer::pem_slice_iter(text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("not PEM: {error}"))?;
-    match chain.is_empty() {
-        true => Err("no certificate in PEM form is in it".into()),
-        false => Ok(chain),
-    }
+fn has_key(text: &[u8]) -> bool {
+    contains(text, b" PRIVATE KEY-----") || contains(text, b"BEGIN PRIVATE KEY-----")
 }
 
-fn key_in(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-        _ if is_encrypted(text) => "it is protected by a pass phrase".into(),
-        pem::Error::NoItemsFound => "no private key in PEM form is in it".into(),
-        other => format!("not PEM: {other}"),
-    })
+fn has_lock(text: &[u8]) -> bool {
+    contains(text, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(text, b"Proc-Type: 4,ENCRYPTED")
 }
 
-fn is_encrypted(text: &[u8]) -> bool {
-    let marks: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
-    marks.iter().any(|mark| text.windows(mark.len()).any(|window| window == *mark))
+fn contains(text: &[u8], mark: &[u8]) -> bool {
+    text.windows(mark.len()).any(|window| window == mark)
 }

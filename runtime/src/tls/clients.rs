@@ -1,7 +1,7 @@
 //! Client certificates (`ssl_verify_client`): asked for in the handshake, judged after it. Whatever a certificate leads
 //! to is said in the mail protocol, not by an alert; but its key has to be there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatepost_core::{Certificate, VerifyError};
@@ -14,8 +14,9 @@ use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::authorities::{Authorities, valid_by_itself};
+use super::revocation::Revocations;
 use super::signatures::Signatures;
-use super::{Error, description};
+use super::{Error, Settings, description};
 
 /// Finds out who vouches for a client.
 #[derive(Debug)]
@@ -23,19 +24,23 @@ pub(super) struct Judge {
     authorities: Authorities,
     /// `ssl_verify_depth`: how many certificates may stand between the client's and the authority's.
     depth: usize,
+    /// `ssl_crl`.
+    revocations: Option<Revocations>,
     signatures: Signatures,
     time: Arc<dyn TimeProvider>,
 }
 
 impl Judge {
-    /// By the authorities in `files`.
-    pub(super) fn load<'a>(
-        files: impl Iterator<Item = &'a Path>,
-        depth: usize,
+    /// By the authorities and lists that the settings name.
+    pub(super) fn load(
+        settings: &Settings,
         signatures: Signatures,
         time: Arc<dyn TimeProvider>,
     ) -> Result<Self, Error> {
-        Ok(Self { authorities: Authorities::load(files)?, depth, signatures, time })
+        let files = settings.client_ca.iter().chain(&settings.trusted).map(PathBuf::as_path);
+        let authorities = Authorities::load(files)?;
+        let revocations = settings.crl.as_deref().map(Revocations::load).transpose()?;
+        Ok(Self { authorities, depth: settings.depth, revocations, signatures, time })
     }
 
     /// What there is to tell of the certificate that a client has shown, with its intermediates behind it.
@@ -51,11 +56,19 @@ impl Judge {
         let [leaf, intermediates @ ..] = chain else { return Err(error(1)) };
         let now = self.time.current_time().ok_or(error(1))?;
         if self.authorities.list(leaf) {
+            self.look_up(leaf).map_err(|reason| error(code_of(&reason)))?;
             return alone(parsed, now);
         }
         let verified = EndEntityCert::try_from(leaf).and_then(|end_entity| {
             let wanted = (KeyUsage::client_auth(), self.depth);
-            self.authorities.vouch_for(&end_entity, intermediates, wanted, &self.signatures, None, now)
+            self.authorities.vouch_for(
+                &end_entity,
+                intermediates,
+                wanted,
+                &self.signatures,
+                self.revocations.as_ref(),
+                now,
+            )
         });
         let error = match (verified, is_self_signed(parsed), intermediates) {
             (Ok(()), _, _) => return Ok(()),
@@ -69,6 +82,15 @@ impl Judge {
             true => alone(parsed, now).and(Err(error)),
             false => Err(error),
         }
+    }
+}
+
+impl Judge {
+    /// Whether a certificate that is listed itself is revoked.
+    fn look_up(&self, leaf: &CertificateDer<'_>) -> Result<(), webpki::Error> {
+        let Some(revocations) = &self.revocations else { return Ok(()) };
+        let leaf = EndEntityCert::try_from(leaf)?;
+        revocations.look_up(leaf.issuer(), leaf.serial())
     }
 }
 
@@ -94,9 +116,12 @@ fn ends_in_itself(chain: &[CertificateDer<'_>]) -> bool {
 /// OpenSSL's number (`X509_V_ERR_…`) for a reason that is not about who has signed.
 fn code_of(reason: &webpki::Error) -> i32 {
     match reason {
+        webpki::Error::UnknownRevocationStatus => 3,
         webpki::Error::InvalidSignatureForPublicKey => 7,
+        webpki::Error::InvalidCrlSignatureForPublicKey | webpki::Error::IssuerNotCrlSigner => 8,
         webpki::Error::CertNotValidYet { .. } => 9,
         webpki::Error::CertExpired { .. } => 10,
+        webpki::Error::CrlExpired { .. } => 12,
         webpki::Error::UnknownIssuer => 20,
         webpki::Error::MaximumPathDepthExceeded => 22,
         webpki::Error::CertRevoked => 23,
@@ -110,9 +135,12 @@ fn code_of(reason: &webpki::Error) -> i32 {
 
 fn error(code: i32) -> VerifyError {
     let text = match code {
+        3 => "unable to get certificate CRL",
         7 => "certificate signature failure",
+        8 => "CRL signature failure",
         9 => "certificate is not yet valid",
         10 => "certificate has expired",
+        12 => "CRL has expired",
         18 => "self-signed certificate",
         19 => "self-signed certificate in certificate chain",
         20 => "unable to get local issuer certificate",

@@ -9,6 +9,7 @@ use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 /// The name that every certificate here is for.
 pub(crate) const NAME: &str = "mail.example";
@@ -48,6 +49,12 @@ impl Fixture {
             self.file(&format!("{number}.crt"), &certificate.pem()),
             self.file(&format!("{number}.key"), &key.serialize_pem()),
         )
+    }
+
+    /// Makes clients trust a certificate.
+    pub(crate) fn trust(&mut self, pem: &str) {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+        self.roots.add(certificate).expect("a root");
     }
 
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {

@@ -82,6 +82,7 @@ fn is_known(name: &str) -> bool {
 mod tests {
     use super::*;
     use NamedGroup::{X25519, X25519MLKEM768, secp256r1, secp384r1};
+    use proptest::prelude::*;
 
     #[test]
     fn groups_are_known_by_openssls_names() {
@@ -97,6 +98,15 @@ mod tests {
         let chosen = list("X448:X25519:secp521r1:P-521:ffdhe2048:brainpoolP256r1").expect("groups");
         assert_eq!(chosen.groups, [X25519]);
         assert_eq!(chosen.lacking, ["X448", "secp521r1", "P-521", "ffdhe2048", "brainpoolP256r1"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_comes_to_something_or_is_refused(text in "[-A-Za-z0-9+!@=:, _.?*/é]{0,60}") {
+            if let Ok(chosen) = list(&text) {
+                prop_assert!(!chosen.groups.is_empty());
+            }
+        }
     }
 
     #[test]

@@ -5,24 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use gatepost_core::VerifyClient;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
 
-use super::certificates::{Certificates, read};
+use super::certificates::Certificates;
 use super::sessions::{Cache, Zone};
+use super::source::read;
 use super::tickets::{TicketKeys, Tickets};
 use super::{Error, Settings};
 
 /// nginx's default of `ssl_session_timeout`.
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
+/// OpenSSL's default of `NumTickets`.
+const TLS13_TICKETS: usize = 2;
+
 /// `ssl_session_…`.
 #[derive(Clone, Debug)]
 pub struct Resumption {
     /// `ssl_session_tickets`.
     pub tickets: bool,
+    /// `ssl_conf_command NumTickets`: how many a client is given under TLS 1.3, of which each is good for one connection.
+    pub tls13_tickets: usize,
     /// `ssl_session_ticket_key`: files of 48 or 80 octets, of which the first seals and all open. Without any, the keys
     /// are made by the process.
     pub ticket_keys: Vec<PathBuf>,
@@ -34,7 +41,13 @@ pub struct Resumption {
 
 impl Default for Resumption {
     fn default() -> Self {
-        Self { tickets: true, ticket_keys: Vec::new(), cache: None, timeout: TIMEOUT }
+        Self {
+            tickets: true,
+            tls13_tickets: TLS13_TICKETS,
+            ticket_keys: Vec::new(),
+            cache: None,
+            timeout: TIMEOUT,
+        }
     }
 }
 
@@ -46,6 +59,7 @@ impl Resumption {
         context: [u8; 32],
         time: &Arc<dyn TimeProvider>,
     ) -> Result<(), Error> {
+        config.send_tls13_tickets = self.tls13_tickets;
         config.session_storage = match &self.cache {
             Some(zone) if !self.timeout.is_zero() => {
                 Arc::new(Cache::new(zone.clone(), context, self.timeout, time.clone()))
@@ -81,7 +95,7 @@ impl Resumption {
 
 /// A ticket key file's octets, 48 or 80 of them.
 fn key_in(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let octets = read(path).map_err(|reason| Error::Open { path: path.into(), reason })?;
+    let octets = read(path).map_err(|error| Error::Open { path: path.into(), reason: error.by_nginx() })?;
     match octets.len() {
         48 | 80 => Ok(octets),
         _ => Err(Error::TicketKey { path: path.into() }),
@@ -100,10 +114,13 @@ pub(super) fn context(settings: &Settings, certificates: &Certificates) -> Resul
     certificates.chains().flatten().for_each(|certificate| add(certificate));
     add(&[settings.verify_client as u8]);
     add(&settings.depth.to_be_bytes());
-    for files in [&settings.client_ca[..], settings.trusted.as_slice()] {
-        add(&files.len().to_be_bytes());
-        for path in files {
-            add(&read(path).map_err(|reason| Error::Authorities { path: path.clone(), reason })?);
+    if settings.verify_client != VerifyClient::Off {
+        for files in [&settings.client_ca[..], settings.trusted.as_slice(), settings.crl.as_slice()] {
+            add(&files.len().to_be_bytes());
+            for path in files {
+                let unusable = |reason| Error::Authorities { path: path.clone(), reason };
+                add(&read(path).map_err(|error| unusable(error.within_openssl(path)))?);
+            }
         }
     }
     let mut context = [0; 32];

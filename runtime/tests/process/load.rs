@@ -271,7 +271,7 @@ async fn hear(stream: &mut (impl AsyncRead + Unpin), wanted: &[u8]) -> Result<()
 }
 
 /// A client that takes any certificate: the tests look at which it was.
-fn whoever() -> ClientConfig {
+pub(crate) fn whoever() -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let schemes = provider.signature_verification_algorithms.supported_schemes();
     ClientConfig::builder_with_provider(provider)

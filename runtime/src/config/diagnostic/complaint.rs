@@ -90,8 +90,12 @@ pub(in crate::config) struct Complaints {
 }
 
 impl Complaints {
-    /// Adds one, or counts it if there are [`COMPLAINTS_MAX`] of its kind.
+    /// Adds one, or counts it if there are [`COMPLAINTS_MAX`] of its kind. What servers inherit is wrong in each of them,
+    /// but is said once.
     pub(in crate::config) fn push(&mut self, complaint: Complaint) {
+        if self.list.contains(&complaint) {
+            return;
+        }
         let count = match complaint.severity {
             Severity::Warn => &mut self.warnings,
             Severity::Emerg => &mut self.refusals,

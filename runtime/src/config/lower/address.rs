@@ -49,6 +49,8 @@ impl Fault {
                 "an IPv6 address must be written in brackets, as in [::1]:143"
             }
             Self::InvalidPort => "a port is a number from 1 to 65535",
+            Self::HostNotFound if text.contains('$') => "there are no variables in mail",
+            Self::PathTooLong => "the path of a UNIX socket has at most 107 octets",
             Self::HostNotFound => "host names are resolved once, when the configuration is read",
             _ => "",
         }

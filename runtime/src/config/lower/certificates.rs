@@ -1,17 +1,16 @@
 //! Which certificates a server shows: config.md 4 and 8.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use gatepost_core::{Protocol, StartTls, VerifyClient};
 
 use super::Ground;
-use super::scope::{Named, Said, Scope};
+use super::scope::{Pem, Said, Scope};
 use super::server::{Block, effective};
 use super::ssl::Ssl;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::tree::Mark;
-use crate::tls::{Acceptor, Settings, Versions};
+use crate::tls::{Acceptor, Settings, Source, Versions};
 
 /// nginx's default of `ssl_verify_depth`.
 const VERIFY_DEPTH: usize = 1;
@@ -73,15 +72,14 @@ pub(super) fn load(
     let noticed = |said: Said, message: String| {
         Complaint::at(Mark { line: said.end.line, step: block.mark.step }, message).under(said.words)
     };
-    let own =
-        |own: &[Named], inherited: &[Named]| if own.is_empty() { inherited.to_vec() } else { own.to_vec() };
+    let own = |own: &[Pem], inherited: &[Pem]| if own.is_empty() { inherited.to_vec() } else { own.to_vec() };
     let certificates = own(&block.scope.certificates, &mail.certificates);
     let keys = own(&block.scope.keys, &mail.keys);
     let pairs = match (certificates.last(), keys.is_empty()) {
         (None, _) => {
             let message = format!("no \"ssl_certificate\" is defined for the {directive} directive");
             let (certificate, key) = only_pair(mail, blocks).ok_or_else(|| noticed(said, message.clone()))?;
-            let message = format!("{message}, using \"{}\"", certificate.display());
+            let message = format!("{message}, using {certificate}");
             complaints.push(noticed(said, message).warning());
             vec![(certificate, key)]
         }
@@ -114,8 +112,13 @@ pub(super) fn load(
         let message = "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".to_owned();
         return Err(noticed(verify_said, message));
     }
+    let pass_phrases = effective(block.scope.pass_phrases.as_ref(), mail.pass_phrases.as_ref());
+    let crl = effective(block.scope.crl.as_ref(), mail.crl.as_ref());
     let mut settings = Settings {
+        pass_phrases: pass_phrases.map(|file| file.path.clone()),
         versions,
+        crl: crl.map(|file| file.path.clone()),
+        compress: effective(block.scope.compress, mail.compress).unwrap_or(false),
         verify_client,
         client_ca: authority.map(|file| file.path.clone()).into_iter().collect(),
         trusted: trusted.map(|file| file.path.clone()),
@@ -131,23 +134,24 @@ pub(super) fn load(
     }
     ground.surroundings.tls(&settings).map_err(|error| {
         let message = error.to_string();
-        let culprit = certificates
-            .iter()
-            .chain(&keys)
-            .chain(authority)
-            .chain(trusted)
-            .chain(Ssl::files(own_tuning, mail_tuning))
-            .find(|file| message.contains(&file.quoted()));
-        noticed(culprit.map_or(said, |file| file.said), message)
+        let sources = certificates.iter().chain(&keys).map(|pem| (pem.source.to_string(), pem.said));
+        let files = [authority, trusted, crl, pass_phrases].into_iter().flatten();
+        let files = files.chain(Ssl::files(own_tuning, mail_tuning)).map(|file| (file.quoted(), file.said));
+        let culprit = sources.chain(files).find(|(quoted, _)| message.contains(quoted));
+        let complaint = noticed(culprit.map_or(said, |(_, said)| said), message);
+        match error.hint() {
+            Some(hint) => complaint.hint(hint),
+            None => complaint,
+        }
     })
 }
 
-fn pair(certificate: &Named, key: &Named) -> (PathBuf, PathBuf) {
-    (certificate.path.clone(), key.path.clone())
+fn pair(certificate: &Pem, key: &Pem) -> (Source, Source) {
+    (certificate.source.clone(), key.source.clone())
 }
 
 /// The certificate and key of the whole configuration, if there is but one pair (divergences R9).
-fn only_pair(mail: &Scope, blocks: &[Block]) -> Option<(PathBuf, PathBuf)> {
+fn only_pair(mail: &Scope, blocks: &[Block]) -> Option<(Source, Source)> {
     let scopes = std::iter::once(mail).chain(blocks.iter().map(|block| &block.scope));
     let pairs = scopes.flat_map(|scope| scope.certificates.iter().zip(&scope.keys));
     let mut pairs: BTreeSet<_> = pairs.map(|(certificate, key)| pair(certificate, key)).collect();

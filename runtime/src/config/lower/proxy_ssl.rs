@@ -6,7 +6,7 @@ use gatepost_core::{BackendTls, Protocol};
 use rustls::pki_types::ServerName;
 
 use super::Ground;
-use super::scope::{Named, Said, named};
+use super::scope::{Named, Pem, Said, named, pem};
 use super::server::{Block, effective};
 use super::value::{argument, flag, invalid, no_such, text};
 use crate::config::diagnostic::Complaint;
@@ -22,8 +22,8 @@ pub(super) struct ProxySsl {
     verify: Option<bool>,
     server_name: Option<bool>,
     trusted: Option<Named>,
-    certificate: Option<Named>,
-    key: Option<Named>,
+    certificate: Option<Pem>,
+    key: Option<Pem>,
     /// Where the last of it was said, but for `proxy_ssl off`, which asks for nothing.
     said: Option<Said>,
 }
@@ -42,8 +42,8 @@ impl ProxySsl {
             ProxySslWord::TrustedCertificate => self.trusted = Some(named(directive, ground)?),
             ProxySslWord::Name => self.name = Some(name(directive)?),
             ProxySslWord::ServerName => self.server_name = Some(flag(directive)?),
-            ProxySslWord::Certificate => self.certificate = Some(named(directive, ground)?),
-            ProxySslWord::CertificateKey => self.key = Some(named(directive, ground)?),
+            ProxySslWord::Certificate => self.certificate = Some(pem(directive, ground)?),
+            ProxySslWord::CertificateKey => self.key = Some(pem(directive, ground)?),
         }
         if word != ProxySslWord::Mode || self.mode != Some(BackendTls::Off) {
             self.said = Some(Said::of(directive));
@@ -74,7 +74,7 @@ pub(super) fn load(
     let key = effective(own.key.as_ref(), mail.key.as_ref());
     let pair = match (certificate, key) {
         (None, None) => None,
-        (Some(certificate), Some(key)) => Some((certificate.path.clone(), key.path.clone())),
+        (Some(certificate), Some(key)) => Some((certificate.source.clone(), key.source.clone())),
         (Some(certificate), None) => {
             let message = format!(
                 "no \"proxy_ssl_certificate_key\" is defined for certificate \"{}\"",
@@ -96,9 +96,14 @@ pub(super) fn load(
     };
     ground.surroundings.backend_tls(&settings).map(Some).map_err(|error| {
         let message = error.to_string();
-        let files = [trusted, certificate, key].into_iter().flatten();
-        let culprit = files.into_iter().find(|file| message.contains(&file.quoted()));
-        noticed(culprit.map_or(said, |file| file.said), message)
+        let pair = [certificate, key].into_iter().flatten().map(|pem| (pem.source.to_string(), pem.said));
+        let files = trusted.into_iter().map(|file| (file.quoted(), file.said));
+        let culprit = pair.chain(files).find(|(quoted, _)| message.contains(quoted));
+        let complaint = noticed(culprit.map_or(said, |(_, said)| said), message);
+        match error.hint() {
+            Some(hint) => complaint.hint(hint),
+            None => complaint,
+        }
     })
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict, VerifyClient};
+use zeroize::Zeroizing;
 
 use super::access_log::AccessLog;
 use super::methods::{Methods, duplicate_word};
+use super::proxy_pass::ProxyPass;
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
 use super::ssl::Ssl;
@@ -18,7 +21,7 @@ use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::schema::Keyword;
 use crate::config::source::Span;
 use crate::config::tree::{Directive, Mark};
-use crate::tls::Versions;
+use crate::tls::{Source, Versions};
 
 /// A command or reply line that everyone must be able to take (RFC 5321 section 4.5.3.1.4).
 const LINE_BYTES_MIN: usize = 512;
@@ -53,6 +56,8 @@ pub(super) struct Scope {
     pub(super) pass_client_cert: Option<bool>,
     pub(super) proxy_buffer_bytes: Option<usize>,
     pub(super) proxy_timeout: Option<Duration>,
+    pub(super) proxy_pass: Option<ProxyPass>,
+    pub(super) connect_timeout: Option<Duration>,
     pub(super) pass_error_message: Option<bool>,
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
@@ -61,8 +66,11 @@ pub(super) struct Scope {
     pub(super) proxy_ssl: ProxySsl,
     pub(super) starttls: Option<(StartTls, Said)>,
     pub(super) ssl: Option<(bool, Said)>,
-    pub(super) certificates: Vec<Named>,
-    pub(super) keys: Vec<Named>,
+    pub(super) certificates: Vec<Pem>,
+    pub(super) keys: Vec<Pem>,
+    pub(super) pass_phrases: Option<Named>,
+    pub(super) crl: Option<Named>,
+    pub(super) compress: Option<bool>,
     pub(super) versions: Option<(Versions, Said)>,
     pub(super) verify_client: Option<(VerifyClient, Said)>,
     pub(super) verify_depth: Option<usize>,
@@ -94,7 +102,16 @@ impl Said {
 pub(super) struct Named {
     /// Where it is.
     pub(super) path: PathBuf,
-    /// What was written.
+    /// Where that was written.
+    pub(super) said: Said,
+}
+
+/// A certificate or key, as it was named.
+#[derive(Clone, Debug)]
+pub(super) struct Pem {
+    /// Where it is.
+    pub(super) source: Source,
+    /// What was written, unless it may be a key.
     pub(super) shown: String,
     /// Where that was written.
     pub(super) said: Said,
@@ -118,7 +135,13 @@ impl Scope {
     ) -> Result<(), Complaint> {
         match keyword {
             Keyword::ServerName => {
-                let name = text(directive, argument(directive, 0)?)?;
+                let word = argument(directive, 0)?;
+                let name = text(directive, word)?;
+                if name.contains('$') {
+                    let message =
+                        format!("there are no variables in mail, \"{name}\" is the name as it stands");
+                    complaints.push(Complaint::of(directive, message).under(word.span).warning());
+                }
                 // An empty name means the machine's, as none at all does.
                 self.server_name = Some(name).filter(|name| !name.is_empty());
             }
@@ -156,7 +179,7 @@ impl Scope {
             }
             Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
             Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
-            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
+            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {
                 let name = text(directive, argument(directive, 0)?)?;
@@ -165,6 +188,8 @@ impl Scope {
             }
             Keyword::AuthHttpPassClientCert => self.pass_client_cert = Some(flag(directive)?),
             Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(buffer(directive, complaints)?),
+            Keyword::ProxyPass => self.proxy_pass = Some(ProxyPass::new(directive)?),
+            Keyword::ProxyConnectTimeout => self.connect_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyTimeout => self.proxy_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
@@ -174,8 +199,11 @@ impl Scope {
             Keyword::ProxySsl(word) => self.proxy_ssl.take(word, directive, ground)?,
             Keyword::Starttls => self.take_starttls(directive)?,
             Keyword::Ssl => self.take_ssl(directive, complaints)?,
-            Keyword::SslCertificate => self.certificates.push(named(directive, ground)?),
-            Keyword::SslCertificateKey => self.keys.push(named(directive, ground)?),
+            Keyword::SslCertificate => self.certificates.push(pem(directive, ground)?),
+            Keyword::SslCertificateKey => self.keys.push(pem(directive, ground)?),
+            Keyword::SslPasswordFile => self.pass_phrases = Some(named(directive, ground)?),
+            Keyword::SslCertificateCompression => self.compress = Some(flag(directive)?),
+            Keyword::SslCrl => self.crl = Some(named(directive, ground)?),
             Keyword::SslProtocols => self.take_versions(directive, complaints)?,
             Keyword::SslVerifyClient => {
                 self.verify_client = Some((verify_client(directive)?, Said::of(directive)));
@@ -192,6 +220,8 @@ impl Scope {
             Keyword::Events
             | Keyword::Mail
             | Keyword::Server
+            | Keyword::UpstreamBlock
+            | Keyword::Upstream(_)
             | Keyword::LogFormat
             | Keyword::WorkerProcesses
             | Keyword::Process(_)
@@ -327,12 +357,26 @@ fn count(directive: &Directive) -> Result<u32, Complaint> {
 /// Understands a file's name.
 pub(super) fn named(directive: &Directive, ground: &Ground<'_>) -> Result<Named, Complaint> {
     let word = argument(directive, 0)?;
-    let text = &*word.text;
-    if [&b"data:"[..], b"engine:", b"store:"].iter().any(|scheme| text.starts_with(scheme)) {
-        let complaint = invalid(directive, word).label("only files are supported yet");
-        return Err(complaint);
-    }
     let path = path(directive, word, ground.folder)?;
     let said = Said { end: directive.end, words: word.span };
-    Ok(Named { path, shown: word.shown(), said })
+    Ok(Named { path, said })
+}
+
+/// Understands where a certificate or key is.
+pub(super) fn pem(directive: &Directive, ground: &Ground<'_>) -> Result<Pem, Complaint> {
+    let word = argument(directive, 0)?;
+    if [&b"engine:"[..], b"store:"].iter().any(|scheme| word.text.starts_with(scheme)) {
+        let complaint = invalid(directive, word).label("engines and stores are not supported");
+        return Err(complaint.hint("name a file in PEM form, or put the PEM text behind `data:`"));
+    }
+    let source = match word.text.strip_prefix(b"data:") {
+        Some(text) => Source::Data(Arc::new(Zeroizing::new(text.to_vec()))),
+        None => path(directive, word, ground.folder)?.into(),
+    };
+    let said = Said { end: directive.end, words: word.span };
+    let shown = match &source {
+        Source::File(_) => word.shown(),
+        Source::Data(_) => "data:…".to_owned(),
+    };
+    Ok(Pem { source, shown, said })
 }

@@ -207,8 +207,7 @@ pub(super) fn warn_of_lacking(
     }
 }
 
-/// Where several words say different things, `off` and `none` win over `builtin`, and a zone is shared with `builtin`
-/// or without.
+/// Of `off`, `none` and `builtin` the last counts. A zone serves with `builtin` or without, unless that is off.
 fn session_cache(directive: &Directive, ground: &Ground<'_>) -> Result<Cache, Complaint> {
     let (mut off, mut builtin, mut shared) = (false, None, None);
     for word in &directive.args {

@@ -109,6 +109,13 @@ pub(super) fn check(directive: &Directive, value: Value) -> Result<(), Complaint
                 }
             }
         }
+        Value::DebugPoint => {
+            let word = argument(directive, 0)?;
+            match word.text.to_ascii_lowercase().as_slice() {
+                b"stop" | b"abort" => Ok(()),
+                _ => Err(no_such(directive, word).label("`stop` or `abort`")),
+            }
+        }
     }
 }
 

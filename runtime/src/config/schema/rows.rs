@@ -6,12 +6,14 @@ use gatepost_core::Verdict;
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
 use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
-use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, Value};
+use super::UpstreamWord::{Hash, IpHash, LeastConn, Random};
+use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
 const EVENTS: &[Context] = &[Context::Events];
 const MAIL: &[Context] = &[Context::Mail];
 const SERVER: &[Context] = &[Context::Server];
+const UPSTREAM: &[Context] = &[Context::Upstream];
 const BOTH: &[Context] = &[Context::Mail, Context::Server];
 const ANY: &[Context] = &[Context::Main, Context::Mail, Context::Server];
 
@@ -23,6 +25,8 @@ const SOME: Shape = Shape::Args(1, usize::MAX);
 const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
 const NO_POOL: &str = "there are no pools of threads";
 const NO_ENGINE: &str = "no engine is loaded";
+const NO_KEEPALIVE: &str = "a connection to a backend belongs to one session";
+const NO_RESOLVER: &str = "names are resolved once, when the configuration is read";
 
 const fn row(
     name: &'static str,
@@ -59,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
     row("env", MAIN, ONE, Adds, Honoured(Keyword::Process(ProcessWord::Environment))),
     row("load_module", MAIN, ONE, Adds, Accepted(Value::Any)),
     row("timer_resolution", MAIN, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLUTION)),
-    row("debug_points", MAIN, ONE, Refused, Accepted(Value::Any)),
+    row("debug_points", MAIN, ONE, Refused, Accepted(Value::DebugPoint)),
     row("thread_pool", MAIN, Shape::Args(2, 3), Adds, Ineffective(Value::Any, "", NO_POOL)),
     row("pcre_jit", MAIN, FLAG, Refused, Accepted(Value::Any)),
     row("ssl_engine", MAIN, ONE, Refused, Ineffective(Value::Any, "", NO_ENGINE)),
@@ -118,9 +122,8 @@ pub(super) const ROWS: &[Row] = &[
     row("xclient", BOTH, FLAG, Refused, Honoured(Keyword::Xclient)),
     row("proxy_smtp_auth", BOTH, FLAG, Refused, Honoured(Keyword::ProxySmtpAuth)),
     row("proxy_protocol", BOTH, ONE, Refused, Honoured(Keyword::ProxyProtocol)),
-    row("proxy_pass", BOTH, ONE, Refused, NotYet("")),
-    row("upstream", MAIL, Shape::Block(1), Adds, NotYet("")),
-    row("proxy_connect_timeout", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_pass", BOTH, ONE, Refused, Honoured(Keyword::ProxyPass)),
+    row("proxy_connect_timeout", BOTH, ONE, Refused, Honoured(Keyword::ProxyConnectTimeout)),
     row("proxy_oauth", BOTH, FLAG, Refused, Honoured(Keyword::ProxyOauth)),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
     row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
@@ -130,6 +133,20 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_ssl_server_name", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(ServerName))),
     row("proxy_ssl_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Certificate))),
     row("proxy_ssl_certificate_key", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(CertificateKey))),
+    // upstream {}
+    row("upstream", MAIL, Shape::Block(1), Adds, Honoured(Keyword::UpstreamBlock)),
+    row("server", UPSTREAM, SOME, Adds, Honoured(Keyword::Upstream(UpstreamWord::Server))),
+    row("least_conn", UPSTREAM, Shape::Args(0, 0), Adds, Honoured(Keyword::Upstream(LeastConn))),
+    row("ip_hash", UPSTREAM, Shape::Args(0, 0), Adds, Honoured(Keyword::Upstream(IpHash))),
+    row("random", UPSTREAM, Shape::Args(0, 2), Adds, Honoured(Keyword::Upstream(Random))),
+    row("hash", UPSTREAM, Shape::Args(1, 2), Adds, Honoured(Keyword::Upstream(Hash))),
+    row("zone", UPSTREAM, Shape::Args(1, 2), Refused, Accepted(Value::Any)),
+    row("keepalive", UPSTREAM, Shape::Args(1, 2), Refused, Ineffective(Value::Any, "", NO_KEEPALIVE)),
+    row("keepalive_requests", UPSTREAM, ONE, Refused, Ineffective(Value::Number, "", NO_KEEPALIVE)),
+    row("keepalive_time", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
+    row("keepalive_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
+    row("resolver", UPSTREAM, SOME, Refused, Ineffective(Value::Any, "off", NO_RESOLVER)),
+    row("resolver_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLVER)),
     // The three protocols.
     row("imap_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Imap))),
     row("imap_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Imap))),
@@ -147,7 +164,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_certificate", BOTH, ONE, Adds, Honoured(Keyword::SslCertificate)),
     row("ssl_certificate_key", BOTH, ONE, Adds, Honoured(Keyword::SslCertificateKey)),
     row("ssl_protocols", BOTH, SOME, Adds, Honoured(Keyword::SslProtocols)),
-    row("ssl_password_file", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_password_file", BOTH, ONE, Refused, Honoured(Keyword::SslPasswordFile)),
     row("ssl_ciphers", BOTH, ONE, Refused, Honoured(Keyword::SslTuning(SslWord::Ciphers))),
     row(
         "ssl_prefer_server_ciphers",
@@ -172,9 +189,9 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_verify_depth", BOTH, ONE, Refused, Honoured(Keyword::SslVerifyDepth)),
     row("ssl_client_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslClientCertificate)),
     row("ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::SslTrustedCertificate)),
-    row("ssl_crl", BOTH, ONE, Refused, NotYet("")),
+    row("ssl_crl", BOTH, ONE, Refused, Honoured(Keyword::SslCrl)),
     row("ssl_conf_command", BOTH, TWO, Adds, Honoured(Keyword::SslTuning(SslWord::ConfCommand))),
-    row("ssl_certificate_compression", BOTH, FLAG, Refused, NotYet("off")),
+    row("ssl_certificate_compression", BOTH, FLAG, Refused, Honoured(Keyword::SslCertificateCompression)),
     // Limits.
     row("limit_rate", BOTH, ONE, Refused, NotYet("0")),
     row("limit_rate_after", BOTH, ONE, Refused, NotYet("0")),

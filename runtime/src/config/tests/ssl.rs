@@ -82,11 +82,27 @@ fn each_setting_of_tls_reaches_it() {
 }
 
 #[test]
+fn files_and_flags_of_tls_reach_it() {
+    let settings = one(
+        "ssl_password_file pass; ssl_crl /crl.pem; ssl_certificate_compression on; ssl_verify_client optional_no_ca; \
+         ssl_certificate a.crt; ssl_certificate data:CERT; ssl_certificate_key a.key; ssl_certificate_key data:KEY;",
+    );
+    let file = |path: &str| tls::Source::File(path.into());
+    let data = |text: &str| tls::Source::Data(std::sync::Arc::new(text.as_bytes().to_vec().into()));
+    assert_eq!(settings.pass_phrases.as_deref(), Some(Path::new("/etc/nginx/pass")));
+    assert_eq!(settings.crl.as_deref(), Some(Path::new("/crl.pem")));
+    assert!(settings.compress);
+    let pairs = [(file("/etc/nginx/a.crt"), file("/etc/nginx/a.key")), (data("CERT"), data("KEY"))];
+    assert_eq!(settings.certificates, pairs);
+}
+
+#[test]
 fn commands_of_openssl_have_the_last_word() {
     let settings = one(
         "ssl_conf_command Ciphersuites TLS_CHACHA20_POLY1305_SHA256; ssl_conf_command CipherString CHACHA20+aRSA; \
          ssl_conf_command Groups P-256; ssl_conf_command SignatureAlgorithms ed25519:RSA+SHA256; \
          ssl_conf_command Options ServerPreference,-SessionTicket,NoRenegotiation; ssl_conf_command MaxProtocol TLSv1.2; \
+         ssl_conf_command NumTickets 4; \
          ssl_ciphers HIGH; ssl_prefer_server_ciphers off; ssl_ecdh_curve X25519; ssl_session_tickets on;",
     );
     let preferences = settings.preferences;
@@ -96,6 +112,7 @@ fn commands_of_openssl_have_the_last_word() {
         Some(vec![CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256])
     );
     assert_eq!(preferences.groups, Some(vec![NamedGroup::secp256r1]));
+    assert_eq!(settings.resumption.tls13_tickets, 4);
     let schemes = vec![SignatureScheme::ED25519, SignatureScheme::RSA_PKCS1_SHA256];
     assert_eq!((preferences.signatures, preferences.server_order), (Some(schemes), true));
     assert_eq!(
@@ -166,7 +183,8 @@ fn what_rustls_lacks_is_named() {
             "ssl_conf_command Options PrioritizeChaCha;",
             "the option \"PrioritizeChaCha\" of \"ssl_conf_command\" has no effect",
         ),
-        ("ssl_conf_command NumTickets 4;", "\"NumTickets\" of \"ssl_conf_command\" has no effect"),
+        ("ssl_conf_command NumTickets x;", "\"NumTickets\" of \"ssl_conf_command\" has no effect"),
+        ("ssl_conf_command RecordPadding 4;", "\"RecordPadding\" of \"ssl_conf_command\" has no effect"),
         (
             "ssl_session_timeout 7d;",
             "\"ssl_session_timeout\" is longer than a day, which is how long tickets are good at most",
@@ -187,6 +205,15 @@ fn what_is_wrong_is_noticed_where_tls_is_wanted_only() {
             r#"[emerg] SSL_CTX_set_cipher_list("nonsense") failed (SSL: error:0A0000B9:SSL routines::no cipher match)"#
         ]
     );
+}
+
+#[test]
+fn what_several_servers_inherit_is_told_once() {
+    let (seen, told) = settings_of(
+        "ssl_ciphers nonsense; server { listen 993 ssl; } server { listen 995 ssl; } \
+         server { listen 465 ssl; ssl_ciphers HIGH; }",
+    );
+    assert_eq!((seen.len(), told.len()), (1, 1), "{told:?}");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 use super::*;
-use crate::tls::{Acceptor, Settings, server_config};
-use rcgen::PKCS_ED25519;
+use crate::tls::{Acceptor, Settings, cipher_name, server_config};
+use gatepost_core::ProxyHeader;
+use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
 use rustls::AlertDescription;
+use rustls::crypto::aws_lc_rs;
+use rustls::version::TLS12;
 use tokio_rustls::client::TlsStream;
 
 fn certificates() -> (Fixture, Acceptor) {
@@ -32,6 +35,41 @@ fn starttls_is_answered_in_clear_and_the_session_goes_on_under_tls() {
             assert!(hear_out(&mut client).await.ends_with("c OK completed\r\n"));
             drop(client);
             scene.session.await.expect("no panic");
+        }
+    });
+}
+
+/// Of several certificates it is the one that this client was shown.
+#[test]
+fn a_backend_is_told_which_certificate_the_client_was_shown() {
+    tell(async {
+        let mut fixture = Fixture::new();
+        let pairs = [&PKCS_ECDSA_P256_SHA256, &PKCS_RSA_SHA256].map(|algorithm| fixture.pair(algorithm));
+        let tls = server_config(&Settings::new(Protocol::Imap, pairs.into())).expect("a configuration");
+        for (kind, told) in [
+            ("-RSA-", &b"\x24\x00\x0aRSA-SHA256\x25\x00\x07RSA2048"[..]),
+            ("-ECDSA-", b"\x24\x00\x11ecdsa-with-SHA256\x25\x00\x05EC256"),
+        ] {
+            let net = TestNet::new(4096);
+            let auth = answer_once(net.listen(AUTH), GRANTED);
+            let mut backends = net.listen(BACKEND);
+            let mut policy = policy(Protocol::Imap);
+            policy.backend.proxy_header = ProxyHeader::V2;
+            let scene = Scene::begin(&net, policy, Some(tls.clone()), true);
+            let mut provider = aws_lc_rs::default_provider();
+            provider.cipher_suites.retain(|suite| cipher_name(suite.suite()).contains(kind));
+            let client = Arc::new(fixture.client_with(provider, &[&TLS12]));
+            let name = NAME.try_into().expect("a name");
+            let mut client = TlsConnector::from(client).connect(name, scene.client).await.expect("TLS");
+            hear(&mut client, "* OK IMAP4 ready\r\n").await;
+            exchange(&mut client, "a LOGIN joe hunter2\r\n", "").await;
+            let mut backend = backends.recv().await.expect("a visitor");
+            auth.await.expect("no panic");
+            let mut header = vec![0; 16];
+            backend.read_exact(&mut header).await.expect("a header");
+            let mut fields = vec![0; u16::from_be_bytes([header[14], header[15]]).into()];
+            backend.read_exact(&mut fields).await.expect("fields");
+            assert!(fields.windows(told.len()).any(|window| window == told), "{fields:?}");
         }
     });
 }

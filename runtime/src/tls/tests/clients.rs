@@ -1,8 +1,9 @@
 use super::*;
 use gatepost_core::{Certificate, VerifyError};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
+    SerialNumber, date_time_ymd,
 };
 use std::process::Command;
 
@@ -72,7 +73,7 @@ impl Scene {
         let client = client_config(&ClientSettings {
             verify: true,
             trusted: Some(self.server.0.clone()),
-            certificate,
+            certificate: certificate.map(|(certificate, key)| (certificate.into(), key.into())),
             protocol: Protocol::Imap,
             server_name: true,
         });
@@ -229,6 +230,114 @@ fn openssl_verifies(
     output.status.success()
 }
 
+/// RFC 5280 section 5, with every certificate of the chain to be looked up.
+#[test]
+fn a_revoked_certificate_is_not_believed_nor_one_that_no_list_is_about() {
+    let scene = Scene::new();
+    let middle_key = key();
+    let mut middle = authority("middle");
+    middle.serial_number = Some(SerialNumber::from(7));
+    let middle_pem = middle.signed_by(&middle_key, &scene.root).expect("a certificate").pem();
+    let middle = Issuer::new(middle, middle_key);
+    let verdict = |lists: &[String], issuer: &Issuer<'_, KeyPair>, behind: &str| {
+        let crl = Some(scene.fixture.file("crl.pem", &lists.concat()));
+        let client_ca = vec![scene.fixture.file("ca.crt", &scene.root_pem)];
+        let verify_client = VerifyClient::On;
+        let server = settings(vec![scene.server.clone()]);
+        let acceptor = server_config(&Settings { verify_client, client_ca, crl, depth: 2, ..server });
+        let mut joe = params("joe");
+        joe.serial_number = Some(SerialNumber::from(5));
+        let own = scene.client(&joe, issuer, behind);
+        scene.shown(&acceptor.expect("a configuration"), Some(own)).expect("a certificate").verdict.clone()
+    };
+    let root = &scene.root;
+    let (clean, clean_middle) = (revoking(root, &[1], 3000), revoking(&middle, &[1], 3000));
+    assert_eq!(verdict(std::slice::from_ref(&clean), root, ""), Ok(()));
+    assert_eq!(verdict(&[revoking(root, &[4, 5], 3000)], root, ""), error(23, "certificate revoked"));
+    assert_eq!(verdict(&[revoking(root, &[], 2025)], root, ""), error(12, "CRL has expired"));
+    assert_eq!(
+        verdict(std::slice::from_ref(&clean_middle), root, ""),
+        error(3, "unable to get certificate CRL")
+    );
+    let forged = revoking(&Issuer::new(authority("root"), key()), &[], 3000);
+    assert_eq!(verdict(&[forged], root, ""), error(8, "CRL signature failure"));
+    assert_eq!(verdict(&[clean.clone(), clean_middle.clone()], &middle, &middle_pem), Ok(()));
+    let missing = error(3, "unable to get certificate CRL");
+    assert_eq!(verdict(&[clean], &middle, &middle_pem), missing, "none of the intermediate's");
+    let revoked = error(23, "certificate revoked");
+    assert_eq!(verdict(&[revoking(root, &[7], 3000), clean_middle], &middle, &middle_pem), revoked);
+}
+
+/// A list of certificates that `issuer` has revoked, good until a year.
+fn revoking(issuer: &Issuer<'_, KeyPair>, serials: &[u64], until: i32) -> String {
+    let revoked = serials.iter().map(|&serial| RevokedCertParams {
+        serial_number: serial.into(),
+        revocation_time: date_time_ymd(2024, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2024, 1, 1),
+        next_update: date_time_ymd(until, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    params.signed_by(issuer).expect("a list").pem().expect("PEM")
+}
+
+#[test]
+fn whom_we_trust_by_itself_can_be_revoked_too() {
+    let scene = Scene::new();
+    let own = key();
+    let mut joe = authority("joe");
+    joe.serial_number = Some(SerialNumber::from(5));
+    let alone = joe.self_signed(&own).expect("a certificate").pem();
+    let issuer = Issuer::new(joe, own);
+    let verdict = |serial: u64, signed: bool| {
+        let list = revoking(&issuer, &[serial], 3000);
+        let crl = Some(scene.fixture.file("crl.pem", &list));
+        let client_ca = vec![scene.fixture.file("ca.crt", &alone)];
+        let server = settings(vec![scene.server.clone()]);
+        let acceptor = server_config(&Settings { verify_client: VerifyClient::On, client_ca, crl, ..server })
+            .expect("a configuration");
+        let shown = match signed {
+            true => scene.client(&params("jim"), &issuer, ""),
+            false => scene.files(&alone, issuer.key()),
+        };
+        scene.shown(&acceptor, Some(shown)).expect("a certificate").verdict.clone()
+    };
+    for signed in [false, true] {
+        assert_eq!(verdict(4, signed), Ok(()));
+        assert_eq!(verdict(5, signed), error(23, "certificate revoked"));
+    }
+}
+
+#[test]
+fn odd_lists_are_told() {
+    let scene = Scene::new();
+    let said = |crl: PathBuf| {
+        let client_ca = vec![scene.fixture.file("ca.crt", &scene.root_pem)];
+        let server = settings(vec![scene.server.clone()]);
+        let with = |verify_client| {
+            let crl = Some(crl.clone());
+            server_config(&Settings { verify_client, client_ca: client_ca.clone(), crl, ..server.clone() })
+        };
+        assert!(with(VerifyClient::Off).is_ok(), "nobody looks at it");
+        with(VerifyClient::On).expect_err("an odd file").to_string()
+    };
+    assert!(
+        said("/nowhere/crl.pem".into())
+            .starts_with("X509_LOOKUP_load_file(\"/nowhere/crl.pem\") failed (SSL: error:80000002:")
+    );
+    let path = scene.fixture.file("ca.pem", &scene.root_pem);
+    let why = "(SSL: error:05800088:x509 certificate routines::no certificate or crl found)";
+    assert_eq!(said(path.clone()), format!("X509_LOOKUP_load_file({path:?}) failed {why}"));
+    let no_der = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+    assert!(said(scene.fixture.file("odd", no_der)).contains("failed (SSL: "));
+}
+
 /// Whoever has the key of a client that is listed can sign, but vouches for nobody.
 #[test]
 fn a_listed_client_vouches_for_nobody_else() {
@@ -281,7 +390,8 @@ fn a_resumed_session_shows_its_certificate_again() {
     let client = client_config(&ClientSettings {
         verify: true,
         trusted: Some(scene.server.0.clone()),
-        certificate: Some(scene.client(&params("joe"), &scene.root, "")),
+        certificate: Some(scene.client(&params("joe"), &scene.root, ""))
+            .map(|(certificate, key)| (certificate.into(), key.into())),
         protocol: Protocol::Imap,
         server_name: true,
     });

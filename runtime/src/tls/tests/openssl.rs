@@ -83,6 +83,24 @@ fn openssl_gets_the_ciphers_and_groups_that_were_listed() {
 }
 
 #[test]
+fn openssl_is_told_the_names_of_the_authorities_that_are_meant() {
+    let mut fixture = Fixture::new();
+    let pair = fixture.pair(&PKCS_ECDSA_P256_SHA256);
+    let authority = |name: &str| {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+        fixture.file(name, &params.self_signed(&key).expect("a certificate").pem())
+    };
+    let (client_ca, trusted) = (vec![authority("told")], Some(authority("silent")));
+    let verify_client = VerifyClient::Optional;
+    let server = server_config(&Settings { verify_client, client_ca, trusted, ..settings(vec![pair]) });
+    let heard = s_client(&server.expect("a configuration"), &["-tls1_2"]);
+    assert!(heard.contains("Acceptable client certificate CA names\nCN = told\n"), "{heard}");
+    assert!(!heard.contains("silent"), "{heard}");
+}
+
+#[test]
 fn openssl_resumes_by_ticket_and_by_cache() {
     let mut fixture = Fixture::new();
     let plain = settings(vec![fixture.pair(&PKCS_ECDSA_P256_SHA256)]);

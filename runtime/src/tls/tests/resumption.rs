@@ -4,14 +4,16 @@ use std::time::Duration;
 /// A server's settings, and a client that trusts it.
 struct Scene {
     fixture: Fixture,
+    pair: (PathBuf, PathBuf),
     settings: Settings,
 }
 
 impl Scene {
     fn new() -> Self {
         let mut fixture = Fixture::new();
-        let settings = settings(vec![fixture.pair(&PKCS_ED25519)]);
-        Self { fixture, settings }
+        let pair = fixture.pair(&PKCS_ED25519);
+        let settings = settings(vec![pair.clone()]);
+        Self { fixture, pair, settings }
     }
 
     fn with(&self, change: impl FnOnce(&mut Settings)) -> Acceptor {
@@ -100,7 +102,7 @@ fn whoever_shares_a_key_file_resumes_the_others_sessions() {
 fn no_session_crosses_to_a_server_of_another_kind() {
     let mut scene = Scene::new();
     let other_pair = scene.fixture.pair(&PKCS_ED25519);
-    let (ca, other_ca) = (scene.settings.certificates[0].0.clone(), other_pair.0.clone());
+    let (ca, other_ca) = (scene.pair.0.clone(), other_pair.0.clone());
     let zone = Zone::of_bytes(1 << 20);
     let file = scene.fixture.file("key", &"k".repeat(48));
     let asking = |ca: &PathBuf| {
@@ -113,7 +115,9 @@ fn no_session_crosses_to_a_server_of_another_kind() {
     type Change = Box<dyn Fn(&mut Settings)>;
     let kinds: Vec<Change> = vec![
         Box::new(|_| ()),
-        Box::new(move |settings| settings.certificates = vec![other_pair.clone()]),
+        Box::new(move |settings| {
+            settings.certificates = super::settings(vec![other_pair.clone()]).certificates;
+        }),
         Box::new(|settings| settings.protocol = Protocol::Pop3),
         Box::new(|settings| (settings.verify_client, settings.depth) = (VerifyClient::OptionalNoCa, 1)),
         Box::new(move |settings| asking(&ca.clone())(settings)),
@@ -149,6 +153,16 @@ fn no_time_means_no_resumption() {
     });
     for version in BOTH {
         assert_eq!(scene.resumed(version, &[&server, &server]), [false, false]);
+    }
+}
+
+#[test]
+fn clients_are_given_as_many_tickets_as_was_said() {
+    let scene = Scene::new();
+    for count in [0, 1, 3] {
+        let server = scene.with(|settings| settings.resumption.tls13_tickets = count);
+        let (_, client) = shake(&server, scene.fixture.client(&[&TLS13]));
+        assert_eq!(client.expect("TLS").tls13_tickets_received() as usize, count);
     }
 }
 

@@ -39,6 +39,9 @@ fn complaint(directive: &Directive, word: &Word, fault: Fault) -> Complaint {
     let message = format!("{fault} in \"{text}\" of the \"listen\" directive");
     let complaint = Complaint::of(directive, message).under(word.span).hint(fault.hint(&text));
     match fault {
+        Fault::HostNotFound if !text.contains([':', '.']) => {
+            complaint.hint("this is taken for a host's name; a port is a number from 1 to 65535")
+        }
         // nginx would listen on any port that happens to be free (divergences D42).
         Fault::NoPort => complaint.hint("nginx mail has no default port: write it behind a colon"),
         _ => complaint,
