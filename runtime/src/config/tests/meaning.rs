@@ -639,8 +639,26 @@ fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() 
             no_effect("timer_resolution", "the clock is read whenever it is needed", 2),
             no_effect("thread_pool", "there are no pools of threads", 2),
             no_effect("ssl_engine", "no engine is loaded", 2),
-            no_effect("debug_connection", "\"error_log\" alone decides what is logged", 3),
         ]
+    );
+}
+
+#[test]
+fn everything_can_be_wanted_of_some_clients() {
+    let text = "events { debug_connection 192.0.2.0/24; debug_connection unix:; debug_connection localhost; } mail {}";
+    let (config, told) = fit(text);
+    assert_eq!(told, [""; 0]);
+    let ip = |text: &str| text.parse().unwrap();
+    let wanted = [
+        Peers::Network(ip("192.0.2.0"), 24),
+        Peers::Unix,
+        Peers::Network(ip("::1"), 128),
+        Peers::Network(ip("127.0.0.1"), 32),
+    ];
+    assert_eq!(config.process.debugged, wanted);
+    assert_eq!(
+        unfit("events { debug_connection x.invalid; } mail {}"),
+        ["[emerg] host not found in debug_connection \"x.invalid\" in /etc/nginx/nginx.conf:1"]
     );
 }
 
