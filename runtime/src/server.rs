@@ -35,6 +35,7 @@ use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file;
 use crate::resolve;
 use crate::tls;
+use crate::upstream::Upstreams;
 
 mod accept;
 mod listen;
@@ -174,6 +175,8 @@ struct Door {
     policy: Arc<Policy>,
     tls: Option<tls::Acceptor>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
+    upstreams: Arc<Upstreams>,
+    auth_upstreams: Arc<Upstreams>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
     access_logs: Arc<[AccessLog]>,
@@ -248,6 +251,8 @@ impl Server {
                     policy: server.policy.clone(),
                     tls: server.tls.clone(),
                     backend_tls: server.backend_tls.clone(),
+                    upstreams: server.upstreams.clone(),
+                    auth_upstreams: server.auth_upstreams.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
                     access_logs: access_logs.clone(),

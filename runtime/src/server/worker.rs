@@ -196,6 +196,8 @@ impl Sessions {
             policy: door.policy.clone(),
             tls: door.tls.clone(),
             backend_tls: door.backend_tls.clone(),
+            upstreams: door.upstreams.clone(),
+            auth_upstreams: door.auth_upstreams.clone(),
             seed,
             number,
         };
