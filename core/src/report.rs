@@ -231,7 +231,8 @@ pub enum Notice {
     InvalidPassword(Mechanism),
     /// A SASL response without, or with an impossible, token.
     InvalidToken(Mechanism),
-    /// An OAUTHBEARER response that says it is for another host or port (RFC 7628 section 3.2); empty where it does not say.
+    /// An OAUTHBEARER response that says it is for another host or port (RFC 7628 section 3.2); empty where it does not say,
+    /// or says what none can be and may be a secret in the wrong place.
     MeantForAnother {
         /// The host as sent.
         host: Vec<u8>,
