@@ -320,6 +320,11 @@ pub enum Notice {
         /// The TLS library's reason.
         reason: Arc<str>,
     },
+    /// TLS with the backend broke after the handshake.
+    UpstreamTlsFailed {
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
     /// The backend sent octets between agreeing to STARTTLS and the handshake (divergences S3).
     UpstreamDataBehindStartTls,
     /// What should be a PROXY header is none; its first line as far as it came.
@@ -369,6 +374,7 @@ impl Notice {
             | Self::NameUnresolved { .. }
             | Self::InvalidHostName { .. }
             | Self::UpstreamHandshakeFailed { .. }
+            | Self::UpstreamTlsFailed { .. }
             | Self::UpstreamDataBehindStartTls
             | Self::ProxyHeaderBroken(_)
             | Self::ProxyHeaderVersion(_)
@@ -461,7 +467,7 @@ impl fmt::Display for Notice {
                 write!(f, "SSL_do_handshake() failed (SSL: {})", Escaped(reason.as_bytes()))
             }
             Self::HandshakeClosed => f.write_str("peer closed connection in SSL handshake"),
-            Self::TlsFailed { reason } => {
+            Self::UpstreamTlsFailed { reason } | Self::TlsFailed { reason } => {
                 write!(f, "SSL_read() failed (SSL: {})", Escaped(reason.as_bytes()))
             }
         }

@@ -43,7 +43,7 @@ impl Outcome {
             Notice::ClientTimedOut if is_logged_in => Self::Idle,
             Notice::ClientTimedOut => Self::TimedOut,
             // Whoever is logged in may go as they like.
-            Notice::ClientClosed | Notice::ClientFailed(_) if is_logged_in => self,
+            Notice::ClientClosed | Notice::ClientFailed(_) | Notice::TlsFailed { .. } if is_logged_in => self,
             Notice::ClientClosed | Notice::ClientFailed(_) => Self::Left,
             Notice::ShutDown => Self::ShutDown,
             Notice::CommandTooLong { .. }
@@ -72,6 +72,7 @@ impl Outcome {
             | Notice::UpstreamRefused { .. }
             | Notice::UpstreamTooLong { .. }
             | Notice::UpstreamHandshakeFailed { .. }
+            | Notice::UpstreamTlsFailed { .. }
             | Notice::UpstreamDataBehindStartTls => Self::BackendFault,
             Notice::CertificateInvalid(_)
             | Notice::CertificateMissing
@@ -139,6 +140,8 @@ mod tests {
             (&[refused()], "login-failed", 401),
             (&[refused(), Notice::LoggedIn, Notice::RelayDone], "proxied", 200),
             (&[Notice::LoggedIn, Notice::ClientTimedOut], "idle", 200),
+            (&[Notice::LoggedIn, Notice::TlsFailed { reason: "x".into() }], "proxied", 200),
+            (&[Notice::LoggedIn, Notice::UpstreamTlsFailed { reason: "x".into() }], "upstream-error", 502),
             (&[Notice::ClientTimedOut], "timed-out", 408),
             (&[Notice::LoggedIn, Notice::ShutDown], "shut-down", 503),
             (&[Notice::UpstreamTimedOut], "upstream-timed-out", 504),
