@@ -163,13 +163,7 @@ impl Outlet {
                 if torn.swap(false, Ordering::Relaxed) && write_once(&mut file, b"\n").is_err() {
                     torn.store(true, Ordering::Relaxed);
                 }
-                match write_once(&mut file, line.octets)? {
-                    written if written == line.octets.len() => Ok(()),
-                    _ => {
-                        torn.store(true, Ordering::Relaxed);
-                        Err(io::ErrorKind::WriteZero.into())
-                    }
-                }
+                write_line(&mut file, line.octets, torn)
             }
             To::Syslog(sender) => sender.send(line),
         }
@@ -209,6 +203,26 @@ fn write_once(sink: &mut impl Write, octets: &[u8]) -> io::Result<usize> {
         match sink.write(octets) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             written => return written,
+        }
+    }
+}
+
+/// A line, in one write where that is possible. Of one that was cut off the rest is tried once: only then does the system say why.
+///
+/// # Errors
+///
+/// The system's; `written in part` where it gives none. `torn` is set if the line has begun and not ended.
+fn write_line(sink: &mut impl Write, octets: &[u8], torn: &AtomicBool) -> io::Result<()> {
+    let written = write_once(sink, octets)?;
+    let rest = octets.get(written..).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(());
+    }
+    match write_once(sink, rest) {
+        Ok(more) if more == rest.len() => Ok(()),
+        cut_off => {
+            torn.store(true, Ordering::Relaxed);
+            cut_off.and_then(|_| Err(io::Error::other("written in part")))
         }
     }
 }
@@ -265,6 +279,65 @@ mod tests {
         assert!(matches!(put(&outlet, &line), Fate::Written));
         assert_eq!(outlet.take_lost(), 100 - written as u64);
         assert_eq!(outlet.take_lost(), 0);
+    }
+
+    /// A sink that gives these answers, one after another.
+    struct Answers(Vec<io::Result<usize>>);
+
+    impl Write for Answers {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            self.0.remove(0)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_told_by_what_stopped_its_rest() {
+        let full = || Err(io::Error::from_raw_os_error(28));
+        for (answers, told, is_torn) in [
+            (vec![Ok(4)], None, false),
+            (vec![Ok(1), Ok(3)], None, false),
+            (vec![full()], Some("write() failed (28: No space left on device)"), false),
+            (vec![Ok(1), full()], Some("write() failed (28: No space left on device)"), true),
+            (vec![Ok(1), Ok(2)], Some("write() failed (0: written in part)"), true),
+        ] {
+            let (shown, torn) = (format!("{answers:?}"), AtomicBool::new(false));
+            let written = write_line(&mut Answers(answers), b"line", &torn);
+            let error = written.err().map(|error| system_error("write()", &error).to_string());
+            assert_eq!((error.as_deref(), torn.into_inner()), (told, is_torn), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_fits_in_part_is_told_as_having_found_no_room() {
+        let fifo = Fifo::new("partly");
+        let mut reader = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag"))
+            .open(&fifo.0)
+            .expect("a reader");
+        let outlet = Outlet::file(&fifo.0).expect("a writer");
+        // Longer than what a pipe takes whole or not at all (PIPE_BUF), and three pages, which sixteen are no multiple of.
+        let line = "x".repeat(3 * 4096 - 1);
+        let lost = (0..100).find_map(|written| match put(&outlet, &line) {
+            Fate::FirstLost(error) => Some((written, error)),
+            _ => None,
+        });
+        let (written, error) = lost.expect("a pipe is full once");
+        assert_eq!(error.raw_os_error(), Some(11), "{error}");
+        let mut all = vec![0; written * 3 * 4096];
+        reader.read_exact(&mut all).expect("whole lines");
+        let mut rest = [0; 3 * 4096];
+        let torn = reader.read(&mut rest).expect("a part");
+        assert!((1..3 * 4096).contains(&torn), "{torn}");
+        assert!(matches!(put(&outlet, "next"), Fate::Written));
+        let mut next = [0; 6];
+        reader.read_exact(&mut next).expect("a line");
+        assert_eq!(&next, b"\nnext\n");
     }
 
     #[test]
