@@ -18,7 +18,7 @@ use jiff::Zoned;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 
-use super::datagram::Sender;
+use super::datagram::{Sender, Sent};
 use crate::config::{Syslog, SyslogSeverity};
 use crate::system_error::system_error;
 
@@ -31,6 +31,8 @@ pub(super) struct Line<'a> {
     pub(super) time: &'a Zoned,
     /// How much it matters, for syslog.
     pub(super) severity: SyslogSeverity,
+    /// How many lines are lost with it: itself, or as many as it tells the loss of.
+    pub(super) stands_for: u64,
 }
 
 /// A place that takes lines.
@@ -59,10 +61,19 @@ enum To {
 pub(super) enum Fate {
     /// It is written, or sent.
     Written,
-    /// The first to be lost after others were written.
-    FirstLost(io::Error),
-    /// Lost, like the one before.
-    Lost,
+    /// It is sent, and by that it was heard that what was sent before is lost.
+    SentAfterLoss(Loss),
+    /// It is lost.
+    Lost(Loss),
+}
+
+/// A loss, which has been counted.
+#[derive(Debug)]
+pub(super) enum Loss {
+    /// None was counted that is not told of.
+    First(io::Error),
+    /// Others were.
+    Another,
 }
 
 impl Outlet {
@@ -125,14 +136,19 @@ impl Outlet {
         }
     }
 
-    /// Writes a line, or counts it as lost.
+    /// Writes a line, or counts it as lost, and what it stands for.
     pub(super) fn put(&self, line: Line<'_>) -> Fate {
         match self.write(line) {
-            Ok(()) => Fate::Written,
-            Err(error) => match self.lost.fetch_add(1, Ordering::Relaxed) {
-                0 => Fate::FirstLost(error),
-                _ => Fate::Lost,
-            },
+            Ok(Sent::Sent) => Fate::Written,
+            Ok(Sent::ButNotTheOneBefore { lost, error }) => Fate::SentAfterLoss(self.count(lost, error)),
+            Err(error) => Fate::Lost(self.count(line.stands_for, error)),
+        }
+    }
+
+    fn count(&self, lines: u64, error: io::Error) -> Loss {
+        match self.lost.fetch_add(lines, Ordering::Relaxed) {
+            0 => Loss::First(error),
+            _ => Loss::Another,
         }
     }
 
@@ -144,17 +160,17 @@ impl Outlet {
         }
     }
 
-    /// These could not be told of.
+    /// These are lost too, or could not be told of.
     pub(super) fn untold(&self, lost: u64) {
         self.lost.fetch_add(lost, Ordering::Relaxed);
     }
 
-    fn write(&self, line: Line<'_>) -> io::Result<()> {
+    fn write(&self, line: Line<'_>) -> io::Result<Sent> {
         match &self.to {
             To::Stderr => {
                 let mut stderr = io::stderr().lock();
                 match has_room(&stderr)? {
-                    true => write_once(&mut stderr, line.octets).map(drop),
+                    true => write_once(&mut stderr, line.octets).map(|_| Sent::Sent),
                     false => Err(io::ErrorKind::WouldBlock.into()),
                 }
             }
@@ -163,7 +179,7 @@ impl Outlet {
                 if torn.swap(false, Ordering::Relaxed) && write_once(&mut file, b"\n").is_err() {
                     torn.store(true, Ordering::Relaxed);
                 }
-                write_line(&mut file, line.octets, torn)
+                write_line(&mut file, line.octets, torn).map(|()| Sent::Sent)
             }
             To::Syslog(sender) => sender.send(line),
         }
@@ -239,7 +255,7 @@ mod tests {
     fn put(outlet: &Outlet, text: &str) -> Fate {
         let time = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         let severity = gatepost_core::report::Level::Info.into();
-        outlet.put(Line { octets: format!("{text}\n").as_bytes(), time: &time, severity })
+        outlet.put(Line { octets: format!("{text}\n").as_bytes(), time: &time, severity, stands_for: 1 })
     }
 
     /// A FIFO of the test's own, removed when dropped.
@@ -270,7 +286,7 @@ mod tests {
         let line = "x".repeat(1000);
         let fates: Vec<_> = (0..100).map(|_| put(&outlet, &line)).collect();
         let written = fates.iter().filter(|fate| matches!(fate, Fate::Written)).count();
-        let first = fates.iter().position(|fate| matches!(fate, Fate::FirstLost(_)));
+        let first = fates.iter().position(|fate| matches!(fate, Fate::Lost(Loss::First(_))));
         assert_eq!(first, Some(written), "a pipe is full once: {written}");
         assert!((10..100).contains(&written), "{written}");
         let mut all = vec![0; written * 1001];
@@ -324,7 +340,7 @@ mod tests {
         // Longer than what a pipe takes whole or not at all (PIPE_BUF), and three pages, which sixteen are no multiple of.
         let line = "x".repeat(3 * 4096 - 1);
         let lost = (0..100).find_map(|written| match put(&outlet, &line) {
-            Fate::FirstLost(error) => Some((written, error)),
+            Fate::Lost(Loss::First(error)) => Some((written, error)),
             _ => None,
         });
         let (written, error) = lost.expect("a pipe is full once");
@@ -351,8 +367,10 @@ mod tests {
     #[test]
     fn what_could_not_be_told_of_is_told_of_later() {
         let outlet = Outlet::file(Path::new("/dev/full")).expect("a device");
-        assert!(matches!(put(&outlet, "a"), Fate::FirstLost(error) if error.raw_os_error() == Some(28)));
-        assert!(matches!(put(&outlet, "b"), Fate::Lost));
+        assert!(
+            matches!(put(&outlet, "a"), Fate::Lost(Loss::First(error)) if error.raw_os_error() == Some(28))
+        );
+        assert!(matches!(put(&outlet, "b"), Fate::Lost(Loss::Another)));
         let lost = outlet.take_lost();
         outlet.untold(lost);
         assert_eq!(outlet.take_lost(), 2);
