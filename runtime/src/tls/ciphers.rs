@@ -65,7 +65,8 @@ pub(crate) fn list(text: &str) -> Result<Chosen, Refusal> {
     let mut order = Order { listed: (0..TLS12.len()).collect(), active: 0 };
     let mut lacking = Vec::new();
     let mut rest = text;
-    if let Some(behind) = rest.strip_prefix("DEFAULT") {
+    // The second is what Red Hat's OpenSSL calls the system's own choice, and what their files say.
+    if let Some(behind) = rest.strip_prefix("DEFAULT").or_else(|| rest.strip_prefix("PROFILE=SYSTEM")) {
         order.add(ALL);
         rest = behind;
     }

@@ -20,11 +20,16 @@ use super::{Error, Settings};
 /// nginx's default of `ssl_session_timeout`.
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
+/// OpenSSL's default of `NumTickets`.
+const TLS13_TICKETS: usize = 2;
+
 /// `ssl_session_…`.
 #[derive(Clone, Debug)]
 pub struct Resumption {
     /// `ssl_session_tickets`.
     pub tickets: bool,
+    /// `ssl_conf_command NumTickets`: how many a client is given under TLS 1.3, of which each is good for one connection.
+    pub tls13_tickets: usize,
     /// `ssl_session_ticket_key`: files of 48 or 80 octets, of which the first seals and all open. Without any, the keys
     /// are made by the process.
     pub ticket_keys: Vec<PathBuf>,
@@ -36,7 +41,13 @@ pub struct Resumption {
 
 impl Default for Resumption {
     fn default() -> Self {
-        Self { tickets: true, ticket_keys: Vec::new(), cache: None, timeout: TIMEOUT }
+        Self {
+            tickets: true,
+            tls13_tickets: TLS13_TICKETS,
+            ticket_keys: Vec::new(),
+            cache: None,
+            timeout: TIMEOUT,
+        }
     }
 }
 
@@ -48,6 +59,7 @@ impl Resumption {
         context: [u8; 32],
         time: &Arc<dyn TimeProvider>,
     ) -> Result<(), Error> {
+        config.send_tls13_tickets = self.tls13_tickets;
         config.session_storage = match &self.cache {
             Some(zone) if !self.timeout.is_zero() => {
                 Arc::new(Cache::new(zone.clone(), context, self.timeout, time.clone()))

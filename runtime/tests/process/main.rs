@@ -18,4 +18,5 @@ mod reload;
 mod rights;
 mod served;
 mod signals;
+mod tickets;
 mod upgrade;

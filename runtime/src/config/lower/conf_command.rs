@@ -3,7 +3,7 @@
 use rustls::{CipherSuite, NamedGroup, SignatureScheme};
 
 use super::ssl::{CIPHERS_HINT, Fault, GROUPS_HINT, warn_of_lacking};
-use super::value::{argument, text};
+use super::value::{argument, digits, text};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
 use crate::config::tree::Directive;
@@ -22,6 +22,7 @@ pub(super) enum Command {
     Turn(Versions, bool),
     ServerOrder(bool),
     Tickets(bool),
+    Tls13Tickets(usize),
 }
 
 impl Command {
@@ -42,6 +43,7 @@ impl Command {
             }
             Self::ServerOrder(on) => preferences.server_order = *on,
             Self::Tickets(on) => settings.resumption.tickets = *on,
+            Self::Tls13Tickets(count) => settings.resumption.tls13_tickets = *count,
         }
     }
 }
@@ -66,6 +68,8 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
     };
     let mut lacking =
         |what, lacking: &[String]| warn_of_lacking(what, lacking, directive, value_word, complaints);
+    let tickets = digits(value.as_bytes()).and_then(|count| usize::try_from(count).ok());
+    let tickets = tickets.filter(|&count| count <= TLS13_TICKETS_MAX);
     let read = match name.to_ascii_lowercase().as_str() {
         "ciphersuites" => {
             ciphers::suites(&value).map_err(|why| bad(why.to_string(), SUITES_HINT)).map(|chosen| {
@@ -100,6 +104,7 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
             }
             _ => Err(bad(String::new(), SIGNATURES_HINT)),
         },
+        "numtickets" if tickets.is_some() => Ok(tickets.map(Command::Tls13Tickets).into_iter().collect()),
         "options" => {
             let read = options(&value, directive, value_word, complaints);
             read.ok_or_else(|| bad(String::new(), "see SSL_CONF_cmd(3) of OpenSSL"))
@@ -116,6 +121,9 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
     };
     Ok(read)
 }
+
+/// More would only make handshakes long.
+const TLS13_TICKETS_MAX: usize = 100;
 
 const SUITES_HINT: &str =
     "TLS 1.3 has TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256 and TLS_AES_128_GCM_SHA256";
@@ -140,6 +148,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "clientcafile",
     "dhparameters",
     "recordpadding",
+    // OpenSSL takes any word for a number.
     "numtickets",
 ];
 

@@ -554,6 +554,8 @@ const UNDER_TLS: &[&str] = &[
     "ssl_conf_command SignatureAlgorithms foo;",
     "ssl_conf_command SignatureAlgorithms 'RSA+SHA256 ed25519';",
     "ssl_conf_command CipherString HIGH;",
+    "ssl_conf_command NumTickets 1;",
+    "ssl_conf_command NumTickets x;",
     "ssl_conf_command Foo x;",
     "ssl_conf_command -cipher HIGH;",
     "ssl_session_ticket_key right;",

@@ -102,6 +102,7 @@ fn commands_of_openssl_have_the_last_word() {
         "ssl_conf_command Ciphersuites TLS_CHACHA20_POLY1305_SHA256; ssl_conf_command CipherString CHACHA20+aRSA; \
          ssl_conf_command Groups P-256; ssl_conf_command SignatureAlgorithms ed25519:RSA+SHA256; \
          ssl_conf_command Options ServerPreference,-SessionTicket,NoRenegotiation; ssl_conf_command MaxProtocol TLSv1.2; \
+         ssl_conf_command NumTickets 4; \
          ssl_ciphers HIGH; ssl_prefer_server_ciphers off; ssl_ecdh_curve X25519; ssl_session_tickets on;",
     );
     let preferences = settings.preferences;
@@ -111,6 +112,7 @@ fn commands_of_openssl_have_the_last_word() {
         Some(vec![CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256])
     );
     assert_eq!(preferences.groups, Some(vec![NamedGroup::secp256r1]));
+    assert_eq!(settings.resumption.tls13_tickets, 4);
     let schemes = vec![SignatureScheme::ED25519, SignatureScheme::RSA_PKCS1_SHA256];
     assert_eq!((preferences.signatures, preferences.server_order), (Some(schemes), true));
     assert_eq!(
@@ -181,7 +183,8 @@ fn what_rustls_lacks_is_named() {
             "ssl_conf_command Options PrioritizeChaCha;",
             "the option \"PrioritizeChaCha\" of \"ssl_conf_command\" has no effect",
         ),
-        ("ssl_conf_command NumTickets 4;", "\"NumTickets\" of \"ssl_conf_command\" has no effect"),
+        ("ssl_conf_command NumTickets x;", "\"NumTickets\" of \"ssl_conf_command\" has no effect"),
+        ("ssl_conf_command RecordPadding 4;", "\"RecordPadding\" of \"ssl_conf_command\" has no effect"),
         (
             "ssl_session_timeout 7d;",
             "\"ssl_session_timeout\" is longer than a day, which is how long tickets are good at most",

@@ -80,6 +80,12 @@ proptest! {
 }
 
 #[test]
+fn the_system_s_profile_is_the_default() {
+    assert_eq!(list("PROFILE=SYSTEM"), list("DEFAULT"));
+    assert_eq!(list("HIGH:PROFILE=SYSTEM").expect("a list").lacking, ["PROFILE=SYSTEM"]);
+}
+
+#[test]
 fn refusals_are_openssls() {
     for text in ["", "nonsense", "!ALL", "AES128-SHA", "HIGH+nonsense", "@STRENGTH"] {
         assert_eq!(list(text), Err(Refusal::NoMatch), "{text:?}");

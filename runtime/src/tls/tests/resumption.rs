@@ -157,6 +157,16 @@ fn no_time_means_no_resumption() {
 }
 
 #[test]
+fn clients_are_given_as_many_tickets_as_was_said() {
+    let scene = Scene::new();
+    for count in [0, 1, 3] {
+        let server = scene.with(|settings| settings.resumption.tls13_tickets = count);
+        let (_, client) = shake(&server, scene.fixture.client(&[&TLS13]));
+        assert_eq!(client.expect("TLS").tls13_tickets_received() as usize, count);
+    }
+}
+
+#[test]
 fn odd_key_files_are_told() {
     let scene = Scene::new();
     let said = |path: PathBuf| {
