@@ -525,12 +525,24 @@ fn access_logs_are_inherited_and_their_formats_may_come_later() {
 }
 
 #[test]
+fn a_format_s_name_may_begin_as_a_parameter_does() {
+    let (config, told) =
+        fit("mail { auth_http localhost; log_format gzipped $pid; log_format buffered $status; \
+         access_log a gzipped; access_log b buffered; server { listen 143; } }");
+    assert_eq!(told, [""; 0]);
+    let formats: Vec<_> =
+        config.servers[0].access_logs.iter().map(|log| log.format.pieces.as_slice()).collect();
+    assert_eq!(formats, [[Piece::Variable(Variable::Pid)], [Piece::Variable(Variable::Status)]]);
+}
+
+#[test]
 fn an_access_log_that_cannot_be_is_refused() {
     let at = "/etc/nginx/nginx.conf";
     for (said, complaint) in [
         ("access_log a b;", "unknown log format \"b\""),
         ("access_log a mail c;", "invalid parameter \"c\""),
         ("access_log a mail buffer=32k;", "invalid parameter \"buffer=32k\""),
+        ("access_log a gzip;", "invalid parameter \"gzip\""),
         ("access_log a gzip=9;", "invalid parameter \"gzip=9\""),
         ("access_log a if=$status;", "invalid parameter \"if=$status\""),
         ("access_log off mail;", "invalid parameter \"mail\""),

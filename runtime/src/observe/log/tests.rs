@@ -1,6 +1,7 @@
 //! Lines as they stand in files.
 
 use super::*;
+use std::net::UdpSocket;
 use std::time::{Duration, UNIX_EPOCH};
 
 fn noon() -> SystemTime {
@@ -142,6 +143,51 @@ fn lines_that_were_lost_are_told_of_when_there_is_room_again() {
     );
     assert_eq!(heard(), format!("<20>Nov 20 12:00:00 t: {time} [warn] {process}#0: *7 heard"));
     std::fs::remove_file(&path).expect("removed");
+}
+
+/// Over UDP it is heard of a datagram's loss only with the next.
+#[test]
+fn over_udp_too_every_lost_line_is_counted_and_none_is_lost_once_the_server_is_back() {
+    let bind = |at: &str| {
+        let socket = UdpSocket::bind(at).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("an option");
+        socket
+    };
+    let socket = bind("127.0.0.1:0");
+    let at = socket.local_addr().expect("an address");
+    let server = Syslog {
+        server: gatepost_core::Address::Inet(at),
+        facility: 2,
+        severity: Level::Info.into(),
+        tag: "t".into(),
+        host: None,
+    };
+    let target = LogTarget::new(LogSink::Syslog(server), Level::Info);
+    let log = LogFiles::new(noon, TimeZone::UTC).log(&[target]).expect("a log");
+    let say = |words: &str| {
+        log.line(Level::Info, None, words);
+        // For the system to hear that nobody is there.
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let heard = |socket: &UdpSocket| {
+        let mut octets = [0; 1000];
+        let length = socket.recv(&mut octets).expect("a datagram");
+        let text = String::from_utf8_lossy(&octets[..length]).into_owned();
+        text.rsplit_once("#0: ").map(|(_, words)| words.to_owned())
+    };
+    say("here");
+    assert_eq!(heard(&socket).as_deref(), Some("here"));
+    drop(socket);
+    say("lost");
+    say("lost, which tells of the one before");
+    let socket = bind(&at.to_string());
+    for words in ["back", "last"] {
+        say(words);
+        assert_eq!(heard(&socket).as_deref(), Some("1 lines of this log were lost"));
+        assert_eq!(heard(&socket).as_deref(), Some(words));
+    }
+    say("settled");
+    assert_eq!(heard(&socket).as_deref(), Some("settled"));
 }
 
 #[test]
