@@ -1,5 +1,7 @@
+use super::keys::{Chain, EPOCHS_KEPT};
 use super::*;
 use rustls_pki_types::UnixTime;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A clock that is set by hand.
