@@ -1,8 +1,8 @@
 //! Session tickets (RFC 5077; RFC 8446 section 4.6.1): the state of a session, sealed, kept by the client.
 //!
 //! A ticket is bound to the server it is from: to its certificates, and to what it asks of clients. Elsewhere it is worth
-//! nothing, though the keys be the same. It also holds when it was made, so that `ssl_session_timeout` is kept however
-//! long its key lives.
+//! nothing, though the keys be the same. It also holds when the session began, so that `ssl_session_timeout` is kept
+//! however long its key lives, and however often the session is resumed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use aws_lc_rs::aead::{Aad, Nonce};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use rustls::server::ProducesTickets;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
 
 mod keys;
 
+use super::begun::is_good;
 use keys::{Key, NAME_BYTES};
 pub use keys::{NoRandomness, TicketKeys};
 
@@ -33,7 +33,7 @@ pub const fn ticket_lifetime_max() -> Duration {
 /// key that is kept in a file for years.
 const SALT_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
-/// When a ticket was made, in seconds since the epoch.
+/// When a session began, in seconds since the epoch.
 const TIME_BYTES: usize = 8;
 /// The largest ticket that is looked at: as large as a ticket can be told (RFC 8446 section 4.6.1).
 const TICKET_BYTES_MAX: usize = 65_535;
@@ -81,6 +81,48 @@ impl Tickets {
         Some(Self { keys, context, lifetime: lifetime.min(LIFETIME_MAX), time })
     }
 
+    /// How long they are good, in seconds.
+    pub(super) fn lifetime(&self) -> u32 {
+        u32::try_from(self.lifetime.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// A ticket for the state of a session, which began at that time, in seconds since the epoch, or just now; `None` if
+    /// there is no chance, no time, or too much of it.
+    pub(super) fn seal(&self, plain: &[u8], began: Option<u64>) -> Option<Vec<u8>> {
+        let now = self.now()?;
+        let key = self.newest(now)?;
+        let mut salt = [0; SALT_BYTES];
+        SystemRandom::new().fill(&mut salt).ok()?;
+        let mut sealed = Vec::with_capacity(TIME_BYTES + plain.len() + TAG_BYTES);
+        sealed.extend_from_slice(&began.unwrap_or(now).to_be_bytes());
+        sealed.extend_from_slice(plain);
+        // The key is for this ticket only, so it needs no nonce of its own.
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        key.for_one(&salt)?.seal_in_place_append_tag(nonce, Aad::from(self.context), &mut sealed).ok()?;
+        let ticket = [&key.name[..], &salt, &sealed].concat();
+        (ticket.len() <= TICKET_BYTES_MAX).then_some(ticket)
+    }
+
+    /// The state of a session, and when that began; `None` if the ticket is none of ours, or no longer good.
+    pub(super) fn open(&self, ticket: &[u8]) -> Option<(Vec<u8>, u64)> {
+        if ticket.len() > TICKET_BYTES_MAX {
+            return None;
+        }
+        let now = self.now()?;
+        let (name, rest) = ticket.split_first_chunk::<NAME_BYTES>()?;
+        let (salt, sealed) = rest.split_first_chunk::<SALT_BYTES>()?;
+        let mut sealed = Zeroizing::new(sealed.to_vec());
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        let opened = self
+            .named(name, now)?
+            .for_one(salt)?
+            .open_in_place(nonce, Aad::from(self.context), &mut sealed)
+            .ok()?;
+        let (began, plain) = opened.split_first_chunk::<TIME_BYTES>()?;
+        let began = u64::from_be_bytes(*began);
+        is_good(began, now, self.lifetime.as_secs()).then(|| (plain.to_vec(), began))
+    }
+
     fn newest(&self, now: u64) -> Option<Key> {
         match &self.keys {
             Keys::Files(keys) => keys.first().cloned(),
@@ -103,50 +145,6 @@ impl Tickets {
 impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tickets").field("lifetime", &self.lifetime).finish_non_exhaustive()
-    }
-}
-
-impl ProducesTickets for Tickets {
-    fn enabled(&self) -> bool {
-        true
-    }
-
-    fn lifetime(&self) -> u32 {
-        u32::try_from(self.lifetime.as_secs()).unwrap_or(u32::MAX)
-    }
-
-    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let now = self.now()?;
-        let key = self.newest(now)?;
-        let mut salt = [0; SALT_BYTES];
-        SystemRandom::new().fill(&mut salt).ok()?;
-        let mut sealed = Vec::with_capacity(TIME_BYTES + plain.len() + TAG_BYTES);
-        sealed.extend_from_slice(&now.to_be_bytes());
-        sealed.extend_from_slice(plain);
-        // The key is for this ticket only, so it needs no nonce of its own.
-        let nonce = Nonce::assume_unique_for_key([0; 12]);
-        key.for_one(&salt)?.seal_in_place_append_tag(nonce, Aad::from(self.context), &mut sealed).ok()?;
-        let ticket = [&key.name[..], &salt, &sealed].concat();
-        (ticket.len() <= TICKET_BYTES_MAX).then_some(ticket)
-    }
-
-    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        if ticket.len() > TICKET_BYTES_MAX {
-            return None;
-        }
-        let now = self.now()?;
-        let (name, rest) = ticket.split_first_chunk::<NAME_BYTES>()?;
-        let (salt, sealed) = rest.split_first_chunk::<SALT_BYTES>()?;
-        let mut sealed = Zeroizing::new(sealed.to_vec());
-        let nonce = Nonce::assume_unique_for_key([0; 12]);
-        let opened = self
-            .named(name, now)?
-            .for_one(salt)?
-            .open_in_place(nonce, Aad::from(self.context), &mut sealed)
-            .ok()?;
-        let (made, plain) = opened.split_first_chunk::<TIME_BYTES>()?;
-        let age = now.saturating_sub(u64::from_be_bytes(*made));
-        (age < self.lifetime.as_secs()).then(|| plain.to_vec())
     }
 }
 

@@ -30,17 +30,17 @@ fn a_ticket_opens_to_what_was_sealed_and_to_nothing_else() {
     let clock = at(1000);
     let keys = TicketKeys::random(Duration::from_secs(1000)).expect("keys");
     let tickets = Tickets::new(keys, [1; 32], LONG, clock);
-    let ticket = tickets.encrypt(b"state").expect("a ticket");
-    assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&b"state"[..]));
-    assert_ne!(tickets.encrypt(b"state").expect("a ticket"), ticket, "no two are alike");
+    let ticket = tickets.seal(b"state", None).expect("a ticket");
+    assert_eq!(tickets.open(&ticket), Some((b"state".to_vec(), 1000)));
+    assert_ne!(tickets.seal(b"state", None).expect("a ticket"), ticket, "no two are alike");
     assert!(!ticket.windows(5).any(|window| window == b"state"));
     for at in 0..ticket.len() {
         let mut forged = ticket.clone();
         forged[at] ^= 1;
-        assert_eq!(tickets.decrypt(&forged), None, "octet {at}");
-        assert_eq!(tickets.decrypt(&ticket[..at]), None, "cut at {at}");
+        assert_eq!(tickets.open(&forged), None, "octet {at}");
+        assert_eq!(tickets.open(&ticket[..at]), None, "cut at {at}");
     }
-    assert_eq!(tickets.decrypt(&vec![0; 1 << 20]), None);
+    assert_eq!(tickets.open(&vec![0; 1 << 20]), None);
 }
 
 /// CVE-2014-3616, CVE-2025-23419.
@@ -50,9 +50,9 @@ fn a_ticket_is_worth_nothing_where_something_else_is_asked_of_clients() {
     let keys = TicketKeys::random(Duration::from_secs(1000)).expect("keys");
     let [one, same, other] =
         [1, 1, 2].map(|context| Tickets::new(keys.clone(), [context; 32], LONG, clock.clone()));
-    let ticket = one.encrypt(b"state").expect("a ticket");
-    assert!(same.decrypt(&ticket).is_some());
-    assert_eq!(other.decrypt(&ticket), None);
+    let ticket = one.seal(b"state", None).expect("a ticket");
+    assert!(same.open(&ticket).is_some());
+    assert_eq!(other.open(&ticket), None);
 }
 
 #[test]
@@ -68,11 +68,15 @@ fn a_ticket_is_good_for_its_time() {
             }
         };
         assert_eq!(tickets.lifetime(), 300);
-        let ticket = tickets.encrypt(b"state").expect("a ticket");
-        for (now, good) in [(900, true), (1299, true), (1300, false), (1_000_000, false)] {
+        let ticket = tickets.seal(b"state", None).expect("a ticket");
+        for (now, good) in [(939, false), (940, true), (1299, true), (1300, false), (1_000_000, false)] {
             clock.0.store(now, Ordering::Relaxed);
-            assert_eq!(tickets.decrypt(&ticket).is_some(), good, "at {now}");
+            assert_eq!(tickets.open(&ticket).is_some(), good, "at {now}");
         }
+        clock.0.store(1200, Ordering::Relaxed);
+        let again = tickets.seal(b"state", Some(1000)).expect("a ticket");
+        clock.0.store(1300, Ordering::Relaxed);
+        assert_eq!(tickets.open(&again), None, "made at 1200 for a session of 1000");
     }
     assert_eq!(files(&[&[7; 48]], 1, LONG, &at(0)).expect("keys").lifetime(), 24 * 60 * 60);
 }
@@ -83,15 +87,15 @@ fn keys_change_and_old_ones_are_forgotten_once_they_are_of_no_use() {
     let keys = TicketKeys::random(Duration::ZERO).expect("keys");
     let tickets = Tickets::new(keys.clone(), [1; 32], LONG, clock.clone());
     let at = |hour: u64| clock.0.store(hour * HOUR, Ordering::Relaxed);
-    let name = || tickets.encrypt(b"state").expect("a ticket")[..NAME_BYTES].to_vec();
+    let name = || tickets.seal(b"state", None).expect("a ticket")[..NAME_BYTES].to_vec();
     at(5);
-    let (first, last_ticket) = (name(), tickets.encrypt(b"state").expect("a ticket"));
+    let (first, last_ticket) = (name(), tickets.seal(b"state", None).expect("a ticket"));
     at(6);
     assert_ne!(name(), first);
     at(28);
-    assert!(tickets.decrypt(&last_ticket).is_some(), "23 hours old");
+    assert!(tickets.open(&last_ticket).is_some(), "23 hours old");
     at(30);
-    assert_eq!(tickets.decrypt(&last_ticket), None);
+    assert_eq!(tickets.open(&last_ticket), None);
     let chain = keys.0.lock().expect("a lock");
     assert!(chain.keys.len() as u64 == EPOCHS_KEPT && chain.keys.iter().all(|key| key.name[..] != first[..]));
 }
@@ -110,8 +114,8 @@ fn copies_of_keys_go_the_same_way() {
         clock.0.store(hour * HOUR, Ordering::Relaxed);
         // Now the one, now the other is first to notice what time it is.
         let (from, to) = if hour % 2 == 0 { (&mine, &other) } else { (&other, &mine) };
-        let ticket = from.encrypt(b"state").expect("a ticket");
-        assert!(to.decrypt(&ticket).is_some(), "hour {hour}");
+        let ticket = from.seal(b"state", None).expect("a ticket");
+        assert!(to.open(&ticket).is_some(), "hour {hour}");
     }
 }
 
@@ -123,11 +127,11 @@ fn the_first_file_seals_and_all_open() {
     let rotated = files(&[&new, &old], 1, LONG, &clock).expect("keys");
     let after = files(&[&new], 1, LONG, &clock).expect("keys");
     let (old_ticket, new_ticket) =
-        (before.encrypt(b"old").expect("a ticket"), rotated.encrypt(b"new").expect("a ticket"));
+        (before.seal(b"old", None).expect("a ticket"), rotated.seal(b"new", None).expect("a ticket"));
     assert_eq!((&old_ticket[..16], &new_ticket[..16]), (&[1; 16][..], &[3; 16][..]));
-    assert_eq!(rotated.decrypt(&old_ticket).as_deref(), Some(&b"old"[..]));
-    assert_eq!(after.decrypt(&new_ticket).as_deref(), Some(&b"new"[..]));
-    assert_eq!((after.decrypt(&old_ticket), before.decrypt(&new_ticket)), (None, None));
+    assert_eq!(rotated.open(&old_ticket), Some((b"old".to_vec(), 1000)));
+    assert_eq!(after.open(&new_ticket), Some((b"new".to_vec(), 1000)));
+    assert_eq!((after.open(&old_ticket), before.open(&new_ticket)), (None, None));
     for odd in [0, 47, 49, 79, 81] {
         assert!(files(&[&vec![0; odd]], 1, LONG, &clock).is_none(), "{odd} octets");
     }
