@@ -73,10 +73,8 @@ impl Resumption {
                 time.clone(),
             ),
             (true, true) => {
-                let now =
-                    time.current_time().map_or(Duration::ZERO, |now| Duration::from_secs(now.as_secs()));
-                let keys = TicketKeys::of_the_process(now)?;
-                keys.advance(now);
+                let keys = TicketKeys::of_the_process()?;
+                keys.advance();
                 Some(Tickets::new(keys, context, self.timeout, time.clone()))
             }
         };

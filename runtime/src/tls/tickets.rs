@@ -90,7 +90,7 @@ impl Tickets {
     /// there is no chance, no time, or too much of it.
     pub(super) fn seal(&self, plain: &[u8], began: Option<u64>) -> Option<Vec<u8>> {
         let now = self.now()?;
-        let key = self.newest(now)?;
+        let key = self.newest()?;
         let mut salt = [0; SALT_BYTES];
         SystemRandom::new().fill(&mut salt).ok()?;
         let mut sealed = Vec::with_capacity(TIME_BYTES + plain.len() + TAG_BYTES);
@@ -108,32 +108,31 @@ impl Tickets {
         if ticket.len() > TICKET_BYTES_MAX {
             return None;
         }
-        let now = self.now()?;
         let (name, rest) = ticket.split_first_chunk::<NAME_BYTES>()?;
         let (salt, sealed) = rest.split_first_chunk::<SALT_BYTES>()?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let opened = self
-            .named(name, now)?
+            .named(name)?
             .for_one(salt)?
             .open_in_place(nonce, Aad::from(self.context), &mut sealed)
             .ok()?;
         let (began, plain) = opened.split_first_chunk::<TIME_BYTES>()?;
         let began = u64::from_be_bytes(*began);
-        is_good(began, now, self.lifetime.as_secs()).then(|| (plain.to_vec(), began))
+        is_good(began, self.now()?, self.lifetime.as_secs()).then(|| (plain.to_vec(), began))
     }
 
-    fn newest(&self, now: u64) -> Option<Key> {
+    fn newest(&self) -> Option<Key> {
         match &self.keys {
             Keys::Files(keys) => keys.first().cloned(),
-            Keys::Memory(keys) => keys.newest(now),
+            Keys::Memory(keys) => keys.newest(),
         }
     }
 
-    fn named(&self, name: &[u8], now: u64) -> Option<Key> {
+    fn named(&self, name: &[u8]) -> Option<Key> {
         match &self.keys {
             Keys::Files(keys) => keys.iter().find(|key| key.name == name).cloned(),
-            Keys::Memory(keys) => keys.named(name, now),
+            Keys::Memory(keys) => keys.named(name),
         }
     }
 

@@ -10,6 +10,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::LIFETIME_MAX;
+use crate::net::boot_clock;
 
 /// How long new tickets are sealed under the same key.
 const EPOCH: Duration = Duration::from_secs(6 * 60 * 60);
@@ -23,12 +24,19 @@ pub(super) const NAME_BYTES: usize = 16;
 /// forgotten once its tickets are worth nothing; so every copy (a worker's, from before it was forked off) comes to the
 /// same keys at the same time without another word, and none tells what came before. Clones are the same keys.
 #[derive(Clone)]
-pub struct TicketKeys(pub(super) Arc<Mutex<Chain>>);
+pub struct TicketKeys {
+    pub(super) chain: Arc<Mutex<Chain>>,
+    pub(super) clock: Clock,
+}
+
+/// The time since a moment that is the same for all copies. It never jumps, whoever sets the time of day: keys would not
+/// change while that is behind what it was, and all at once if it went ahead by years.
+pub(super) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 pub(super) struct Chain {
     /// From which the newest key and the next link are made.
     pub(super) link: Zeroizing<[u8; 32]>,
-    /// When the newest key came into use, in seconds since the epoch.
+    /// When the newest key came into use, in seconds of the clock.
     pub(super) since: u64,
     /// Oldest first.
     pub(super) keys: Vec<Key>,
@@ -47,16 +55,17 @@ pub(super) struct Key {
 pub struct NoRandomness;
 
 impl TicketKeys {
-    /// New ones, of which the first is in use as of `now`.
+    /// New ones, of which the first is in use from now on.
     ///
     /// # Errors
     ///
     /// The system has no randomness.
-    pub fn random(now: Duration) -> Result<Self, NoRandomness> {
+    pub(super) fn random(clock: Clock) -> Result<Self, NoRandomness> {
         let mut link = Zeroizing::new([0; 32]);
         SystemRandom::new().fill(&mut *link).map_err(|_| NoRandomness)?;
         let first = Key::derived(&*link).ok_or(NoRandomness)?;
-        Ok(Self(Arc::new(Mutex::new(Chain { link, since: now.as_secs(), keys: vec![first] }))))
+        let chain = Chain { link, since: clock().as_secs(), keys: vec![first] };
+        Ok(Self { chain: Arc::new(Mutex::new(chain)), clock })
     }
 
     /// Those of this process, made when they are first asked for. A master that forks asks before it does, and all its
@@ -65,31 +74,35 @@ impl TicketKeys {
     /// # Errors
     ///
     /// The system has no randomness.
-    pub fn of_the_process(now: Duration) -> Result<Self, NoRandomness> {
+    pub fn of_the_process() -> Result<Self, NoRandomness> {
         static KEYS: OnceLock<TicketKeys> = OnceLock::new();
         if let Some(keys) = KEYS.get() {
             return Ok(keys.clone());
         }
-        let made = Self::random(now)?;
+        let made = Self::random(Arc::new(boot_clock))?;
         Ok(KEYS.get_or_init(|| made).clone())
     }
 
-    /// Forgets what is no longer of use at `now`. Done by itself whenever a key is used; a process that uses none (a
-    /// master) does it from time to time.
-    pub fn advance(&self, now: Duration) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).advance(now.as_secs());
+    /// Forgets what is no longer of use. Done by itself whenever a key is used; a process that uses none (a master) does it
+    /// from time to time.
+    pub fn advance(&self) {
+        self.now(|_| ());
     }
 
-    pub(super) fn newest(&self, now: u64) -> Option<Key> {
-        let mut chain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        chain.advance(now);
-        chain.keys.last().cloned()
+    pub(super) fn newest(&self) -> Option<Key> {
+        self.now(|keys| keys.last().cloned())
     }
 
-    pub(super) fn named(&self, name: &[u8], now: u64) -> Option<Key> {
-        let mut chain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        chain.advance(now);
-        chain.keys.iter().find(|key| key.name == name).cloned()
+    pub(super) fn named(&self, name: &[u8]) -> Option<Key> {
+        self.now(|keys| keys.iter().find(|key| key.name == name).cloned())
+    }
+
+    /// What is to be had of the keys as they are now.
+    fn now<T>(&self, get: impl FnOnce(&[Key]) -> T) -> T {
+        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that nobody comes with an earlier time than whoever came before.
+        chain.advance((self.clock)().as_secs());
+        get(&chain.keys)
     }
 }
 
@@ -100,11 +113,9 @@ impl fmt::Debug for TicketKeys {
 }
 
 impl Chain {
-    /// A clock that goes back changes nothing.
+    /// One link for each epoch, though the system slept through it: all copies have to come to the same.
     fn advance(&mut self, now: u64) {
         let epochs = now.saturating_sub(self.since) / EPOCH.as_secs();
-        // After so long a sleep not one of the keys is of use, and which link is next is all one: other copies that
-        // slept as long come to the same, for the number of links is the same for all.
         for _ in 0..epochs {
             let Some(next) =
                 derive(&Prk::new_less_safe(HKDF_SHA256, &*self.link), &[b"gatepost next ticket key"])

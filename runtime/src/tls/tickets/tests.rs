@@ -21,6 +21,12 @@ fn at(seconds: u64) -> Arc<Clock> {
     Arc::new(Clock(AtomicU64::new(seconds)))
 }
 
+/// Keys that read the same clock.
+fn keys(clock: &Arc<Clock>) -> TicketKeys {
+    let clock = clock.clone();
+    TicketKeys::random(Arc::new(move || Duration::from_secs(clock.0.load(Ordering::Relaxed)))).expect("keys")
+}
+
 fn files(octets: &[&[u8]], context: u8, lifetime: Duration, clock: &Arc<Clock>) -> Option<Tickets> {
     Tickets::of_files(octets.iter().copied(), [context; 32], lifetime, clock.clone())
 }
@@ -28,8 +34,7 @@ fn files(octets: &[&[u8]], context: u8, lifetime: Duration, clock: &Arc<Clock>) 
 #[test]
 fn a_ticket_opens_to_what_was_sealed_and_to_nothing_else() {
     let clock = at(1000);
-    let keys = TicketKeys::random(Duration::from_secs(1000)).expect("keys");
-    let tickets = Tickets::new(keys, [1; 32], LONG, clock);
+    let tickets = Tickets::new(keys(&clock), [1; 32], LONG, clock);
     let ticket = tickets.seal(b"state", None).expect("a ticket");
     assert_eq!(tickets.open(&ticket), Some((b"state".to_vec(), 1000)));
     assert_ne!(tickets.seal(b"state", None).expect("a ticket"), ticket, "no two are alike");
@@ -47,7 +52,7 @@ fn a_ticket_opens_to_what_was_sealed_and_to_nothing_else() {
 #[test]
 fn a_ticket_is_worth_nothing_where_something_else_is_asked_of_clients() {
     let clock = at(1000);
-    let keys = TicketKeys::random(Duration::from_secs(1000)).expect("keys");
+    let keys = keys(&clock);
     let [one, same, other] =
         [1, 1, 2].map(|context| Tickets::new(keys.clone(), [context; 32], LONG, clock.clone()));
     let ticket = one.seal(b"state", None).expect("a ticket");
@@ -62,10 +67,7 @@ fn a_ticket_is_good_for_its_time() {
         let lifetime = Duration::from_secs(300);
         let tickets = match &key {
             Some(key) => files(&[key], 1, lifetime, &clock).expect("keys"),
-            None => {
-                let keys = TicketKeys::random(Duration::from_secs(1000)).expect("keys");
-                Tickets::new(keys, [1; 32], lifetime, clock.clone())
-            }
+            None => Tickets::new(keys(&clock), [1; 32], lifetime, clock.clone()),
         };
         assert_eq!(tickets.lifetime(), 300);
         let ticket = tickets.seal(b"state", None).expect("a ticket");
@@ -84,7 +86,7 @@ fn a_ticket_is_good_for_its_time() {
 #[test]
 fn keys_change_and_old_ones_are_forgotten_once_they_are_of_no_use() {
     let clock = at(0);
-    let keys = TicketKeys::random(Duration::ZERO).expect("keys");
+    let keys = keys(&clock);
     let tickets = Tickets::new(keys.clone(), [1; 32], LONG, clock.clone());
     let at = |hour: u64| clock.0.store(hour * HOUR, Ordering::Relaxed);
     let name = || tickets.seal(b"state", None).expect("a ticket")[..NAME_BYTES].to_vec();
@@ -96,19 +98,36 @@ fn keys_change_and_old_ones_are_forgotten_once_they_are_of_no_use() {
     assert!(tickets.open(&last_ticket).is_some(), "23 hours old");
     at(30);
     assert_eq!(tickets.open(&last_ticket), None);
-    let chain = keys.0.lock().expect("a lock");
+    let chain = keys.chain.lock().expect("a lock");
     assert!(chain.keys.len() as u64 == EPOCHS_KEPT && chain.keys.iter().all(|key| key.name[..] != first[..]));
+}
+
+/// A clock that was ahead when the process began, as one without a battery may be; and one that is set to far ahead.
+#[test]
+fn the_time_of_day_has_no_say_over_keys() {
+    let (even, day) = (at(0), at(2_000_000_000));
+    let tickets = Tickets::new(keys(&even), [1; 32], LONG, day.clone());
+    let name = || tickets.seal(b"state", None).expect("a ticket")[..NAME_BYTES].to_vec();
+    let (first, ahead) = (name(), tickets.seal(b"state", None).expect("a ticket"));
+    day.0.store(1000, Ordering::Relaxed);
+    assert_eq!(tickets.open(&ahead), None, "it would be good for years");
+    assert_eq!(name(), first);
+    even.0.store(6 * HOUR, Ordering::Relaxed);
+    let second = name();
+    assert_ne!(second, first, "keys go on changing");
+    day.0.store(u64::MAX, Ordering::Relaxed);
+    assert_eq!(name(), second);
 }
 
 #[test]
 fn copies_of_keys_go_the_same_way() {
-    let keys = TicketKeys::random(Duration::ZERO).expect("keys");
-    let copy = {
-        let chain = keys.0.lock().expect("a lock");
-        let chain = Chain { link: chain.link.clone(), since: chain.since, keys: chain.keys.clone() };
-        TicketKeys(Arc::new(Mutex::new(chain)))
-    };
     let clock = at(0);
+    let keys = keys(&clock);
+    let copy = {
+        let chain = keys.chain.lock().expect("a lock");
+        let chain = Chain { link: chain.link.clone(), since: chain.since, keys: chain.keys.clone() };
+        TicketKeys { chain: Arc::new(Mutex::new(chain)), ..keys.clone() }
+    };
     let [mine, other] = [keys, copy].map(|keys| Tickets::new(keys, [1; 32], LONG, clock.clone()));
     for hour in [3, 7, 8, 100, 101, 130] {
         clock.0.store(hour * HOUR, Ordering::Relaxed);
