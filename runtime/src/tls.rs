@@ -232,10 +232,12 @@ fn build(
     let signatures = Signatures(Arc::new(provider.clone()));
     settings.preferences.cut(&mut provider);
     let no_tls13 = settings.preferences.tls13_suites.as_ref().is_some_and(Vec::is_empty);
-    let versions = match (settings.versions.tls13 && !no_tls13, settings.versions.tls12) {
+    let no_tls12 = settings.preferences.tls12_suites.as_ref().is_some_and(Vec::is_empty);
+    let versions = match (settings.versions.tls13 && !no_tls13, settings.versions.tls12 && !no_tls12) {
         (true, true) => &[&TLS13, &TLS12][..],
         (true, false) => &[&TLS13],
         (false, true) => &[&TLS12],
+        (false, false) if no_tls12 && settings.versions.tls12 => return Err(Error::NoCipher),
         (false, false) => return Err(Error::NoVersion),
     };
     let builder = ServerConfig::builder_with_details(Arc::new(provider), time.clone())

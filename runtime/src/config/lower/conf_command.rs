@@ -2,7 +2,7 @@
 
 use rustls::{CipherSuite, NamedGroup, SignatureScheme};
 
-use super::ssl::{CIPHERS_HINT, Fault, GROUPS_HINT, warn_of_lacking};
+use super::ssl::{CIPHERS_HINT, Fault, GROUPS_HINT, warn_of_ciphers, warn_of_groups, warn_of_lacking};
 use super::value::{argument, digits, text};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
@@ -14,7 +14,8 @@ use crate::tls::{Settings, Versions, ciphers, groups};
 pub(super) enum Command {
     Tls12Suites(Vec<CipherSuite>),
     Tls13Suites(Vec<CipherSuite>),
-    Groups(Vec<NamedGroup>),
+    /// `None` for those there are anyway.
+    Groups(Option<Vec<NamedGroup>>),
     Signatures(Vec<SignatureScheme>),
     /// Only these of the versions that are on stay so.
     Only(Versions),
@@ -31,7 +32,7 @@ impl Command {
         match self {
             Self::Tls12Suites(suites) => preferences.tls12_suites = Some(suites.clone()),
             Self::Tls13Suites(suites) => preferences.tls13_suites = Some(suites.clone()),
-            Self::Groups(groups) => preferences.groups = Some(groups.clone()),
+            Self::Groups(groups) => preferences.groups.clone_from(groups),
             Self::Signatures(schemes) => preferences.signatures = Some(schemes.clone()),
             Self::Only(only) => {
                 versions.tls12 &= only.tls12;
@@ -66,27 +67,25 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
             hint,
         )
     };
-    let mut lacking =
-        |what, lacking: &[String]| warn_of_lacking(what, lacking, directive, value_word, complaints);
     let tickets = digits(value.as_bytes()).and_then(|count| usize::try_from(count).ok());
     let tickets = tickets.filter(|&count| count <= TLS13_TICKETS_MAX);
     let read = match name.to_ascii_lowercase().as_str() {
         "ciphersuites" => {
             ciphers::suites(&value).map_err(|why| bad(why.to_string(), SUITES_HINT)).map(|chosen| {
-                lacking("ciphers", &chosen.lacking);
+                warn_of_ciphers(&chosen, directive, value_word, complaints);
                 vec![Command::Tls13Suites(chosen.suites)]
             })
         }
         "cipherstring" => {
             ciphers::list(&value).map_err(|why| bad(why.to_string(), CIPHERS_HINT)).map(|chosen| {
-                lacking("ciphers", &chosen.lacking);
+                warn_of_ciphers(&chosen, directive, value_word, complaints);
                 vec![Command::Tls12Suites(chosen.suites)]
             })
         }
         "groups" | "curves" => {
             groups::list(&value).map_err(|why| bad(why.to_string(), GROUPS_HINT)).map(|chosen| {
-                lacking("groups", &chosen.lacking);
-                vec![Command::Groups(chosen.groups)]
+                warn_of_groups(&chosen, directive, value_word, complaints);
+                vec![Command::Groups(Some(chosen.groups).filter(|groups| !groups.is_empty()))]
             })
         }
         "minprotocol" => version(&value)
@@ -99,7 +98,7 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
         "protocol" => protocols(&value).ok_or_else(|| bad(String::new(), VERSIONS_HINT)),
         "signaturealgorithms" => match signatures(&value) {
             Some((schemes, without)) if !schemes.is_empty() => {
-                lacking("signature algorithms", &without);
+                warn_of_lacking("signature algorithms", &without, directive, value_word, complaints);
                 Ok(vec![Command::Signatures(schemes)])
             }
             _ => Err(bad(String::new(), SIGNATURES_HINT)),

@@ -163,6 +163,12 @@ fn what_rustls_lacks_is_named() {
             "the ciphers \"DHE-RSA-AES128-GCM-SHA256:AES128-SHA\" are not supported and stay off",
         ),
         ("ssl_ecdh_curve X25519:secp521r1;", "the groups \"secp521r1\" are not supported and stay off"),
+        ("ssl_ecdh_curve secp521r1;", "the groups \"secp521r1\" are not supported, those of `auto` are used"),
+        (
+            "ssl_ciphers TLS_AES_128_GCM_SHA256:HIGH;",
+            "\"TLS_AES_128_GCM_SHA256\" has no effect: it is of TLS 1.3, whose ciphers \"ssl_conf_command Ciphersuites\" has",
+        ),
+        ("ssl_ciphers PROFILE=SYSTEM;", "\"PROFILE=SYSTEM\" is taken for \"DEFAULT\""),
         (
             "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_SHA256;",
             "the ciphers \"TLS_AES_128_CCM_SHA256\" are not supported and stay off",
