@@ -108,6 +108,12 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
             let read = options(&value, directive, value_word, complaints);
             read.ok_or_else(|| bad(String::new(), "see SSL_CONF_cmd(3) of OpenSSL"))
         }
+        "verifymode" if !value.split(',').all(is_verify_mode) => Err(bad(String::new(), VERIFY_MODE_HINT)),
+        guard @ ("verifymode" | "verifycafile" | "verifycapath" | "verifycastore") => {
+            let hint = if guard == "verifymode" { VERIFY_MODE_HINT } else { VERIFY_CA_HINT };
+            let message = format!("\"{name}\" of \"ssl_conf_command\" is not supported");
+            Err(Fault { message, hint })
+        }
         known if WITHOUT_EFFECT.contains(&known) => {
             let message = format!("\"{name}\" of \"ssl_conf_command\" has no effect");
             complaints.push(Complaint::of(directive, message).under(name_word.span).warning());
@@ -129,22 +135,32 @@ const SUITES_HINT: &str =
 const VERSIONS_HINT: &str = "`TLSv1.2` or `TLSv1.3`";
 const SIGNATURES_HINT: &str = "such as `ECDSA+SHA256:ed25519:RSA-PSS+SHA256:RSA+SHA256`";
 
+/// Who may come in is not to depend on what is passed over.
+const VERIFY_MODE_HINT: &str = "`ssl_verify_client` asks clients for certificates";
+const VERIFY_CA_HINT: &str = "`ssl_client_certificate` and `ssl_trusted_certificate` name the authorities";
+
+/// `Peer,Require`. OpenSSL has no word for not asking.
+fn is_verify_mode(word: &str) -> bool {
+    let modes = ["peer", "request", "require", "once", "requestpostha", "requirepostha"];
+    modes.contains(&word.trim().to_ascii_lowercase().as_str())
+}
+
 /// Commands that OpenSSL knows and that there is no such thing for here.
 const WITHOUT_EFFECT: &[&str] = &[
     "clientsignaturealgorithms",
     "ecdhparameters",
-    "verifymode",
     "certificate",
     "privatekey",
     "serverinfofile",
     "chaincapath",
     "chaincafile",
-    "verifycapath",
-    "verifycafile",
+    "chaincastore",
     "requestcapath",
     "clientcapath",
     "requestcafile",
+    "requestcastore",
     "clientcafile",
+    "clientcastore",
     "dhparameters",
     "recordpadding",
     // OpenSSL takes any word for a number.
@@ -210,6 +226,8 @@ fn options(
             | "antireplay"
             | "canames" => on,
             "compression"
+            | "clientrenegotiation"
+            | "ktlstxzerocopysendfile"
             | "unsafelegacyrenegotiation"
             | "unsafelegacyserverconnect"
             | "allownodhekex"
@@ -219,7 +237,7 @@ fn options(
             | "bugs"
             | "txcertificatecompression"
             | "rxcertificatecompression" => !on,
-            "prioritizechacha" => false,
+            "prioritizechacha" | "ignoreunexpectedeof" => false,
             _ => return None,
         };
         if !so_anyway {
