@@ -5,7 +5,7 @@
 //! master apart and keep nothing but what a worker needs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use gatepost_core::report::Level;
 use nix::sys::signal::Signal;
@@ -28,9 +28,10 @@ use super::handover::Program;
 use super::raw::{self, Forked};
 use super::signals::Signals;
 use super::{Error, Reader, Start, notify, remove, worker};
-use crate::net::even_clock;
+use crate::net::{even_clock, wall_clock};
 use crate::observe::Log;
 use crate::pid_file::PidFile;
+use crate::tls::TicketKeys;
 
 /// Runs a master until a signal ends it.
 pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
@@ -110,11 +111,18 @@ struct Master {
     pid_file: Option<PidFile>,
     daemon: bool,
     program: Program,
+    /// The keys of session tickets, which outlive workers: each is born with those of now.
+    ticket_keys: Option<TicketKeys>,
     /// The binary that is to replace this one.
     successor: Option<Pid>,
     /// The process that this one replaces.
     predecessor: Option<Pid>,
     log: Arc<Log>,
+}
+
+/// What ticket keys go by.
+fn since_epoch() -> Duration {
+    wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Master {
@@ -137,6 +145,7 @@ impl Master {
             waiting,
             pid_file,
             program: Program::this(),
+            ticket_keys: TicketKeys::of_the_process(since_epoch()).ok(),
             successor: None,
             predecessor: predecessor.then(getppid).flatten(),
             log,
@@ -150,6 +159,7 @@ impl Master {
     /// Waits for what happens and deals with it, until there is something that only the owner can do.
     fn next(&mut self, read: &Reader<'_>) -> Next {
         loop {
+            self.age_ticket_keys();
             while let Some(received) = self.signals.next() {
                 self.obey(received);
             }
@@ -161,6 +171,13 @@ impl Master {
                 return next;
             }
             self.wait();
+        }
+    }
+
+    /// Forgets ticket keys that are of no use any more, so that no worker is born with them.
+    fn age_ticket_keys(&self) {
+        if let Some(keys) = &self.ticket_keys {
+            keys.advance(since_epoch());
         }
     }
 
