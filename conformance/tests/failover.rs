@@ -97,7 +97,8 @@ fn nobody_is_turned_away_but_whom_the_stopped_server_had_by_the_hand() {
         assert!(reply.starts_with("a NO [UNAVAILABLE]"), "{reply}");
     }
     let address = stopped.imap;
-    let failed = log.lines().filter(|line| line.contains("while connecting to upstream"));
+    // How far a session got with it when it stopped is a matter of moments.
+    let failed = log.lines().filter(|line| line.contains("[error]"));
     let failed: Vec<_> = failed.filter(|line| line.ends_with(&address.to_string())).collect();
     assert!(!failed.is_empty(), "somebody was to be sent there in vain\n{log}");
     println!("{} logins, {} sent away, {} tries in vain", done.into_inner(), refused.len(), failed.len());
