@@ -223,15 +223,18 @@ mod tests {
             assert!(heard(&socket).ends_with("heard"));
         }
         drop(socket);
-        assert!(matches!(send_for(&sender, "unheard", 7), Ok(Sent::Sent)));
-        // For the system to hear that nobody is there.
-        std::thread::sleep(Duration::from_millis(50));
-        let told = send_for(&sender, "unheard too", 2).expect("sent");
-        let Sent::ButNotTheOneBefore { lost, error } = told else { panic!("{told:?}") };
-        assert_eq!((lost, error.raw_os_error()), (7, Some(111)));
-        std::thread::sleep(Duration::from_millis(50));
-        let told = send(&sender, "nor this");
-        assert!(matches!(told, Ok(Sent::ButNotTheOneBefore { lost: 2, .. })), "{told:?}");
+        // Whether, and when, the system hears that nobody is there is its own affair.
+        let told = |stands_for| {
+            (0..200).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                match send_for(&sender, "unheard", stands_for).expect("sent") {
+                    Sent::ButNotTheOneBefore { lost, error } => Some((lost, error.raw_os_error())),
+                    Sent::Sent => None,
+                }
+            })
+        };
+        assert_eq!(told(7), Some((7, Some(111))));
+        assert!((0..20).any(|_| told(2) == Some((2, Some(111)))));
     }
 
     #[test]

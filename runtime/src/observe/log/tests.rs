@@ -145,12 +145,11 @@ fn lines_that_were_lost_are_told_of_when_there_is_room_again() {
     std::fs::remove_file(&path).expect("removed");
 }
 
-/// Over UDP it is heard of a datagram's loss only with the next.
-#[test]
-fn over_udp_too_every_lost_line_is_counted_and_none_is_lost_once_the_server_is_back() {
+/// What a UDP server hears that is away for two lines.
+fn heard_by_a_server_that_comes_back() -> Vec<String> {
     let bind = |at: &str| {
         let socket = UdpSocket::bind(at).expect("a socket");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("an option");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("an option");
         socket
     };
     let socket = bind("127.0.0.1:0");
@@ -169,25 +168,28 @@ fn over_udp_too_every_lost_line_is_counted_and_none_is_lost_once_the_server_is_b
         // For the system to hear that nobody is there.
         std::thread::sleep(Duration::from_millis(50));
     };
-    let heard = |socket: &UdpSocket| {
-        let mut octets = [0; 1000];
-        let length = socket.recv(&mut octets).expect("a datagram");
-        let text = String::from_utf8_lossy(&octets[..length]).into_owned();
-        text.rsplit_once("#0: ").map(|(_, words)| words.to_owned())
-    };
     say("here");
-    assert_eq!(heard(&socket).as_deref(), Some("here"));
     drop(socket);
     say("lost");
     say("lost, which tells of the one before");
     let socket = bind(&at.to_string());
-    for words in ["back", "last"] {
-        say(words);
-        assert_eq!(heard(&socket).as_deref(), Some("1 lines of this log were lost"));
-        assert_eq!(heard(&socket).as_deref(), Some(words));
-    }
-    say("settled");
-    assert_eq!(heard(&socket).as_deref(), Some("settled"));
+    ["back", "last", "settled"].into_iter().for_each(say);
+    let mut octets = [0; 1000];
+    let datagrams = std::iter::from_fn(|| {
+        let length = socket.recv(&mut octets).ok()?;
+        Some(String::from_utf8_lossy(octets.get(..length)?).into_owned())
+    });
+    datagrams.filter_map(|text| text.rsplit_once("#0: ").map(|(_, words)| words.to_owned())).collect()
+}
+
+/// It is heard of a datagram's loss only with the next; and not always, for the system may drop that word: hence some attempts.
+#[test]
+fn over_udp_too_every_lost_line_is_counted_and_none_is_lost_once_the_server_is_back() {
+    let told = "1 lines of this log were lost";
+    let expected = [told, "back", told, "last", "settled"];
+    let attempts: Vec<_> =
+        (0..5).map(|_| heard_by_a_server_that_comes_back()).take_while(|heard| *heard != expected).collect();
+    assert!(attempts.len() < 5, "{attempts:?}");
 }
 
 #[test]
