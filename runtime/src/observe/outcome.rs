@@ -37,6 +37,14 @@ pub(super) enum Outcome {
 impl Outcome {
     /// What it has become with `notice`.
     pub(super) fn after(self, notice: &Notice) -> Self {
+        match (self, self.with(notice)) {
+            // Who has guessed a password is known by that, whatever else it did or failed to do in the end.
+            (Self::LoginFailed, Self::TimedOut | Self::ClientFault) => self,
+            (_, next) => next,
+        }
+    }
+
+    fn with(self, notice: &Notice) -> Self {
         let is_logged_in = matches!(self, Self::Proxied);
         match notice {
             Notice::LoggedIn => Self::Proxied,
@@ -154,6 +162,14 @@ mod tests {
         ] {
             let went = after(notices);
             assert_eq!((went.name(), went.status()), (outcome, status), "{notices:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_login_is_not_hidden_by_what_its_client_does_afterwards() {
+        let refused = Notice::LoginFailed { text: b"no".to_vec() };
+        for later in [Notice::ClientTimedOut, Notice::TooManyCommands, Notice::TooManyInvalidCommands] {
+            assert_eq!(after(&[refused.clone(), later.clone()]), Outcome::LoginFailed, "{later:?}");
         }
     }
 
