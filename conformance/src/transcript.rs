@@ -70,6 +70,17 @@ pub struct Config {
     /// More directives, in nginx's syntax, without `;`.
     #[serde(default)]
     pub directives: Vec<String>,
+    /// If it is not empty, there is an `upstream backends {}` with so many servers, all of them at the backend's address, and this
+    /// behind it: `weight=2`, or nothing.
+    #[serde(default)]
+    pub upstream: Vec<String>,
+    /// Whether there is an auth server at all.
+    #[serde(default = "yes")]
+    pub auth_http: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// The mail protocol of the listener.

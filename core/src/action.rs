@@ -4,19 +4,24 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::{Drain, Vec};
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
 use bytes::Bytes;
 
 use crate::report::{Context, Report};
 use crate::secret::{Payload, Secret};
-use crate::wire::{Address, Wire};
+use crate::wire::{Address, Place, Wire};
 
 /// Something the driver must do, in the order given.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Connect this wire; answered by `Opened` or `Ended`.
+    /// Connect this wire; answered by `Opened` or `Ended`, where the target leaves a choice by `Chosen` first.
     Open(Wire, Target),
+    /// Cut this wire, and connect it to another server of the target that was opened last: one that it has not been
+    /// connected to since. Answered as `Open` is.
+    OpenNext(Wire),
+    /// Know this of the server that was chosen last for this wire, for the sake of those who choose after us.
+    Judge(Wire, Judgement),
     /// Write these octets.
     Send(Wire, Payload),
     /// Write what was sent so far, then let TLS take over this wire; answered by `Secured` or `Ended`. Of the octets
@@ -37,8 +42,69 @@ pub enum Action {
 pub enum Target {
     /// Exactly this address.
     Address(Address),
-    /// The addresses of one name, to be tried in this order until one accepts. Never empty.
-    AnyOf(Arc<[SocketAddr]>),
+    /// These places, to be tried in this order. Never empty.
+    AnyOf(Arc<[Place]>),
+    /// A server of this group, chosen by the group's own rule.
+    Group(Group),
+}
+
+/// An `upstream {}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many servers it has: so many may have to be tried within one limit of time.
+    pub servers: usize,
+    /// On whose behalf a server is chosen.
+    pub guest: Guest,
+}
+
+/// What of a client the choice of a server may depend on. Nothing is known of it in a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guest {
+    /// Its address; none if it came by a UNIX socket.
+    pub address: Option<IpAddr>,
+    /// As whom it logs in.
+    pub login: Arc<[u8]>,
+}
+
+impl Target {
+    /// Whether it leaves a choice.
+    #[must_use]
+    pub const fn is_choice(&self) -> bool {
+        matches!(self, Self::AnyOf(_) | Self::Group(_))
+    }
+
+    /// How many servers it stands for, as far as that is known.
+    #[must_use]
+    pub fn servers(&self) -> usize {
+        match self {
+            Self::Address(_) => 1,
+            Self::AnyOf(places) => places.len(),
+            Self::Group(group) => group.servers,
+        }
+    }
+
+    /// The same, on behalf of this client.
+    pub(crate) fn on_behalf_of(&self, address: Option<IpAddr>, login: &Arc<[u8]>) -> Self {
+        match self {
+            Self::Group(Group { name, servers, guest: _ }) => {
+                let guest = Guest { address, login: login.clone() };
+                Self::Group(Group { name: name.clone(), servers: *servers, guest })
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// What a server has proved to be, as far as one session can tell. That it refuses somebody's credentials says nothing
+/// of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It does its work.
+    Sound,
+    /// It cannot be reached, or does not answer as its protocol wants.
+    Failed,
 }
 
 /// Which side of a TLS handshake to take.
@@ -124,6 +190,14 @@ impl Actions {
 
     pub(crate) fn open(&mut self, wire: Wire, target: Target) {
         self.0.push(Action::Open(wire, target));
+    }
+
+    pub(crate) fn open_next(&mut self, wire: Wire) {
+        self.0.push(Action::OpenNext(wire));
+    }
+
+    pub(crate) fn judge(&mut self, wire: Wire, judgement: Judgement) {
+        self.0.push(Action::Judge(wire, judgement));
     }
 
     pub(crate) fn send(&mut self, wire: Wire, octets: impl Into<Payload>) {

@@ -4,3 +4,4 @@
 pub(crate) mod credentials;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod route;

@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 
 use crate::phase::Context;
-use crate::report::{Activity, Notice};
+use crate::report::{Activity, AuthFault, Notice};
 use crate::secret::{Payload, Secret};
 use crate::wire::Address;
 
@@ -29,8 +29,18 @@ pub(crate) struct Account {
     pub(crate) unauthenticated: bool,
     /// Whether STARTTLS comes before anything secret.
     pub(crate) starttls: bool,
-    /// Who vouches for it, for the log.
-    pub(crate) auth_server: Address,
+    /// Who vouches for it, for the log. Nobody does where the backend alone decides.
+    pub(crate) auth_server: Option<Address>,
+}
+
+impl Account {
+    /// The log line for a proof that is not there.
+    fn unproven(auth_server: Option<Address>) -> Notice {
+        match auth_server {
+            Some(server) => Notice::AuthAnswer { server, fault: AuthFault::NoPassword },
+            None => Notice::NoPassword,
+        }
+    }
 }
 
 /// What shows a backend that it is them.
@@ -44,6 +54,10 @@ pub(crate) enum Proof {
 pub(crate) trait Dialogue<D>: Sized + core::fmt::Debug {
     /// Refused, with the log line that says why, if the account lacks what this backend will ask for.
     fn begin(account: Account, dialect: &D, cx: &Context<'_>) -> Result<Self, Notice>;
+
+    /// Begins anew at another backend. Nothing that only one may hear has been said: this one has been greeted, and asked for
+    /// TLS, at most.
+    fn restart(&mut self);
 
     /// Takes the backend's next line. `reply` is everything it has said since it was last spoken to, and ends with `line`; both
     /// with their line ends, CRLF or LF.

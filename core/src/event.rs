@@ -6,11 +6,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use crate::wire::{Peer, Wire};
+use crate::wire::{Peer, Server, Wire};
 
 /// Something happened. `Debug` shows lengths instead of octets: they may hold a password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Event<'a> {
+    /// Of the servers that a target leaves to choose from this one is being connected to now, or there is none. Comes behind
+    /// [`Action::Open`](crate::Action::Open) and [`Action::OpenNext`](crate::Action::OpenNext), before `Opened` or `Ended`.
+    Chosen(Wire, Result<Server, NoServer>),
     /// The stream is connected. For [`Wire::Client`] this is the first event of all; for the other two it
     /// answers [`Action::Open`](crate::Action::Open) and tells which address was reached.
     Opened(Wire, Peer),
@@ -26,6 +29,20 @@ pub enum Event<'a> {
     Deadline,
     /// The process is about to end: say goodbye now.
     Drain,
+}
+
+/// Why there is no server to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoServer {
+    /// Each was tried, or is down or full.
+    Exhausted,
+    /// The one whose turn it is cannot be found. Others may be left.
+    Unresolved {
+        /// Its name.
+        name: Arc<str>,
+        /// Why not.
+        error: ResolveError,
+    },
 }
 
 /// What the DNS says.
@@ -164,6 +181,8 @@ impl VerifyError {
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Chosen(wire, Ok(server)) => write!(f, "Chosen({wire:?}, {})", server.address),
+            Self::Chosen(wire, Err(none)) => write!(f, "Chosen({wire:?}, {none:?})"),
             Self::Opened(wire, peer) => write!(f, "Opened({wire:?}, {} from {})", peer.remote, peer.local),
             Self::Received(wire, octets) => write!(f, "Received({wire:?}, {} octets)", octets.len()),
             Self::Secured(wire, facts) => write!(f, "Secured({wire:?}, {} {})", facts.protocol, facts.cipher),

@@ -3,13 +3,13 @@
 //! ```text
 //!                    +--------------------------------------------------------------+
 //!   Event ---------> | Session                                                      | ---> Actions
-//!   (Opened,         |   Arrive -> Identify -> Greet -> Converse <-> Sasl           |      (Open, Send,
-//!    Received,       |                                   |   ^  ^      |             |       Secure, Resolve,
-//!    Secured,        |                                   v   |  |      v             |       Close, Relay,
-//!    Ended,          |                              Upgrade  |  |   Authorize        |       Report)
-//!    Resolved,       |                        Refused -------'  |    |  |  |         |
-//!    Deadline,       |                           ^     Penalty -'<---'  |  |         |
-//!    Drain)          |                           '----------------------'  v         |
+//!   (Chosen,         |   Arrive -> Identify -> Greet -> Converse <-> Sasl           |      (Open, OpenNext,
+//!    Opened,         |                                   |   ^  ^      |             |       Judge, Send,
+//!    Received,       |                                   v   |  |      v             |       Secure, Resolve,
+//!    Secured,        |                              Upgrade  |  |   Authorize        |       Close, Relay,
+//!    Ended,          |                        Refused -------'  |    |  |  |         |       Report)
+//!    Resolved,       |                           ^     Penalty -'<---'  |  |         |
+//!    Deadline, Drain)|                           '----------------------'  v         |
 //!                    |                                        Login ---> (relay)    |
 //!                    +--------------------------------------------------------------+
 //! ```
@@ -53,8 +53,10 @@ mod session;
 mod time;
 mod wire;
 
-pub use action::{Action, Actions, Family, Handshake, Leftovers, Question, Target};
-pub use event::{Answer, Certificate, End, Event, ResolveError, SystemError, TlsFacts, VerifyError};
+pub use action::{Action, Actions, Family, Group, Guest, Handshake, Judgement, Leftovers, Question, Target};
+pub use event::{
+    Answer, Certificate, End, Event, NoServer, ResolveError, SystemError, TlsFacts, VerifyError,
+};
 pub use facts::{Facts, Proxied};
 pub use policy::{
     Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,
@@ -64,4 +66,4 @@ pub use report::Report;
 pub use secret::{Payload, Secret};
 pub use session::{Client, Seed, Session};
 pub use time::{Deadline, Instant, WaitingFor};
-pub use wire::{Address, Peer, Wire};
+pub use wire::{Address, Peer, Place, Server, Wire};

@@ -45,6 +45,16 @@ pub const REFUSAL_LINE_BYTES_MAX: usize = 512;
 /// The longest `Auth-Error-Code` that is taken. No registered one comes near it.
 pub const ERROR_CODE_BYTES_MAX: usize = 128;
 
+/// How long a backend may take to connect and greet where another may take its place, unless `proxy_connect_timeout` says
+/// otherwise: long enough for a lost packet or two, and a few tries fit into `timeout`.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the DNS may take for the name of a backend where `resolver_timeout` does not say otherwise.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many servers `Auth-Server` may name, separated by commas. More would hardly all be tried within `timeout`.
+pub const AUTH_SERVERS_MAX: usize = 16;
+
 /// The shortest pause before an auth server that said `WAIT` is asked again, in seconds (divergences S8).
 pub const AUTH_WAIT_SECONDS_MIN: u64 = 1;
 

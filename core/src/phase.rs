@@ -116,10 +116,12 @@ impl<D: Dialect> Phase<D> {
                 phase.broken(notice, cx, out)
             }
 
+            (Self::Authorize(phase), Event::Chosen(Auth, chosen)) => phase.chosen(chosen, cx, out),
             (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, out),
             (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
             (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
 
+            (Self::Login(phase), Event::Chosen(Backend, chosen)) => phase.chosen(chosen, cx, out),
             (Self::Login(phase), Event::Opened(Backend, peer)) => phase.opened(&peer, cx, out),
             (Self::Login(phase), Event::Secured(Backend, _)) => phase.secured(cx, out),
             (Self::Login(phase), Event::Received(Backend, octets)) => phase.received(octets, cx, out),

@@ -4,10 +4,13 @@
 mod access;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::action::Target;
+use crate::action::{Group, Guest, Target};
+use crate::limits::RESOLVE_TIMEOUT;
 
 pub use self::access::{Access, Peers, Verdict};
 
@@ -182,10 +185,12 @@ pub struct Policy {
     pub unauthenticated: bool,
     /// `lingering_close` and what belongs to it. The driver's business.
     pub lingering: Lingering,
-    /// `auth_http` and what belongs to it.
-    pub auth: AuthServer,
+    /// `auth_http` and what belongs to it. None: the backend that `proxy_pass` names decides about logins.
+    pub auth: Option<AuthServer>,
     /// What to do with the backend.
     pub backend: Backend,
+    /// Every `upstream {}` there is: its name, and how many servers it has. The auth server may name them.
+    pub upstreams: Arc<BTreeMap<Arc<str>, usize>>,
 }
 
 /// How a client is taken leave of. A socket that is closed with unread octets sends RST, which takes away what the client had not read
@@ -226,6 +231,13 @@ pub struct AuthServer {
 /// How to log in at the backend and what of it to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
+    /// `proxy_pass`: which it is, whatever the auth server says.
+    pub pass: Option<Target>,
+    /// `proxy_connect_timeout`: how long a server may take to connect. Where another may take its place, it must have
+    /// greeted by then too, and does not have longer than [`CONNECT_TIMEOUT`](crate::limits::CONNECT_TIMEOUT) if this is none.
+    pub connect_timeout: Option<Duration>,
+    /// `resolver_timeout`: how long the DNS may take for the name of a backend.
+    pub resolve_timeout: Duration,
     /// `proxy_buffer`: the longest reply during the login, in octets.
     pub buffer_bytes: usize,
     /// `proxy_timeout`: how long a relay may be silent. The driver's business.
@@ -251,7 +263,7 @@ pub struct Backend {
 impl Policy {
     /// nginx's defaults for `protocol`.
     #[must_use]
-    pub fn new(protocol: Protocol, server_name: &str, auth: AuthServer) -> Self {
+    pub fn new(protocol: Protocol, server_name: &str, auth: impl Into<Option<AuthServer>>) -> Self {
         let plain = Mechanisms::none().with(Mechanism::Plain);
         let (capabilities, mechanisms): (&[&str], _) = match protocol {
             Protocol::Imap => (&["IMAP4", "IMAP4rev1", "UIDPLUS"], plain),
@@ -277,9 +289,16 @@ impl Policy {
             plaintext_auth: true,
             unauthenticated: false,
             lingering: Lingering::default(),
-            auth,
+            auth: auth.into(),
             backend: Backend::default(),
+            upstreams: Arc::default(),
         }
+    }
+
+    /// The `upstream {}` of this name.
+    pub(crate) fn upstream(&self, name: &str) -> Option<Target> {
+        let (name, &servers) = self.upstreams.get_key_value(name)?;
+        Some(Target::Group(Group { name: name.clone(), servers, guest: Guest::default() }))
     }
 }
 
@@ -301,6 +320,9 @@ impl AuthServer {
 impl Default for Backend {
     fn default() -> Self {
         Self {
+            pass: None,
+            connect_timeout: None,
+            resolve_timeout: RESOLVE_TIMEOUT,
             buffer_bytes: 4096,
             idle_timeout: Duration::from_secs(24 * 60 * 60),
             keepalive: false,

@@ -275,6 +275,13 @@ pub enum Notice {
     },
     /// `timeout` passed before the backend had logged the user in.
     UpstreamTimedOut,
+    /// Every server of an `upstream {}` was tried, or is down or full.
+    NoLiveUpstreams {
+        /// The group's name.
+        name: Arc<str>,
+    },
+    /// The auth server named a backend, and `proxy_pass` another, which counts.
+    AuthServerIgnored,
     /// The backend could not be reached, or its connection failed.
     UpstreamFailed(SystemError),
     /// The backend hung up during the login.
@@ -291,6 +298,8 @@ pub enum Notice {
         /// As much of it as came.
         reply: Vec<u8>,
     },
+    /// What the client gave cannot be put as its mechanism puts a token (`proxy_oauth`).
+    TokenUnfit,
     /// `proxy_smtp_auth` without a password to give.
     NoPassword,
     /// The client's address has no name to be found.
@@ -360,6 +369,7 @@ impl Notice {
             },
             Self::AuthFailed(_)
             | Self::AuthTimedOut { .. }
+            | Self::NoLiveUpstreams { .. }
             | Self::UpstreamFailed(_)
             | Self::UpstreamClosed
             | Self::UpstreamTooLong { .. }
@@ -429,6 +439,10 @@ impl fmt::Display for Notice {
             }
             Self::AuthAnswer { server, fault } => write!(f, "auth http server {server} {fault}"),
             Self::UpstreamTimedOut => f.write_str("upstream timed out (110: Connection timed out)"),
+            Self::NoLiveUpstreams { name } => {
+                write!(f, "no live upstreams in {}", Quoted(name.as_bytes()))
+            }
+            Self::AuthServerIgnored => f.write_str("auth server address ignored, \"proxy_pass\" is set"),
             Self::UpstreamClosed => f.write_str("upstream prematurely closed connection"),
             Self::UpstreamRefused { reply, .. } => {
                 write!(f, "upstream sent invalid response: {}", Quoted(reply))
@@ -436,6 +450,7 @@ impl fmt::Display for Notice {
             Self::UpstreamTooLong { reply } => {
                 write!(f, "upstream sent too long response line: {}", Quoted(reply))
             }
+            Self::TokenUnfit => f.write_str("client sent a token that does not fit into its mechanism"),
             Self::NoPassword => f.write_str("no password available"),
             Self::AddressUnresolved { address, error } => {
                 write!(f, "{address} could not be resolved {error}")
@@ -512,6 +527,9 @@ pub enum AuthFault {
     /// `Auth-Server` is no address.
     #[error("sent invalid server address:{}", Quoted(.0))]
     InvalidServer(Vec<u8>),
+    /// `Auth-Server` is the name of a host that cannot be found.
+    #[error("sent unresolvable server name:{}", Quoted(.0.as_bytes()))]
+    UnresolvableServer(Arc<str>),
     /// `Auth-Port` is no port.
     #[error("sent invalid server port:{}", Quoted(.0))]
     InvalidPort(Vec<u8>),

@@ -80,6 +80,30 @@ impl fmt::Display for Host<'_> {
     }
 }
 
+/// Where a server is, as far as it is known before anybody connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// There.
+    At(Address),
+    /// Wherever the DNS says that this host is, at this port.
+    Named(Arc<str>, u16),
+}
+
+impl From<Address> for Place {
+    fn from(address: Address) -> Self {
+        Self::At(address)
+    }
+}
+
+/// One of the servers that a target leaves to choose from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is.
+    pub address: Address,
+    /// The host name that it was named by, which its certificate may be for.
+    pub name: Option<Arc<str>>,
+}
+
 /// Both ends of an open stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {

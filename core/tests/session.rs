@@ -8,6 +8,8 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+#[path = "session/failover.rs"]
+mod failover;
 #[path = "session/secrets.rs"]
 mod secrets;
 #[path = "session/split.rs"]

@@ -106,7 +106,9 @@ impl Surroundings for MadeUp {
 
     /// Every certificate is fit for use, but those that say otherwise by their names.
     fn tls(&self, settings: &tls::Settings) -> Result<tls::Acceptor, tls::Error> {
-        if settings.certificates.iter().any(|(certificate, _)| certificate.ends_with("bad.pem")) {
+        let is_bad =
+            |source: &tls::Source| matches!(source, tls::Source::File(path) if path.ends_with("bad.pem"));
+        if settings.certificates.iter().any(|(certificate, _)| is_bad(certificate)) {
             return Err(tls::Error::NoCertificate);
         }
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))

@@ -1,11 +1,12 @@
 //! A session with everything around it that a driver would have, made up and always the same.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use gatepost_core::{
-    Action, Actions, Answer, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, Peer, Policy,
-    Protocol, Question, ResolveError, Seed, Session, StartTls, Target, Wire,
+    Action, Actions, Answer, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, NoServer, Peer,
+    Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target, Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -36,6 +37,10 @@ pub(crate) struct World {
     out: Actions,
     /// What the session asks the DNS, where nothing has a name.
     asked: Option<Question>,
+    /// The backends that are left to choose from, in their order.
+    places: VecDeque<Place>,
+    /// The session waits for one of them.
+    choosing: bool,
     heard_octets: usize,
     /// What the backend said, which may go on to the client as it is.
     backend_said: Vec<u8>,
@@ -73,6 +78,8 @@ impl World {
             story: Story::default(),
             out: Actions::new(),
             asked: None,
+            places: VecDeque::new(),
+            choosing: false,
             heard_octets: 0,
             backend_said: Vec::new(),
         };
@@ -125,6 +132,19 @@ impl World {
         let bound = self.heard_octets * REPLY_OCTETS_PER_OCTET_MAX + REPLY_OCTETS_BESIDES_MAX;
         let said = self.story.to_client.len();
         assert!(said <= bound, "{said} octets of replies to {} octets", self.heard_octets);
+        if std::mem::take(&mut self.choosing) {
+            let chosen = match self.places.pop_front() {
+                Some(Place::At(address)) => Ok(Server { address, name: None }),
+                Some(Place::Named(name, _)) => {
+                    Err(NoServer::Unresolved { name, error: ResolveError::NotFound })
+                }
+                None => Err(NoServer::Exhausted),
+            };
+            if chosen.is_ok() {
+                self.wires.set(Wire::Backend, Line::Dialing);
+            }
+            self.tell(Event::Chosen(Wire::Backend, chosen));
+        }
         if let Some(question) = self.asked.take() {
             self.tell(Event::Resolved(match question {
                 Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
@@ -138,12 +158,26 @@ impl World {
             Action::Open(wire, target) => {
                 assert_eq!(self.wires.line(wire), Line::Down, "{wire:?} is opened twice");
                 assert_ne!(wire, Wire::Client, "the client is not dialed");
-                self.wires.set(wire, Line::Dialing);
+                match &target {
+                    Target::AnyOf(places) => self.places = places.iter().cloned().collect(),
+                    Target::Address(_) | Target::Group(_) => self.places.clear(),
+                }
+                match target.is_choice() {
+                    true => self.choosing = true,
+                    false => self.wires.set(wire, Line::Dialing),
+                }
                 match wire {
                     Wire::Auth => self.story.to_auth.push(Vec::new()),
                     _ => self.story.backends.push(target),
                 }
             }
+            Action::OpenNext(wire) => {
+                assert_eq!(wire, Wire::Backend, "there is one auth server");
+                assert!(self.story.to_backend.is_empty(), "a second backend hears of the login");
+                self.wires.set(wire, Line::Down);
+                self.choosing = true;
+            }
+            Action::Judge(wire, _) => assert_eq!(wire, Wire::Backend, "there is one auth server"),
             Action::Send(wire, payload) => {
                 let line = self.wires.line(wire);
                 assert!(line.takes_octets(), "octets for {wire:?}, which is {line:?}");
@@ -155,6 +189,7 @@ impl World {
             }
             Action::Resolve(question) => self.asked = Some(question),
             Action::Close(wire) => {
+                self.choosing &= wire != Wire::Backend;
                 self.wires.set(wire, Line::Down);
                 self.story.hung_up |= wire == Wire::Client;
             }

@@ -93,7 +93,10 @@ fn obey(arguments: &Arguments, name: &'static str, machine: &dyn Surroundings, e
     }
     match arguments.signal {
         Some(order) => Asked::Done(order::send(order, &loaded.config, &invocation, ears.say)),
-        None => Asked::Serve(Box::new(loaded.config), invocation),
+        None => {
+            let invocation = invocation.serving(&loaded.config);
+            Asked::Serve(Box::new(loaded.config), invocation)
+        }
     }
 }
 

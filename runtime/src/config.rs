@@ -44,6 +44,7 @@ use self::{
 use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
+use crate::upstream::Upstreams;
 
 /// Blocks that belong to other modules of nginx; the same file often serves them.
 const OTHER_MODULES: &[&str] = &["http", "stream"];
@@ -93,7 +94,7 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Loaded, Vec<Diagnostic
     let tree = tree::read(&path, rules, &mut sources, &mut complaints);
     let zones = Zones::default();
     let folder = path.parent().unwrap_or(prefix);
-    let ground = Ground { surroundings, prefix, folder, error_log, zones: &zones };
+    let ground = Ground { surroundings, prefix, folder, error_log, zones: &zones, upstream_names: &[] };
     let config = lower::lower(&tree, ground, &mut complaints);
     let told = complaints.told(&sources);
     match config {
@@ -139,7 +140,11 @@ pub struct Server {
     pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS (`proxy_ssl` and what belongs to it).
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
-    /// `resolver`: whom to ask for the names of SMTP clients; the policy has a `resolver_timeout` exactly if it is there.
+    /// Every `upstream {}` of `mail {}`, as this server's protocol sees it. Servers of one protocol share them.
+    pub upstreams: Arc<Upstreams>,
+    /// The same as groups of auth servers. All servers share them.
+    pub auth_upstreams: Arc<Upstreams>,
+    /// `resolver`: whom to ask for the names of backends, and of SMTP clients.
     pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.
     pub logs: Arc<[LogTarget]>,

@@ -14,12 +14,14 @@ use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
 use crate::tls;
+use crate::upstream::{Die, Upstreams};
 
+mod choice;
 mod pipes;
 mod question;
 mod relaying;
 
-use pipes::{Pipes, Step};
+use pipes::{ByWire, Pipes, Step};
 use relaying::{Closing, Relaying};
 
 /// A client that has just been accepted, and all that its session will be.
@@ -35,6 +37,10 @@ pub struct Arrival<S> {
     pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS; without it a session that asks for that hears that it failed.
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
+    /// The groups of backends that its targets may name.
+    pub upstreams: Arc<Upstreams>,
+    /// The groups of auth servers.
+    pub auth_upstreams: Arc<Upstreams>,
     /// Where its chance comes from.
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
@@ -76,11 +82,14 @@ async fn log_in<N: Net, O: Observer>(
     observer: O,
     drain: Drain,
 ) -> Option<Box<Relaying<N::Stream, O>>> {
-    let Arrival { stream, client, policy, tls, backend_tls, seed, number: _ } = arrival;
+    let Arrival { stream, client, policy, tls, backend_tls, upstreams, auth_upstreams, seed, number: _ } =
+        arrival;
     let asked_for = policy.clone();
     let opened = Heard::Opened(client.peer.clone());
+    let die = Die::new(seed.clone());
     let mut session = Session::new(policy, client, seed, net.now());
-    let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls);
+    let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
+    let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls, upstreams, die);
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());
 
@@ -98,13 +107,12 @@ async fn log_in<N: Net, O: Observer>(
             session.handle(net.now(), event, &mut out);
         });
         let mut leftovers = None;
-        let time_left = session.deadline().map_or(Duration::ZERO, |deadline| net.now().until(deadline.at));
         for action in out.drain() {
             trace!(?action);
             if let Action::Send(wire, octets) = &action {
                 tally.sent(*wire, octets.expose().len());
             }
-            pipes.perform(action, time_left, &observer, &mut leftovers);
+            pipes.perform(action, &observer, &mut leftovers);
         }
         let closing =
             || observer.awaits_ending().then(|| Box::new(Closing { facts: session.facts(), tally, begun }));
@@ -136,6 +144,8 @@ async fn log_in<N: Net, O: Observer>(
                 Step::Drain
             }
             answer = pipes.question.answer() => Step::Resolved(answer),
+            chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
+            chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),
             heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),
             heard = pipes.auth.next(wants(Wire::Auth)) => Step::Heard(Wire::Auth, heard),
             heard = pipes.client.next(wants(Wire::Client)) => Step::Heard(Wire::Client, heard),

@@ -18,3 +18,4 @@ mod stream;
 mod system_error;
 pub mod tls;
 mod unsent;
+pub mod upstream;

@@ -23,7 +23,8 @@ pub trait Net: Clone + 'static {
     /// The system's own, with `raw_os_error` where there is one: it ends up in the log.
     fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static;
 
-    /// Asks the DNS. Asked for only where the policy has a `resolver_timeout`, which bounds the wait.
+    /// Asks the DNS. For the names of addresses only where the policy has a `resolver_timeout`; for those of backends without one too.
+    /// Whoever asks bounds the wait.
     fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static;
 
     /// The present moment.

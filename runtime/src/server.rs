@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{Policy, Protocol};
+use gatepost_core::{Peers, Policy, Protocol};
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
@@ -35,6 +35,7 @@ use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file;
 use crate::resolve;
 use crate::tls;
+use crate::upstream::Upstreams;
 
 mod accept;
 mod listen;
@@ -127,6 +128,8 @@ pub(crate) struct Shared {
     shutdown_timeout: Option<Duration>,
     /// `worker_cpu_affinity`.
     affinity: Affinity,
+    /// `debug_connection`.
+    debugged: Vec<Peers>,
 }
 
 impl Shared {
@@ -174,6 +177,8 @@ struct Door {
     policy: Arc<Policy>,
     tls: Option<tls::Acceptor>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
+    upstreams: Arc<Upstreams>,
+    auth_upstreams: Arc<Upstreams>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
     access_logs: Arc<[AccessLog]>,
@@ -248,6 +253,8 @@ impl Server {
                     policy: server.policy.clone(),
                     tls: server.tls.clone(),
                     backend_tls: server.backend_tls.clone(),
+                    upstreams: server.upstreams.clone(),
+                    auth_upstreams: server.auth_upstreams.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
                     access_logs: access_logs.clone(),
@@ -269,6 +276,7 @@ impl Server {
             room: Arc::new(Room::new(process.connections, config.worker_processes.get(), sockets)),
             shutdown_timeout: process.shutdown_timeout,
             affinity: process.affinity.clone(),
+            debugged: process.debugged.clone(),
         });
         Ok(Self { bound, threads: config.worker_processes, shared })
     }
@@ -345,6 +353,7 @@ impl Server {
         let by_listener: BTreeMap<_, _> =
             self.shared.doors.iter().map(|door| (door.text.to_string(), door.log.clone())).collect();
         let lines = DebugLines::new(by_listener, self.shared.log.clone());
+        let lines = lines.in_full_for(self.shared.debugged.clone());
         if lines.is_wanted() {
             let subscriber = tracing_subscriber::registry().with(lines);
             // Whoever came first wins.

@@ -230,6 +230,10 @@ fn a_test_opens_what_is_named_and_a_port_in_use_is_no_fault_of_the_file() {
     let told = format!("nginx: [emerg] bind() to 127.0.0.1:{port} failed (98: Address already in use)");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains(&told), "{text}");
+    let logged = fs::read_to_string(&log).unwrap();
+    let lines = logged.lines().filter(|line| line.contains("[emerg] "));
+    assert_eq!(lines.count(), 1, "{logged}");
+    assert!(logged.contains(told.strip_prefix("nginx: [emerg] ").unwrap()), "{logged}");
     // An address that is nobody's (RFC 5737).
     let file = folder.file("elsewhere.conf", &server("192.0.2.1:143"));
     let output = gatepost(&["-t", "-c", &file]);

@@ -35,7 +35,7 @@ fn the_manual_page_tells_every_option_and_signal() {
         let letter = option.get_short().unwrap();
         assert!(page.contains(&format!(r"\-{letter}")), "-{letter}");
     }
-    for signal in ["TERM", "INT", "QUIT", "USR1"] {
+    for signal in ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH"] {
         assert!(page.contains(signal), "{signal}");
     }
 }
@@ -91,12 +91,23 @@ fn rest() -> Roff {
     section(&mut page, "SIGNALS");
     paragraph(
         &mut page,
-        "Each has a word for -s, which sends it to the process whose number is in the pid file.",
+        "Some have a word for -s, which sends them to the process whose number is in the pid file.",
     );
     for (signal, what) in [
         ("TERM, INT (stop)", "Says goodbye to every session and ends."),
         ("QUIT (quit)", "Accepts nobody any more and ends when every session has ended."),
+        (
+            "HUP (reload)",
+            "Reads the configuration and what it names anew. A faulty one is refused in the log, and the old one goes on. Sessions \
+             end with the configuration they began with.",
+        ),
         ("USR1 (reopen)", "Opens the logs anew, after they were renamed."),
+        (
+            "USR2",
+            "Starts the binary that is now in the place of this one, with the same listeners; the pid file of this \
+             process gets .oldbin behind its name.",
+        ),
+        ("WINCH", "Sent to the old process then: accepts nobody any more, and can be called back by HUP."),
     ] {
         entry(&mut page, &bold(signal), what);
     }
@@ -108,7 +119,7 @@ fn rest() -> Roff {
         ),
         (
             "/run/gatepost.pid",
-            "Where -s looks for the number of the process, if the directive pid does not say otherwise.",
+            "The number of the process, if it is in the background and the directive pid does not say otherwise.",
         ),
     ] {
         entry(&mut page, &italic(file), what);
@@ -137,6 +148,10 @@ fn rest() -> Roff {
         (
             "gatepost -p . -c mail.conf -g 'daemon off; error_log stderr info;'",
             "Serves mail.conf of this folder in the foreground, and shows what happens.",
+        ),
+        (
+            "gatepost -t && gatepost -s reload",
+            "Takes up a changed configuration, once it is known to be good.",
         ),
         ("mv error.log error.log.1 && gatepost -s reopen", "Rotates a log."),
     ] {

@@ -39,7 +39,7 @@ impl Served {
         fs::create_dir_all(&folder).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
-            "{main} daemon off; pid FOLDER/pid; mail {{ auth_http 127.0.0.1:9; {mail} \
+            "{main} daemon off; master_process off; pid FOLDER/pid; mail {{ auth_http 127.0.0.1:9; {mail} \
              server {{ listen 127.0.0.1:{port}; protocol imap; }} }}"
         );
         fs::write(folder.join("mail.conf"), text.replace("FOLDER", folder.to_str().unwrap())).unwrap();
@@ -193,8 +193,8 @@ fn lines_for_syslog_arrive_as_nginx_sends_them() {
     }
     const MODULE: &str = "/usr/lib/nginx/modules/ngx_mail_module.so";
     let module = if Path::new(MODULE).exists() { format!("load_module {MODULE};") } else { String::new() };
-    let theirs = datagrams("syslog-nginx", "nginx", &format!("{module} master_process off;"));
-    let ours = datagrams("syslog", env!("CARGO_BIN_EXE_gatepost"), "master_process off;");
+    let theirs = datagrams("syslog-nginx", "nginx", &module);
+    let ours = datagrams("syslog", env!("CARGO_BIN_EXE_gatepost"), "");
     assert_eq!(ours, theirs);
     let failure = "recv() failed (111: Connection refused) while in http auth state, client: 127.0.0.1, \
                    server: 127.0.0.1:LISTEN, login: \"joe\"";

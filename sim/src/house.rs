@@ -125,8 +125,17 @@ impl House {
         let seed = Seed(Chance::of(self.seed, "session", number).octets());
         let ended = Rc::new(Cell::new(0u32));
         let witness = Witness { number, reports: self.reports, ended: ended.clone() };
-        let arrival =
-            Arrival { stream, client, policy, tls: Some(tls.into()), backend_tls: None, seed, number };
+        let arrival = Arrival {
+            stream,
+            client,
+            policy,
+            tls: Some(tls.into()),
+            backend_tls: None,
+            upstreams: Arc::default(),
+            auth_upstreams: Arc::default(),
+            seed,
+            number,
+        };
         let open = self.open_sessions;
         open.set(open.get() + 1);
         async move {

@@ -21,6 +21,7 @@ pub mod dialogue;
 pub mod digest;
 pub mod house;
 pub mod net;
+pub mod outage;
 pub mod playground;
 pub mod post_office;
 pub mod talk;

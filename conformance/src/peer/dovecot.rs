@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::maildir::{self, NOBODY};
@@ -18,8 +19,9 @@ pub struct Dovecot {
     /// Where it speaks POP3.
     pub pop3: SocketAddr,
     owner: Option<u32>,
+    config: PathBuf,
     // Stopped before its directory goes.
-    child: Child,
+    child: Option<Child>,
     scratch: Scratch,
 }
 
@@ -33,8 +35,7 @@ impl Dovecot {
         let program = require("dovecot")?;
         // Debian keeps the two protocols in packages of their own, whose programs say whether they are there.
         let libexec = ["/usr/lib/dovecot", "/usr/libexec/dovecot", "/usr/local/libexec/dovecot"];
-        let has =
-            |name: &str| libexec.iter().any(|directory| std::path::Path::new(directory).join(name).exists());
+        let has = |name: &str| libexec.iter().any(|directory| Path::new(directory).join(name).exists());
         match (has("imap-login"), has("pop3-login")) {
             (false, _) => Err(Skip::because(format!("{} has no IMAP", program.display()))),
             (_, false) => Err(Skip::because(format!("{} has no POP3", program.display()))),
@@ -68,12 +69,23 @@ impl Dovecot {
             ));
         }
         let config = scratch.write("dovecot.conf", config)?;
-        let mut command = Command::new(require("dovecot").map_err(io::Error::other)?);
-        command.arg("-F").arg("-c").arg(config);
-        let mut child = Child::start("dovecot", command)?;
-        child.wait_until_listening(imap, PATIENCE)?;
-        child.wait_until_listening(pop3, PATIENCE)?;
-        Ok(Self { imap, pop3, owner, child, scratch })
+        let child = Some(launch(&config, &[imap, pop3])?);
+        Ok(Self { imap, pop3, owner, config, child, scratch })
+    }
+
+    /// Stops it. Its mail stays, and so do its ports.
+    pub fn stop(&mut self) {
+        self.child = None;
+    }
+
+    /// Starts it again, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dovecot::start`].
+    pub fn start_again(&mut self) -> io::Result<()> {
+        self.child = Some(launch(&self.config, &[self.imap, self.pop3])?);
+        Ok(())
     }
 
     /// Puts `message`, with CRLF line ends, into `user`'s mailbox as new mail.
@@ -85,11 +97,19 @@ impl Dovecot {
         maildir::deliver(&self.scratch.join("mail").join(user), self.owner, message)
     }
 
-    /// What it logged.
+    /// What it logged since it was started last.
     #[must_use]
     pub fn log(&self) -> String {
-        self.child.output()
+        self.child.as_ref().map(Child::output).unwrap_or_default()
     }
+}
+
+fn launch(config: &Path, listens: &[SocketAddr]) -> io::Result<Child> {
+    let mut command = Command::new(require("dovecot").map_err(io::Error::other)?);
+    command.arg("-F").arg("-c").arg(config);
+    let mut child = Child::start("dovecot", command)?;
+    listens.iter().try_for_each(|&address| child.wait_until_listening(address, PATIENCE))?;
+    Ok(child)
 }
 
 /// Chroots are off, as they need root and prove nothing here. Mailboxes take any user id, as `nobody`'s is high.

@@ -13,8 +13,14 @@ pub const SERVER_NAME: &str = "mx.test";
 pub const AUTH_URI: &str = "/auth";
 
 /// The directives that are times; a runner with a real clock shortens them.
-const TIMES: [&str; 5] =
-    ["timeout", "auth_http_timeout", "proxy_timeout", "resolver_timeout", "smtp_greeting_delay"];
+const TIMES: [&str; 6] = [
+    "timeout",
+    "auth_http_timeout",
+    "proxy_connect_timeout",
+    "proxy_timeout",
+    "resolver_timeout",
+    "smtp_greeting_delay",
+];
 
 /// The files and addresses of one process.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +37,8 @@ pub struct Places<'a> {
     pub listener: SocketAddr,
     /// Where the auth server is.
     pub auth_server: SocketAddr,
+    /// Where the backend is.
+    pub backend: SocketAddr,
     /// Where the DNS server is, whatever `resolver` says. It is asked for IPv4 addresses, as clients have them here.
     pub name_server: SocketAddr,
 }
@@ -42,7 +50,8 @@ pub struct Places<'a> {
 /// A time that is none.
 pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Result<String, String> {
     let config = &transcript.config;
-    let Places { certificate, key, client_authority, pid, listener, auth_server, name_server } = places;
+    let Places { certificate, key, client_authority, pid, listener, auth_server, backend, name_server } =
+        places;
     let protocol = match config.protocol {
         Protocol::Imap => "imap",
         Protocol::Pop3 => "pop3",
@@ -53,6 +62,19 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
         Tls::StartTls => ("", "on"),
         Tls::Only => ("", "only"),
         Tls::Implicit => (" ssl", "off"),
+    };
+    let auth_http = match config.auth_http {
+        true => format!("auth_http {auth_server}{AUTH_URI};"),
+        false => String::new(),
+    };
+    let members: String = config
+        .upstream
+        .iter()
+        .map(|parameters| format!("        server {backend} {parameters};\n"))
+        .collect();
+    let upstream = match config.upstream.is_empty() {
+        true => String::new(),
+        false => format!("upstream backends {{\n{members}    }}"),
     };
     let parameters: String = config.listen.iter().map(|word| format!(" {word}")).collect();
     let mut directives = String::new();
@@ -79,7 +101,8 @@ events {{
 }}
 mail {{
     server_name {SERVER_NAME};
-    auth_http {auth_server}{AUTH_URI};
+    {auth_http}
+    {upstream}
     ssl_certificate {certificate};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;

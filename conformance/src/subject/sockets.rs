@@ -94,6 +94,7 @@ impl SocketStage {
             pid: &files.join("proxy.pid"),
             listener,
             auth_server: auth,
+            backend,
             name_server: name_server.address(),
         };
         let text = configuration::text(transcript, &places, preamble)?;

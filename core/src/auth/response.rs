@@ -3,16 +3,15 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::auth::credentials::is_one_line;
+use crate::auth::route::Route;
 use crate::framing::without_line_end;
 use crate::limits::AUTH_HEAD_BYTES_MAX;
 use crate::policy::BackendTls;
 use crate::report::AuthFault;
 use crate::secret::Secret;
-use crate::wire::Address;
 
 /// What the auth server wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +25,8 @@ pub(crate) enum Answer {
 /// The token with which a login at a backend begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Granted {
-    pub(crate) backend: Address,
+    /// Where to log in.
+    pub(crate) route: Route,
     /// `Auth-User`: the name for the backend, if it is not the client's.
     pub(crate) login: Option<Arc<[u8]>>,
     /// `Auth-Pass`: the password for the backend, if it is not the client's.
@@ -67,8 +67,7 @@ struct Fields {
     refusal: Option<Vec<u8>>,
     ok: bool,
     again: bool,
-    server: Option<Vec<u8>>,
-    port: Option<Vec<u8>>,
+    route: Route,
     user: Option<Secret>,
     pass: Option<Secret>,
     wait: Option<u64>,
@@ -131,8 +130,8 @@ impl Fields {
             b"auth-status" if value.eq_ignore_ascii_case(b"OK") => self.ok = true,
             b"auth-status" if value.eq_ignore_ascii_case(b"WAIT") => self.again = true,
             b"auth-status" => self.refusal = Some(value.to_vec()),
-            b"auth-server" => self.server = Some(value.to_vec()),
-            b"auth-port" => self.port = Some(value.to_vec()),
+            b"auth-server" => self.route.server = Some(value.to_vec()),
+            b"auth-port" => self.route.port = Some(value.to_vec()),
             b"auth-user" => self.user = Some(value.into()),
             b"auth-pass" => self.pass = Some(value.into()),
             b"auth-server-tls" => self.tls = Some(value.to_vec()),
@@ -182,8 +181,7 @@ impl Fields {
             pass => pass,
         };
         let tls = self.tls.map(backend_tls).transpose()?;
-        let backend = address(self.server, self.port)?;
-        Ok(Granted { backend, login, password, tls, _made_here: () })
+        Ok(Granted { route: self.route, login, password, tls, _made_here: () })
     }
 }
 
@@ -200,41 +198,8 @@ fn backend_tls(word: Vec<u8>) -> Result<BackendTls, AuthFault> {
 /// What a refusal without a text says.
 const AUTHENTICATION_FAILED: &[u8] = b"Authentication failed";
 
-/// `Auth-Server` and `Auth-Port` together: an address and a port, an address with its port, or a UNIX socket (divergences D4).
-fn address(server: Option<Vec<u8>>, port: Option<Vec<u8>>) -> Result<Address, AuthFault> {
-    let server = server.filter(|server| !server.is_empty()).ok_or(AuthFault::NoServer)?;
-    let invalid = |server: Vec<u8>| AuthFault::InvalidServer(server);
-    let Ok(text) = core::str::from_utf8(&server) else { return Err(invalid(server)) };
-    if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
-        return match path.bytes().any(|octet| octet.is_ascii_control()) {
-            true => Err(invalid(server)),
-            false => Ok(Address::Unix(path.into())),
-        };
-    }
-    let Some(port) = port.filter(|port| !port.is_empty()) else {
-        let alone = text.parse::<IpAddr>().is_ok() || bracketed(text).is_some();
-        return match text.parse::<SocketAddr>() {
-            Ok(both) if both.port() > 0 => Ok(both.into()),
-            _ if alone => Err(AuthFault::NoServer),
-            _ => Err(invalid(server)),
-        };
-    };
-    let Some(ip) = text.parse::<IpAddr>().ok().or_else(|| bracketed(text).map(IpAddr::V6)) else {
-        return Err(invalid(server));
-    };
-    let number = decimal(&port).and_then(|number| u16::try_from(number).ok()).filter(|&number| number > 0);
-    match number {
-        Some(number) => Ok(SocketAddr::new(ip, number).into()),
-        None => Err(AuthFault::InvalidPort(port)),
-    }
-}
-
-fn bracketed(text: &str) -> Option<Ipv6Addr> {
-    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
-}
-
 /// Digits and nothing else.
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     let all = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     core::str::from_utf8(digits).ok().filter(|_| all)?.parse().ok()
 }
@@ -281,7 +246,8 @@ mod tests {
             "HTTP/1.0 200 OK\r\nServer: x\r\nAuth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\
              Auth-User: fred\r\nAuth-Pass: hunter2 \r\n\r\n<html>",
         );
-        assert_eq!(granted.backend, Address::Inet(SocketAddr::from(([198, 51, 100, 2], 143))));
+        let route = Route { server: Some(b"198.51.100.2".to_vec()), port: Some(b"143".to_vec()) };
+        assert_eq!(granted.route, route);
         assert_eq!(granted.login.as_deref(), Some(&b"fred"[..]));
         assert_eq!(granted.password.unwrap().expose(), b"hunter2");
     }
@@ -290,37 +256,6 @@ mod tests {
     fn a_bare_header_block_with_server_and_port_is_a_success() {
         granted(&alloc::format!("{TO}\n"));
         granted("auth-status: ok\nAUTH-SERVER:   2001:db8::1\nAuth-Port:\t143\t\n\n");
-    }
-
-    #[test]
-    fn the_forms_of_an_address() {
-        for (server, port, address) in [
-            ("2001:db8::1", "143", "[2001:db8::1]:143"),
-            ("[2001:db8::1]", "143", "[2001:db8::1]:143"),
-            ("198.51.100.2:1143", "", "198.51.100.2:1143"),
-            ("[2001:db8::1]:1143", "", "[2001:db8::1]:1143"),
-            ("unix:/run/imap", "", "unix:/run/imap"),
-        ] {
-            let text = alloc::format!("Auth-Server: {server}\r\nAuth-Port: {port}\r\n\r\n");
-            assert_eq!(alloc::format!("{}", granted(&text).backend), address);
-        }
-    }
-
-    #[test]
-    fn what_is_no_address_is_said_to_be_none() {
-        for (head, fault) in [
-            ("", AuthFault::NoServer),
-            ("Auth-Server: 192.0.2.1\r\n", AuthFault::NoServer),
-            ("Auth-Port: 143\r\n", AuthFault::NoServer),
-            ("Auth-Server: here\r\nAuth-Port: 1\r\n", AuthFault::InvalidServer(b"here".to_vec())),
-            ("Auth-Server: 192.0.2.1\r\nAuth-Port: 0\r\n", AuthFault::InvalidPort(b"0".to_vec())),
-            ("Auth-Server: 192.0.2.1\r\nAuth-Port: 65536\r\n", AuthFault::InvalidPort(b"65536".to_vec())),
-            ("Auth-Server: 192.0.2.1\r\nAuth-Port: 1a\r\n", AuthFault::InvalidPort(b"1a".to_vec())),
-            ("Auth-Server: 192.0.2.1\r\nAuth-Port: +1\r\n", AuthFault::InvalidPort(b"+1".to_vec())),
-        ] {
-            let text = alloc::format!("Auth-Status: OK\r\n{head}\r\n");
-            assert_eq!(judged(&text).unwrap_err(), fault, "{head}");
-        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{Account, Dialogue, Move, Proof, begins, says, secret_line};
 use crate::dialect::imap::Imap;
 use crate::dialect::line as one_line;
 use crate::phase::Context;
-use crate::report::{Activity, AuthFault, Notice};
+use crate::report::{Activity, Notice};
 
 /// A login at an IMAP server.
 #[derive(Debug)]
@@ -37,9 +37,13 @@ enum State {
 impl Dialogue<Imap> for Login {
     fn begin(account: Account, _: &Imap, _: &Context<'_>) -> Result<Self, Notice> {
         let Account { login, proof, auth_server, starttls, .. } = account;
-        let proof = proof.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
+        let proof = proof.ok_or_else(|| Account::unproven(auth_server))?;
         let (untagged, takes_initial_response) = (Vec::new(), false);
         Ok(Self { state: State::Greeting, login, proof, untagged, starttls, takes_initial_response })
+    }
+
+    fn restart(&mut self) {
+        self.state = State::Greeting;
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &Imap, _: &Context<'_>) -> Move {

@@ -8,7 +8,7 @@ use super::{Account, Dialogue, Move, Proof, begins, says, secret_line};
 use crate::dialect::line as one_line;
 use crate::dialect::pop3::Pop3;
 use crate::phase::Context;
-use crate::report::{Activity, AuthFault, Notice};
+use crate::report::{Activity, Notice};
 
 /// A login at a POP3 server.
 #[derive(Debug)]
@@ -31,8 +31,12 @@ enum State {
 impl Dialogue<Pop3> for Login {
     fn begin(account: Account, _: &Pop3, _: &Context<'_>) -> Result<Self, Notice> {
         let Account { login, proof, auth_server, starttls, .. } = account;
-        let proof = proof.ok_or(Notice::AuthAnswer { server: auth_server, fault: AuthFault::NoPassword })?;
+        let proof = proof.ok_or_else(|| Account::unproven(auth_server))?;
         Ok(Self { state: State::Greeting, login, proof, starttls })
+    }
+
+    fn restart(&mut self) {
+        self.state = State::Greeting;
     }
 
     fn on_line(&mut self, reply: &[u8], line: &[u8], _: &Pop3, _: &Context<'_>) -> Move {

@@ -74,6 +74,10 @@ impl Dialogue<Smtp> for Login {
         Ok(Self { state: State::Greeting, login, purpose, starttls })
     }
 
+    fn restart(&mut self) {
+        self.state = State::Greeting;
+    }
+
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &Smtp, cx: &Context<'_>) -> Move {
         // RFC 5321 section 4.2: `ddd-` goes on, `ddd ` and a bare `ddd` end the reply.
         let Some((code, rest)) = without_line_end(line).split_at_checked(3) else { return Move::Refuse };

@@ -8,14 +8,14 @@ use super::login::Login;
 use super::penalty::{Penalty, Then};
 use super::sasl::{Due, Refused};
 use super::{Context, Phase, part, trouble};
-use crate::action::{Actions, Target};
+use crate::action::{Actions, Judgement, Target};
 use crate::auth::credentials::{Credentials, Method};
 use crate::auth::request::Request;
 use crate::auth::response::{Answer, Denied, Granted, Head};
 use crate::backend::token::Token;
 use crate::backend::{Account, Proof};
 use crate::dialect::{Dialect, Farewell, presentable};
-use crate::event::End;
+use crate::event::{End, NoServer};
 use crate::framing::Inbox;
 use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX, ERROR_CODE_BYTES_MAX};
 use crate::policy::{BackendTls, Policy, Protocol, VerifyClient};
@@ -24,13 +24,17 @@ use crate::sasl::base64;
 use crate::sasl::oauth::INVALID_TOKEN;
 use crate::secret::Secret;
 use crate::time::{Deadline, Instant, WaitingFor};
-use crate::wire::{Address, Peer, Wire};
+use crate::wire::{Address, Peer, Place, Server, Wire};
 
 /// A request and the credentials it is about; it may be made more than once, each time the same.
 #[derive(Debug)]
 pub(super) struct Inquiry {
     credentials: Credentials,
     request: Secret,
+    /// The auth server, or several that are as good as each other.
+    target: Target,
+    /// For all of them together.
+    timeout: Duration,
     /// How long the client has been kept waiting by `WAIT` answers.
     waited: Duration,
 }
@@ -41,10 +45,15 @@ pub(crate) struct Authorize<D> {
     pub(super) dialect: D,
     pub(super) inbox: Inbox,
     inquiry: Inquiry,
-    /// The server that was reached, or the first that will be tried.
+    /// The server that was reached, or is being tried.
     server: Address,
     answer: Box<Head>,
+    /// One budget for all servers.
     until: Instant,
+    /// How many of them have not had their turn, this one included.
+    untried: u32,
+    /// The end of this one's share of the budget.
+    by: Instant,
 }
 
 impl<D: Dialect> Authorize<D> {
@@ -59,8 +68,11 @@ impl<D: Dialect> Authorize<D> {
         let attempt = cx.count_attempt();
         cx.login_is(&credentials.login);
         cx.method_is(credentials.method.name());
+        let Some(server) = &cx.policy.auth else {
+            return Self::pass_through(dialect, inbox, credentials, cx, out);
+        };
         let request = Request {
-            server: &cx.policy.auth,
+            server,
             protocol: cx.policy.protocol,
             credentials: &credentials,
             attempt,
@@ -71,8 +83,39 @@ impl<D: Dialect> Authorize<D> {
             proxied: cx.proxied(),
             envelope: dialect.envelope(),
         };
-        let request = request.encode();
-        Self::ask(dialect, inbox, Inquiry { credentials, request, waited: Duration::ZERO }, cx, out)
+        let inquiry = Inquiry {
+            request: request.encode(),
+            target: server.target.on_behalf_of(cx.client().ip(), &credentials.login),
+            timeout: server.timeout,
+            credentials,
+            waited: Duration::ZERO,
+        };
+        Self::ask(dialect, inbox, inquiry, cx, out)
+    }
+
+    /// There is no auth server: the backend decides, by what the client gave (divergences R6).
+    fn pass_through(
+        dialect: D,
+        inbox: Inbox,
+        credentials: Credentials,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        // A policy without either is of no use to anybody; the client hears that it is our trouble.
+        let Some(backend) = cx.policy.backend.pass.clone() else { return trouble(&dialect, cx, out) };
+        let login = credentials.login.clone();
+        let unauthenticated = credentials.method == Method::None;
+        let proof = match proof(credentials, &login, None, cx.policy) {
+            Ok(proof) => proof,
+            Err(_) => {
+                cx.report(Notice::TokenUnfit, out);
+                return trouble(&dialect, cx, out);
+            }
+        };
+        let tls = cx.policy.backend.tls;
+        let starttls = tls == BackendTls::StartTls;
+        let account = Account { login, proof, unauthenticated, starttls, auth_server: None };
+        Login::begin(dialect, inbox, &backend, account, tls == BackendTls::On, cx, out)
     }
 
     /// Asks, for the first time or again.
@@ -84,14 +127,59 @@ impl<D: Dialect> Authorize<D> {
         out: &mut Actions,
     ) -> Phase<D> {
         cx.doing(Activity::HttpAuth);
-        out.open(Wire::Auth, cx.policy.auth.target.clone());
-        let until = cx.now.after(cx.policy.auth.timeout);
-        let server = first_address(&cx.policy.auth.target);
-        Self { dialect, inbox, inquiry, server, answer: Box::default(), until }.into()
+        out.open(Wire::Auth, inquiry.target.clone());
+        let until = cx.now.after(inquiry.timeout);
+        let server = first_address(&inquiry.target);
+        let untried = u32::try_from(inquiry.target.servers()).unwrap_or(u32::MAX).max(1);
+        let by = share(cx.now, until, untried);
+        Self { dialect, inbox, inquiry, server, answer: Box::default(), until, untried, by }.into()
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
-        Deadline { at: self.until, waiting_for: WaitingFor::Auth }
+        Deadline { at: self.by, waiting_for: WaitingFor::Auth }
+    }
+
+    pub(super) fn chosen(
+        mut self,
+        chosen: Result<Server, NoServer>,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        match chosen {
+            Ok(server) => {
+                self.server = server.address;
+                self.into()
+            }
+            Err(NoServer::Unresolved { name, error }) => {
+                cx.report(Notice::NameUnresolved { name, error }, out);
+                self.ask_next(cx, out)
+            }
+            Err(NoServer::Exhausted) => {
+                if let Target::Group(group) = &self.inquiry.target {
+                    cx.report(Notice::NoLiveUpstreams { name: group.name.clone() }, out);
+                }
+                out.close(Wire::Auth);
+                trouble(&self.dialect, cx, out)
+            }
+        }
+    }
+
+    /// This server is of no use. Another is asked if there is one (divergences D2).
+    fn ask_another(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if self.inquiry.target.is_choice() {
+            out.judge(Wire::Auth, Judgement::Failed);
+            return self.ask_next(cx, out);
+        }
+        out.close(Wire::Auth);
+        trouble(&self.dialect, cx, out)
+    }
+
+    fn ask_next(mut self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        out.open_next(Wire::Auth);
+        self.answer = Box::default();
+        self.untried = self.untried.saturating_sub(1).max(1);
+        self.by = share(cx.now, self.until, self.untried);
+        self.into()
     }
 
     pub(super) fn opened(mut self, peer: Peer, out: &mut Actions) -> Phase<D> {
@@ -104,11 +192,18 @@ impl<D: Dialect> Authorize<D> {
         match self.answer.receive(octets) {
             Ok(None) => self.into(),
             Ok(Some((answer, odd))) => {
+                if self.inquiry.target.is_choice() {
+                    out.judge(Wire::Auth, Judgement::Sound);
+                }
                 out.close(Wire::Auth);
                 if let Some(fault) = odd {
                     self.report(fault, cx, out);
                 }
                 self.decided(answer, cx, out)
+            }
+            Err(fault @ AuthFault::Status(_)) => {
+                self.report(fault, cx, out);
+                self.ask_another(cx, out)
             }
             Err(fault) => self.failed(fault, cx, out),
         }
@@ -116,17 +211,20 @@ impl<D: Dialect> Authorize<D> {
 
     pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         match end {
-            End::Finished | End::Insecure(_) => self.failed(AuthFault::Closed, cx, out),
-            End::Broken(error) => {
-                cx.report(Notice::AuthFailed(error), out);
-                out.close(Wire::Auth);
-                trouble(&self.dialect, cx, out)
-            }
+            End::Finished | End::Insecure(_) => self.report(AuthFault::Closed, cx, out),
+            End::Broken(error) => cx.report(Notice::AuthFailed(error), out),
         }
+        self.ask_another(cx, out)
     }
 
     pub(super) fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        cx.report(Notice::AuthTimedOut { server: self.server }, out);
+        cx.report(Notice::AuthTimedOut { server: self.server.clone() }, out);
+        if cx.now < self.until {
+            return self.ask_another(cx, out);
+        }
+        if self.inquiry.target.is_choice() {
+            out.judge(Wire::Auth, Judgement::Failed);
+        }
         out.close(Wire::Auth);
         trouble(&self.dialect, cx, out)
     }
@@ -142,28 +240,42 @@ impl<D: Dialect> Authorize<D> {
     fn granted(self, granted: Granted, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         let Inquiry { credentials, .. } = &self.inquiry;
         let named = granted.login.unwrap_or_else(|| credentials.login.clone());
-        if named.is_empty() && credentials.method != Method::None {
-            return self.failed(AuthFault::NoUser, cx, out);
-        }
-        cx.login_is(&named);
-        let token = granted.password.as_ref().unwrap_or(&credentials.password);
-        let bearer = credentials.method.bearer().filter(|_| cx.policy.backend.oauth);
-        let bearer = match bearer.map(|mechanism| Token::new(mechanism, &named, token)).transpose() {
-            Ok(bearer) => bearer,
+        let backend = match &cx.policy.backend.pass {
+            Some(pass) => {
+                if granted.route.is_named() {
+                    cx.report(Notice::AuthServerIgnored, out);
+                }
+                Ok(pass.clone())
+            }
+            None => granted.route.target(cx.policy),
+        };
+        let backend = match backend {
+            Ok(_) if named.is_empty() && credentials.method != Method::None => Err(AuthFault::NoUser),
+            backend => backend,
+        };
+        let backend = match backend {
+            Ok(backend) => backend,
             Err(fault) => return self.failed(fault, cx, out),
         };
-        let Inquiry { credentials, .. } = self.inquiry;
-        let clients_own = credentials.method.gives_password().then_some(credentials.password);
-        let password = granted.password.or(clients_own).map(Proof::Password);
+        cx.login_is(&named);
+        let (replaced, unauthenticated) = (granted.password, credentials.method == Method::None);
+        let proof = match proof(self.inquiry.credentials, &named, replaced, cx.policy) {
+            Ok(proof) => proof,
+            Err(fault) => {
+                cx.report(Notice::AuthAnswer { server: self.server, fault }, out);
+                out.close(Wire::Auth);
+                return trouble(&self.dialect, cx, out);
+            }
+        };
         let tls = granted.tls.unwrap_or(cx.policy.backend.tls);
         let account = Account {
             login: named,
-            proof: bearer.map(Proof::Token).or(password),
-            unauthenticated: credentials.method == Method::None,
+            proof,
+            unauthenticated,
             starttls: tls == BackendTls::StartTls,
-            auth_server: self.server,
+            auth_server: Some(self.server),
         };
-        Login::begin(self.dialect, self.inbox, granted.backend, account, tls == BackendTls::On, cx, out)
+        Login::begin(self.dialect, self.inbox, &backend, account, tls == BackendTls::On, cx, out)
     }
 
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).
@@ -251,14 +363,39 @@ const fn waiting_max(policy: &Policy) -> Duration {
     policy.timeout.saturating_mul(AUTH_WAIT_TIMEOUTS_MAX)
 }
 
-/// The address that stands for a target in the log until one was reached.
-fn first_address(target: &Target) -> Address {
-    match target {
-        Target::Address(address) => address.clone(),
-        Target::AnyOf(addresses) => {
-            addresses.first().map_or_else(|| Address::Unix("".into()), |&first| first.into())
-        }
+/// What shows the backend that it is them: what the auth server gave in its place, or the client's own.
+fn proof(
+    credentials: Credentials,
+    login: &[u8],
+    replaced: Option<Secret>,
+    policy: &Policy,
+) -> Result<Option<Proof>, AuthFault> {
+    let token = replaced.as_ref().unwrap_or(&credentials.password);
+    let bearer = credentials.method.bearer().filter(|_| policy.backend.oauth);
+    let bearer = bearer.map(|mechanism| Token::new(mechanism, login, token)).transpose()?;
+    let clients_own = credentials.method.gives_password().then_some(credentials.password);
+    Ok(bearer.map(Proof::Token).or(replaced.or(clients_own).map(Proof::Password)))
+}
+
+/// When it is the next one's turn, if what is left until then is shared out among all that are left.
+fn share(now: Instant, until: Instant, servers: u32) -> Instant {
+    match servers {
+        1 => until,
+        several => now.after(now.until(until) / several),
     }
+}
+
+/// The address that stands for a target in the log until one was chosen.
+fn first_address(target: &Target) -> Address {
+    let first = match target {
+        Target::Address(address) => Some(address),
+        Target::AnyOf(places) => places.first().and_then(|place| match place {
+            Place::At(address) => Some(address),
+            Place::Named(..) => None,
+        }),
+        Target::Group(_) => None,
+    };
+    first.cloned().unwrap_or_else(|| Address::Unix("".into()))
 }
 
 impl<D: Dialect> From<Authorize<D>> for Phase<D> {

@@ -275,6 +275,11 @@ impl Context<'_> {
         self.connection.upstream = Some(backend.clone());
     }
 
+    /// No backend is chosen, or no more.
+    pub(crate) fn forget_upstream(&mut self) {
+        self.connection.upstream = None;
+    }
+
     /// One more login attempt; tells its number.
     pub(crate) const fn count_attempt(&mut self) -> u32 {
         self.connection.attempts = self.connection.attempts.saturating_add(1);

@@ -1,21 +1,23 @@
-//! The backend's turn: connecting, and the dialogue that logs the user in there (backend.md).
+//! The backend's turn: connecting, and the dialogue that logs the user in there (backend.md). As long as nothing was said
+//! that only one backend may hear, another may take the place of one that fails (divergences D5, R5).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::{Context, Phase, part, trouble};
-use crate::action::{Actions, Handshake, Leftovers, Target};
+use crate::action::{Actions, Handshake, Judgement, Leftovers, Target};
 use crate::backend::{Account, Dialogue, Move};
 use crate::dialect::{Dialect, Farewell};
-use crate::event::End;
+use crate::event::{End, NoServer, ResolveError};
 use crate::framing::Inbox;
-use crate::limits::{BACKEND_BUFFERS_MAX, COMMAND_BYTES_MIN};
+use crate::limits::{BACKEND_BUFFERS_MAX, COMMAND_BYTES_MIN, CONNECT_TIMEOUT};
 use crate::policy::ProxyHeader;
 use crate::proxy::{v1, v2};
-use crate::report::{Activity, Notice};
+use crate::report::{Activity, AuthFault, Notice};
 use crate::time::{Deadline, Instant, WaitingFor};
-use crate::wire::{Address, Peer, Wire};
+use crate::wire::{Address, Peer, Server, Wire};
 
 /// Waiting for the backend.
 #[derive(Debug)]
@@ -25,17 +27,44 @@ pub(crate) struct Login<D: Dialect> {
     dialogue: D::Login,
     heard: Heard,
     way: Way,
-    /// One budget for connecting and all of the dialogue (decision 6).
+    choice: Choice,
+    /// Whether TLS comes before the greeting.
+    tls_first: bool,
+    /// One budget for connecting and all of the dialogue, whatever the number of servers (decision 6).
     until: Instant,
+    /// The end of the present step's part of it.
+    by: Instant,
+}
+
+/// Whether another server may take the place of this one.
+#[derive(Debug)]
+enum Choice {
+    /// No: there is no other, or this one has been told what only one may hear.
+    Made,
+    /// Yes.
+    Open(Open),
+}
+
+/// What a choice is made from.
+#[derive(Debug)]
+struct Open {
+    /// The name of the group, where it is one.
+    group: Option<Arc<str>>,
+    /// The host name of the server that was chosen.
+    name: Option<Arc<str>>,
+    /// Who named the servers, for the log.
+    auth_server: Option<Address>,
+    /// Whether TLS comes between the greeting and everything else.
+    starttls: bool,
 }
 
 /// How far the way to the backend is built. The dialogue goes over an open one only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Not connected yet, and to be under TLS at once or not.
-    Connecting {
-        tls: bool,
-    },
+    /// Whoever it will be is still being looked for.
+    Choosing,
+    /// Not connected yet.
+    Connecting,
     /// TLS is being agreed on: after STARTTLS, or before the greeting.
     Securing {
         starttls: bool,
@@ -90,12 +119,25 @@ impl<D: Dialect> Login<D> {
     pub(super) fn begin(
         dialect: D,
         inbox: Inbox,
-        backend: Address,
+        backend: &Target,
         account: Account,
-        tls: bool,
+        tls_first: bool,
         cx: &mut Context<'_>,
         out: &mut Actions,
     ) -> Phase<D> {
+        let target = backend.on_behalf_of(cx.client().ip(), &account.login);
+        let choice = match &target {
+            Target::Address(_) => Choice::Made,
+            Target::AnyOf(_) | Target::Group(_) => Choice::Open(Open {
+                group: match &target {
+                    Target::Group(group) => Some(group.name.clone()),
+                    _ => None,
+                },
+                name: None,
+                auth_server: account.auth_server.clone(),
+                starttls: account.starttls,
+            }),
+        };
         let dialogue = match D::Login::begin(account, &dialect, cx) {
             Ok(dialogue) => dialogue,
             Err(notice) => {
@@ -103,26 +145,106 @@ impl<D: Dialect> Login<D> {
                 return trouble(&dialect, cx, out);
             }
         };
-        cx.doing(Activity::ConnectingToUpstream);
-        cx.upstream_is(&backend);
-        let way = Way::Connecting { tls };
-        out.open(Wire::Backend, Target::Address(backend));
         let until = cx.now.after(cx.policy.timeout);
-        Self { dialect, inbox, dialogue, heard: Heard::default(), way, until }.into()
+        let heard = Heard::default();
+        let way = Way::Choosing;
+        let mut phase = Self { dialect, inbox, dialogue, heard, way, choice, tls_first, until, by: until };
+        phase.choose(cx);
+        if let Target::Address(address) = &target {
+            phase.connect(address, cx);
+        }
+        out.open(Wire::Backend, target);
+        phase.into()
+    }
+
+    /// Whoever it will be, nothing is known of it yet.
+    fn choose(&mut self, cx: &mut Context<'_>) {
+        cx.doing(Activity::ConnectingToUpstream);
+        cx.forget_upstream();
+        self.heard = Heard::default();
+        self.way = Way::Choosing;
+        self.by = cx.now.after(cx.policy.backend.resolve_timeout).min(self.until);
+    }
+
+    /// This is the one.
+    fn connect(&mut self, address: &Address, cx: &mut Context<'_>) {
+        cx.upstream_is(address);
+        self.way = Way::Connecting;
+        let limit = match &self.choice {
+            Choice::Made => cx.policy.backend.connect_timeout,
+            Choice::Open(_) => Some(cx.policy.backend.connect_timeout.unwrap_or(CONNECT_TIMEOUT)),
+        };
+        self.by = limit.map_or(self.until, |limit| cx.now.after(limit).min(self.until));
+    }
+
+    pub(super) fn chosen(
+        mut self,
+        chosen: Result<Server, NoServer>,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        let Choice::Open(open) = &mut self.choice else { return self.into() };
+        match chosen {
+            Ok(server) => {
+                open.name = server.name;
+                self.connect(&server.address, cx);
+                self.into()
+            }
+            Err(NoServer::Unresolved { name, error }) => {
+                cx.report(unresolved(open.auth_server.as_ref(), name, error), out);
+                self.choose_next(cx, out)
+            }
+            Err(NoServer::Exhausted) => {
+                if let Some(name) = &open.group {
+                    cx.report(Notice::NoLiveUpstreams { name: name.clone() }, out);
+                }
+                fail(&self.dialect, cx, out)
+            }
+        }
+    }
+
+    /// This server is no good. Another takes its place, unless this one alone may hear what has been said.
+    fn give_up(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        match self.choice {
+            Choice::Made => fail(&self.dialect, cx, out),
+            Choice::Open(_) => {
+                out.judge(Wire::Backend, Judgement::Failed);
+                self.choose_next(cx, out)
+            }
+        }
+    }
+
+    fn choose_next(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        out.open_next(Wire::Backend);
+        self.dialogue.restart();
+        self.choose(cx);
+        self.into()
+    }
+
+    /// This server has greeted as it should, and is told now what only one may hear.
+    fn settle_for_it(&mut self, out: &mut Actions) {
+        if let Choice::Open(_) = self.choice {
+            out.judge(Wire::Backend, Judgement::Sound);
+            self.choice = Choice::Made;
+        }
+        self.by = self.until;
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
-        Deadline { at: self.until, waiting_for: WaitingFor::Backend }
+        Deadline { at: self.by, waiting_for: WaitingFor::Backend }
     }
 
     pub(super) fn opened(mut self, peer: &Peer, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.upstream_is(&peer.remote);
+        if let Choice::Made = self.choice {
+            self.by = self.until;
+        }
         match cx.policy.backend.proxy_header {
             ProxyHeader::Off => {}
             ProxyHeader::V1 => out.send(Wire::Backend, v1::header(cx.client(), cx.peer())),
             ProxyHeader::V2 => out.send(Wire::Backend, v2::header(cx.client(), cx.peer(), cx.tls())),
         }
-        if self.way == (Way::Connecting { tls: true }) {
+        if self.tls_first {
             return self.secure(false, cx, out);
         }
         cx.doing(Activity::ReadingUpstream);
@@ -138,7 +260,12 @@ impl<D: Dialect> Login<D> {
     /// Asks for TLS. Nothing that the backend has said so far counts any more (divergences S3).
     fn secure(mut self, starttls: bool, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.doing(Activity::UpstreamHandshake);
-        out.secure(Wire::Backend, Handshake::Connect { name: cx.policy.backend.tls_name.clone() });
+        let named = match &self.choice {
+            Choice::Open(open) => open.name.as_deref(),
+            Choice::Made => None,
+        };
+        let name = cx.policy.backend.tls_name.as_deref().or(named).map(Into::into);
+        out.secure(Wire::Backend, Handshake::Connect { name });
         self.heard.octets.clear();
         self.heard.line = 0;
         self.way = Way::Securing { starttls };
@@ -149,6 +276,9 @@ impl<D: Dialect> Login<D> {
         let Way::Securing { starttls } = self.way else { return self.into() };
         self.way = Way::Open;
         cx.doing(Activity::ReadingUpstream);
+        if starttls {
+            self.settle_for_it(out);
+        }
         if starttls && let Move::Say(activity, words) = self.dialogue.on_secured(&self.dialect, cx) {
             cx.doing(activity);
             out.send(Wire::Backend, words);
@@ -167,13 +297,16 @@ impl<D: Dialect> Login<D> {
             match self.dialogue.on_line(reply, line, &self.dialect, cx) {
                 Move::Await => self.heard.line = end,
                 Move::Say(activity, words) => {
+                    if !matches!(&self.choice, Choice::Open(open) if open.starttls) {
+                        self.settle_for_it(out);
+                    }
                     cx.doing(activity);
                     out.send(Wire::Backend, words);
                     self.heard.answered(end);
                 }
                 Move::Upgrade if self.heard.octets.len() > end => {
                     cx.report(Notice::UpstreamDataBehindStartTls, out);
-                    return fail(&self.dialect, cx, out);
+                    return self.give_up(cx, out);
                 }
                 Move::Upgrade => return self.secure(true, cx, out),
                 Move::Welcome(words) => return self.welcomed(words, end, cx, out),
@@ -186,9 +319,10 @@ impl<D: Dialect> Login<D> {
         }
     }
 
-    fn too_long(self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
-        cx.report(Notice::UpstreamTooLong { reply: self.heard.octets }, out);
-        fail(&self.dialect, cx, out)
+    fn too_long(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        let reply = core::mem::take(&mut self.heard.octets);
+        cx.report(Notice::UpstreamTooLong { reply }, out);
+        self.give_up(cx, out)
     }
 
     pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
@@ -200,11 +334,19 @@ impl<D: Dialect> Login<D> {
             },
             out,
         );
-        fail(&self.dialect, cx, out)
+        self.give_up(cx, out)
     }
 
     pub(super) fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.report(Notice::UpstreamTimedOut, out);
+        match (&self.choice, self.way) {
+            (Choice::Open(_), Way::Choosing) if cx.now < self.until => return self.choose_next(cx, out),
+            _ if cx.now < self.until => return self.give_up(cx, out),
+            (Choice::Open(_), Way::Connecting | Way::Securing { .. } | Way::Open) => {
+                out.judge(Wire::Backend, Judgement::Failed);
+            }
+            _ => {}
+        }
         fail(&self.dialect, cx, out)
     }
 
@@ -223,19 +365,30 @@ impl<D: Dialect> Login<D> {
     }
 
     /// A reply that does not lead on. The client sees it only where the operator wants it to.
-    fn refused(self, end: usize, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+    fn refused(self, end: usize, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         let (_, line) = self.heard.reply(end);
-        let passed_on = cx.policy.backend.pass_error_message || self.dialogue.is_for_the_client(line, cx);
+        let may_pass = cx.policy.backend.pass_error_message || self.dialogue.is_for_the_client(line, cx);
+        let passed_on = may_pass && matches!(self.choice, Choice::Made);
         let said = crate::framing::without_line_end(line);
         let reply = self.dialogue.without_tag(said, &self.dialect).to_vec();
         cx.report(Notice::UpstreamRefused { reply, passed_on }, out);
         if !passed_on {
-            return fail(&self.dialect, cx, out);
+            return self.give_up(cx, out);
         }
         out.close(Wire::Backend);
         let (reply, _) = self.heard.reply(end);
         out.send(Wire::Client, Bytes::copy_from_slice(reply));
         part::<D>(Farewell::Told, cx, out)
+    }
+}
+
+/// The log line for a name that cannot be found, which blames whoever named it.
+fn unresolved(auth_server: Option<&Address>, name: Arc<str>, error: ResolveError) -> Notice {
+    match auth_server {
+        Some(server) => {
+            Notice::AuthAnswer { server: server.clone(), fault: AuthFault::UnresolvableServer(name) }
+        }
+        None => Notice::NameUnresolved { name, error },
     }
 }
 

@@ -96,10 +96,12 @@ fn a_credential_that_is_fit_is_asked_about() {
     }
 }
 
-/// A name or password that a client might send, with the octets that end lines more often than chance has them.
+/// A name or password that a client might send, with the octets that end lines more often than chance has them. Without the one
+/// that ends a token (RFC 7628 section 3.1): what comes behind it belongs to no credential.
 fn credential() -> impl Strategy<Value = Vec<u8>> {
+    let octet = any::<u8>().prop_map(|octet| if octet == 1 { 2 } else { octet });
     proptest::collection::vec(
-        prop_oneof![4 => any::<u8>(), 1 => proptest::sample::select(b"\0\r\n".to_vec())],
+        prop_oneof![4 => octet, 1 => proptest::sample::select(b"\0\r\n".to_vec())],
         1..12,
     )
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use gatepost_core::{
     Action, Actions, Address, AuthServer, Certificate, Client, End, Event, Instant, Mechanism, Mechanisms,
-    Peer, Policy, Protocol, Seed, Session, StartTls, Target, TlsFacts, VerifyClient, WaitingFor, Wire,
+    Peer, Policy, Protocol, Seed, Server, Session, StartTls, Target, TlsFacts, VerifyClient, WaitingFor,
+    Wire,
 };
 
 pub(crate) const NOW: Instant = Instant::from_unix_millis(1_767_225_600_000);
@@ -75,6 +76,7 @@ pub(crate) fn session(policy: Policy, door: Door) -> Session {
 
 /// What the world will tell the session next.
 enum Pending {
+    Chosen(Wire),
     Opened(Wire),
     Received(Wire, Vec<u8>),
     Secured(Wire),
@@ -145,6 +147,10 @@ impl Stage {
     fn run(&mut self) {
         while let Some(pending) = self.pending.pop_front() {
             match pending {
+                Pending::Chosen(wire) => {
+                    let server = Server { address: address("127.0.0.1:9000"), name: None };
+                    self.tell(Event::Chosen(wire, Ok(server)));
+                }
                 Pending::Opened(wire) => self.tell(Event::Opened(wire, peer("127.0.0.1:9000"))),
                 Pending::Received(_, octets) if self.relaying => self.hear(Wire::Client, &octets),
                 Pending::Received(wire, octets) => self.tell(Event::Received(wire, &octets)),
@@ -170,7 +176,12 @@ impl Stage {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Open(wire, _) => {
+            Action::Judge(..) => {}
+            Action::OpenNext(wire) => panic!("the server of {wire:?} was good"),
+            Action::Open(wire, target) => {
+                if target.is_choice() {
+                    self.pending.push_back(Pending::Chosen(wire));
+                }
                 self.pending.push_back(Pending::Opened(wire));
                 if wire == Wire::Backend {
                     self.told.clear();

@@ -11,7 +11,9 @@ use gatepost_core::report::Level;
 use jiff::tz::TimeZone;
 
 use super::arguments::Arguments;
-use crate::config::{self, Diagnostic, Loaded, LogSink, LogTarget, Options, Severity, Surroundings, System};
+use crate::config::{
+    self, Config, Diagnostic, Loaded, LogSink, LogTarget, Options, Severity, Surroundings, System,
+};
 use crate::net::wall_clock;
 use crate::observe::{Log, LogFiles};
 
@@ -26,6 +28,8 @@ pub struct Invocation {
     error_log: Option<LogSink>,
     /// The log that `-e` names.
     log: Option<Arc<Log>>,
+    /// The logs of the configuration that is to be served.
+    configured: Arc<[LogTarget]>,
 }
 
 impl Invocation {
@@ -39,6 +43,7 @@ impl Invocation {
             directives: directives.as_deref().map(|text| text.as_bytes().to_owned()).unwrap_or_default(),
             error_log: None,
             log: None,
+            configured: Arc::new([]),
         };
         match error_log.as_deref() {
             None => {}
@@ -81,10 +86,21 @@ impl Invocation {
         config::load(&self.file, &options)
     }
 
-    /// Says why the process ends, on standard error and in the log that `-e` names.
+    /// Remembers the logs of the configuration that is to be served.
+    pub(super) fn serving(self, config: &Config) -> Self {
+        Self { configured: config.logs.clone(), ..self }
+    }
+
+    /// Says why the process ends, on standard error, in the log that `-e` names and in those of the configuration.
     pub fn fail(&self, why: &dyn Display) {
         // With nobody left to read it there is nobody to tell.
         self.tell(Level::Emerg, why, &mut |text| drop(std::io::stderr().write_all(text.as_bytes())));
+        let is_told = |sink: &LogSink| *sink == LogSink::Stderr || Some(sink) == self.error_log.as_ref();
+        let others = self.configured.iter().filter(|target| !is_told(&target.sink)).cloned();
+        // A log that cannot be opened may be the very reason.
+        if let Ok(log) = LogFiles::new(wall_clock, TimeZone::system()).log(&others.collect::<Vec<_>>()) {
+            log.line(Level::Emerg, None, why);
+        }
     }
 
     /// Says something on standard error under the name of the process.

@@ -10,12 +10,14 @@ mod log;
 mod methods;
 mod peers;
 mod process;
+mod proxy_pass;
 mod proxy_ssl;
 mod resolver;
 mod scope;
 mod server;
 mod ssl;
 mod syslog;
+mod upstream;
 mod value;
 
 use std::collections::BTreeMap;
@@ -53,6 +55,8 @@ pub(super) struct Ground<'a> {
     pub(super) zones: &'a Zones,
     /// Where lines go for which no `error_log` is in force (`-e`).
     pub(super) error_log: Option<&'a LogSink>,
+    /// The names of every `upstream {}`, wherever it stands.
+    pub(super) upstream_names: &'a [String],
 }
 
 /// Which directives a block has, understood or not: where the first of each name is, and how many there are.
@@ -78,6 +82,8 @@ impl Seen {
 
 /// Gives `tree` its meaning. `None` if that is impossible; the reasons are among the `complaints`.
 pub(super) fn lower(tree: &Tree, ground: Ground<'_>, complaints: &mut Complaints) -> Option<Config> {
+    let names = upstream::names(tree);
+    let ground = Ground { upstream_names: &names, ..ground };
     let mut main = Main {
         ground,
         complaints,
@@ -167,6 +173,7 @@ struct Mail {
     protocol: Option<Protocol>,
     blocks: Vec<server::Block>,
     addresses: BTreeMap<Address, listen::Place>,
+    upstreams: upstream::Groups,
 }
 
 impl Main<'_> {
@@ -204,6 +211,10 @@ impl Main<'_> {
             };
             match keyword {
                 Keyword::Server => self.server(directive, &mut mail),
+                Keyword::UpstreamBlock => {
+                    let taken = self.upstream(directive, &mut mail);
+                    self.complaints.note(taken);
+                }
                 Keyword::LogFormat => {
                     let taken = access_log::log_format(directive, &mut mail.formats);
                     self.complaints.note(taken);
@@ -219,6 +230,21 @@ impl Main<'_> {
             server.mark.step = block.end.step;
         }
         self.mail = Some(mail);
+    }
+
+    fn upstream(&mut self, directive: &Directive, mail: &mut Mail) -> Result<(), Complaint> {
+        let (name, group) = upstream::upstream(directive, &self.ground, self.complaints)?;
+        let at = group.name;
+        match mail.upstreams.get(&name) {
+            Some(first) => {
+                let message = format!("duplicate upstream \"{name}\"");
+                Err(Complaint::of(directive, message).under(at).first(first.name))
+            }
+            None => {
+                mail.upstreams.insert(name, group);
+                Ok(())
+            }
+        }
     }
 
     fn server(&mut self, directive: &Directive, mail: &mut Mail) {
@@ -281,9 +307,7 @@ impl Main<'_> {
             return None;
         }
         let servers = match &mail {
-            Some(Mail { scope, formats, seen, blocks, .. }) => {
-                server::servers(scope, seen, blocks, formats, &logs, &ground, complaints)
-            }
+            Some(mail) => server::servers(mail, &logs, &ground, complaints),
             None => {
                 if seen.has("mail") || complaints.refuse() {
                     return None;

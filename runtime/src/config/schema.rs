@@ -21,6 +21,8 @@ pub(super) enum Context {
     Mail,
     /// In a `server {}` of `mail {}`.
     Server,
+    /// In an `upstream {}` of `mail {}`.
+    Upstream,
 }
 
 /// One directive.
@@ -121,6 +123,10 @@ pub(super) enum Keyword {
     ProxyOauth,
     ProxyProtocol,
     ProxySsl(ProxySslWord),
+    ProxyPass,
+    ProxyConnectTimeout,
+    UpstreamBlock,
+    Upstream(UpstreamWord),
     ClientBuffer(gatepost_core::Protocol),
     Capabilities(gatepost_core::Protocol),
     Auth(gatepost_core::Protocol),
@@ -184,6 +190,18 @@ pub(super) enum ProcessWord {
     Directory,
     /// `env`
     Environment,
+    /// `debug_connection`
+    Debugged,
+}
+
+/// The directives of an `upstream {}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UpstreamWord {
+    Server,
+    LeastConn,
+    IpHash,
+    Random,
+    Hash,
 }
 
 /// The directives about TLS towards backends.
@@ -206,7 +224,9 @@ pub(super) enum ProxySslWord {
 /// nginx's complaint, with a guess at what was meant.
 pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static Row, Complaint> {
     let name = directive.shown();
-    let Some(row) = find_of_any_time(&name) else { return Err(unknown(directive, &name, context)) };
+    let Some(row) = find_of_any_time(&name, context) else {
+        return Err(unknown(directive, &name, context));
+    };
     if !row.contexts.contains(&context) {
         return Err(misplaced(directive, &name, row.contexts));
     }
@@ -253,16 +273,23 @@ pub(super) const fn rows() -> &'static [Row] {
 
 /// The directive's name of today, if there is a directive of its name anywhere.
 pub(super) fn known(directive: &Directive) -> Option<&'static str> {
-    find_of_any_time(&directive.shown()).map(|row| row.name)
+    ROWS.iter().map(|row| row.name).find(|name| *name == of_today(&directive.shown()))
+}
+
+/// A name that nginx has given up is as good as the one it gave up for.
+fn of_today(name: &str) -> &str {
+    renamed::name_of_today(name).unwrap_or(name)
 }
 
 /// Like [`find`], also by a name that nginx has given up.
-fn find_of_any_time(name: &str) -> Option<&'static Row> {
-    find(renamed::name_of_today(name).unwrap_or(name))
+fn find_of_any_time(name: &str, context: Context) -> Option<&'static Row> {
+    find(of_today(name), context)
 }
 
-fn find(name: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.name == name)
+/// The row of this name. Where there are several, as of `server`, the one for this place.
+fn find(name: &str, context: Context) -> Option<&'static Row> {
+    let named = || ROWS.iter().filter(|row| row.name == name);
+    named().find(|row| row.contexts.contains(&context)).or_else(|| named().next())
 }
 
 fn unknown(directive: &Directive, name: &str, context: Context) -> Complaint {
@@ -307,7 +334,7 @@ fn miscounted(directive: &Directive, name: &str, context: Context, wanted: (usiz
     let complaint = Complaint::of(directive, message).under(directive.args_span());
     // A word that is a directive's name and stands further down was probably meant to begin one.
     let swallowed = directive.args.iter().position(|arg| {
-        find(&arg.shown()).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
+        find(&arg.shown(), context).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
     });
     if let Some(at) = swallowed.filter(|_| directive.args.len() > wanted.1) {
         let before = directive.args.get(..at).and_then(<[_]>::last).unwrap_or(&directive.name);
@@ -332,6 +359,7 @@ impl Context {
             Self::Events => "into `events {}`",
             Self::Mail => "into `mail {}`",
             Self::Server => "into a `server {}` of `mail {}`",
+            Self::Upstream => "into an `upstream {}` of `mail {}`",
         }
     }
 }

@@ -1,15 +1,13 @@
 //! A session's three wires, and its actions on them.
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gatepost_core::{
-    Action, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Target, Wire,
+    Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Target, Wire,
 };
 use rustls::ClientConfig;
-use tokio::time::{Instant, timeout};
 
+use super::choice::{Choice, Chosen};
 use super::question::Asked;
 use super::relaying::{Closing, Relaying};
 use crate::drain::Drain;
@@ -19,6 +17,7 @@ use crate::pipe::{Heard, Pipe};
 use crate::relay::{Relay, Start};
 use crate::system_error::connect_error;
 use crate::tls::Acceptor;
+use crate::upstream::{Die, Upstreams};
 
 /// What ended the loop's wait.
 pub(super) enum Step {
@@ -28,6 +27,8 @@ pub(super) enum Step {
     Drain,
     /// The DNS has answered.
     Resolved(Answer),
+    /// A server was chosen for a wire, or none was to be found.
+    Chosen(Wire, Chosen),
     /// A wire has something to tell.
     Heard(Wire, Heard),
 }
@@ -39,6 +40,7 @@ impl Step {
             Self::Deadline => tell(Event::Deadline),
             Self::Drain => tell(Event::Drain),
             Self::Resolved(answer) => tell(Event::Resolved(answer)),
+            Self::Chosen(wire, chosen) => tell(Event::Chosen(wire, chosen)),
             Self::Heard(wire, Heard::Opened(peer)) => tell(Event::Opened(wire, peer)),
             Self::Heard(wire, Heard::Received(filled)) => {
                 filled.show_and_wipe(|octets| tell(Event::Received(wire, octets)));
@@ -49,15 +51,25 @@ impl Step {
     }
 }
 
+/// The groups that the targets of a wire may name.
+pub(super) struct ByWire {
+    pub(super) auth: Arc<Upstreams>,
+    pub(super) backend: Arc<Upstreams>,
+}
+
 /// The three wires, and the question to the DNS.
 pub(super) struct Pipes<N: Net> {
     pub(super) client: Pipe<N::Stream>,
     pub(super) auth: Pipe<N::Stream>,
     pub(super) backend: Pipe<N::Stream>,
     pub(super) question: Asked,
+    pub(super) auth_choice: Choice,
+    pub(super) backend_choice: Choice,
     net: N,
     tls: Option<Acceptor>,
     backend_tls: Option<Arc<ClientConfig>>,
+    upstreams: ByWire,
+    die: Die,
 }
 
 impl<N: Net> Pipes<N> {
@@ -67,32 +79,46 @@ impl<N: Net> Pipes<N> {
         client: N::Stream,
         tls: Option<Acceptor>,
         backend_tls: Option<Arc<ClientConfig>>,
+        upstreams: ByWire,
+        die: Die,
     ) -> Self {
         Self {
             client: Pipe::accepted(client),
             auth: Pipe::down(),
             backend: Pipe::down(),
             question: Asked::default(),
+            auth_choice: Choice::default(),
+            backend_choice: Choice::default(),
             net,
             tls,
             backend_tls,
+            upstreams,
+            die,
         }
     }
 
     /// Does what the session asks, without waiting for anything: what takes time goes on in [`Pipe::next`]. A relay is
-    /// put into `leftovers` for the caller, who has to have done everything else by then. `time_left` is what the
-    /// session has until its deadline.
+    /// put into `leftovers` for the caller, who has to have done everything else by then.
     pub(super) fn perform(
         &mut self,
         action: Action,
-        time_left: Duration,
         observer: &impl Observer,
         leftovers: &mut Option<Leftovers>,
     ) {
         match action {
+            Action::Open(wire, Target::Address(address)) => self.dial(wire, address),
             Action::Open(wire, target) => {
-                let dial = Box::pin(dial(self.net.clone(), target, time_left));
-                self.wire(wire).dial(dial);
+                let (choice, upstreams, net, die) = self.choice(wire);
+                choice.begin(&target, upstreams, net, die);
+            }
+            Action::OpenNext(wire) => {
+                *self.wire(wire) = Pipe::down();
+                let (choice, _, net, die) = self.choice(wire);
+                choice.go_on(net, die);
+            }
+            Action::Judge(wire, judgement) => {
+                let now = self.net.now();
+                self.choice(wire).0.judge(judgement, now);
             }
             Action::Send(wire, octets) => self.wire(wire).send(octets),
             Action::Secure(wire, Handshake::Accept { already_read }) => {
@@ -104,10 +130,39 @@ impl<N: Net> Pipes<N> {
                 self.wire(wire).connect_tls(tls, name.as_deref());
             }
             Action::Resolve(question) => self.question.ask(self.net.resolve(question)),
-            Action::Close(wire) => self.wire(wire).close(),
+            Action::Close(wire) => {
+                self.wire(wire).close();
+                match wire {
+                    Wire::Client => {}
+                    Wire::Auth => self.auth_choice = Choice::default(),
+                    Wire::Backend => self.backend_choice = Choice::default(),
+                }
+            }
             Action::Relay(begin) => *leftovers = Some(begin),
             Action::Report(report) => observer.report(&report),
         }
+    }
+
+    /// What becomes of a choice that was made: the wire is connected there.
+    pub(super) fn follow(&mut self, wire: Wire, chosen: Chosen) -> Step {
+        if let Ok(server) = &chosen {
+            self.dial(wire, server.address.clone());
+        }
+        Step::Chosen(wire, chosen)
+    }
+
+    fn dial(&mut self, wire: Wire, address: Address) {
+        let dial = Box::pin(dial(self.net.clone(), address));
+        self.wire(wire).dial(dial);
+    }
+
+    /// The choice of a server for this wire, and what it takes to make one. There is none for the client.
+    fn choice(&mut self, wire: Wire) -> (&mut Choice, &Upstreams, &N, &mut Die) {
+        let (choice, upstreams) = match wire {
+            Wire::Auth => (&mut self.auth_choice, &self.upstreams.auth),
+            Wire::Backend | Wire::Client => (&mut self.backend_choice, &self.upstreams.backend),
+        };
+        (choice, upstreams, &self.net, &mut self.die)
     }
 
     fn wire(&mut self, wire: Wire) -> &mut Pipe<N::Stream> {
@@ -155,6 +210,7 @@ impl<N: Net> Pipes<N> {
         let start = Start { to_backend, to_client, client_ended, backend_ended };
         let context = leftovers.context;
         Some(Box::new(Relaying {
+            _lease: self.backend_choice.into_lease(),
             client,
             backend,
             relay: Relay::new(start),
@@ -167,28 +223,6 @@ impl<N: Net> Pipes<N> {
     }
 }
 
-/// Connects to `target`, trying its addresses in order. Each has an equal share of the time that is left, so that one
-/// that swallows packets leaves some for the next; the last is bounded by the session's deadline alone.
-async fn dial<N: Net>(net: N, target: Target, time_left: Duration) -> Result<(N::Stream, Peer), End> {
-    let addresses = match target {
-        Target::Address(address) => vec![address],
-        Target::AnyOf(addresses) => addresses.iter().copied().map(Into::into).collect(),
-    };
-    let begun = Instant::now();
-    let mut failure = End::Insecure("no address to connect to".into());
-    for (tried, address) in addresses.iter().enumerate() {
-        let connect = net.connect(address);
-        let connected = match u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX) {
-            1 => connect.await,
-            untried => {
-                let share = time_left.saturating_sub(begun.elapsed()) / untried;
-                timeout(share, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            }
-        };
-        match connected {
-            Ok(connected) => return Ok(connected),
-            Err(error) => failure = End::Broken(connect_error(address, &error)),
-        }
-    }
-    Err(failure)
+async fn dial<N: Net>(net: N, address: Address) -> Result<(N::Stream, Peer), End> {
+    net.connect(&address).await.map_err(|error| End::Broken(connect_error(&address, &error)))
 }

@@ -14,6 +14,7 @@ use crate::drain::Drain;
 use crate::observe::{Ending, Observer, Tally};
 use crate::relay::{Outcome, Relay};
 use crate::stream::Stream;
+use crate::upstream::Lease;
 
 /// How long a relay that is cut may take to say so to its client (`close_notify`).
 const CUT: Duration = Duration::from_secs(1);
@@ -29,6 +30,8 @@ pub(super) struct Relaying<S, O> {
     pub(super) policy: Arc<Policy>,
     pub(super) observer: O,
     pub(super) drain: Drain,
+    /// The session's place at the backend, which it has for as long as it relays.
+    pub(super) _lease: Option<Lease>,
 }
 
 /// What is known of a session before its end.

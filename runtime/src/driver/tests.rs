@@ -4,8 +4,8 @@ use std::io;
 use std::rc::Rc;
 
 use gatepost_core::{
-    Address, Answer, AuthServer, Instant as Moment, Peer, Protocol, Question, Report, ResolveError, StartTls,
-    Target,
+    Address, Answer, AuthServer, Instant as Moment, Peer, Place, Protocol, Question, Report, ResolveError,
+    StartTls, Target,
 };
 use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
@@ -20,6 +20,7 @@ mod backend_tls;
 mod dialogue;
 mod endings;
 mod tls;
+mod upstream;
 
 /// 2026-11-20 12:00:00 UTC.
 const EPOCH_MILLIS: u64 = 1_795_176_000_000;
@@ -153,6 +154,8 @@ impl Scene {
             policy: Arc::new(policy),
             tls: None,
             backend_tls: None,
+            upstreams: Arc::default(),
+            auth_upstreams: Arc::default(),
             seed: Seed([7; 16]),
             number: 1,
         };

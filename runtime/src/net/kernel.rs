@@ -2,15 +2,15 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
+use gatepost_core::{Address, Answer, Family, Instant, Peer, Question, ResolveError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
 use super::Net;
 use crate::resolve::Resolver;
@@ -107,7 +107,10 @@ impl Net for Kernel {
             match (resolver, question) {
                 (Some(resolver), question) => resolver.answer(question).await,
                 (None, Question::NameOf(_)) => Answer::Name(Err(ResolveError::Refused)),
-                (None, Question::AddressesOf(..)) => Answer::Addresses(Err(ResolveError::Refused)),
+                // Without a `resolver` the system's is asked, off the event loop.
+                (None, Question::AddressesOf(name, family)) => {
+                    Answer::Addresses(addresses_of(&name, family).await)
+                }
             }
         }
     }
@@ -115,6 +118,14 @@ impl Net for Kernel {
     fn now(&self) -> Instant {
         Instant::from_unix_millis(self.started_unix_millis).after(self.started.elapsed())
     }
+}
+
+/// What the system's resolver says: its files, its cache and its DNS servers.
+async fn addresses_of(name: &str, family: Family) -> Result<Vec<IpAddr>, ResolveError> {
+    // It does not tell in numbers why it found nothing.
+    let found = lookup_host((name, 0)).await.map_err(|_| ResolveError::NotFound)?;
+    let wanted = found.map(|address| address.ip()).filter(|&ip| Family::from(ip) == family);
+    Some(wanted.collect::<Vec<_>>()).filter(|ips| !ips.is_empty()).ok_or(ResolveError::NotFound)
 }
 
 async fn connect_tcp(to: SocketAddr, keepalive: bool) -> io::Result<TcpStream> {

@@ -194,14 +194,28 @@ impl Log {
 
     /// Writes a line, with the connection's number if it belongs to one.
     pub fn line(&self, level: Level, number: Option<u64>, message: impl fmt::Display) {
-        thread_local! { static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) }; }
-        if !self.admits(level) {
-            return;
+        if self.admits(level) {
+            self.write(level, number, &message, |branch| level >= branch.least);
         }
+    }
+
+    /// Writes a line to every target, whatever its level: what is wanted of a client of whom everything is (`debug_connection`).
+    pub(super) fn line_in_full(&self, level: Level, number: Option<u64>, message: impl fmt::Display) {
+        self.write(level, number, &message, |_| true);
+    }
+
+    fn write(
+        &self,
+        level: Level,
+        number: Option<u64>,
+        message: &dyn fmt::Display,
+        admits: impl Fn(&Branch) -> bool,
+    ) {
+        thread_local! { static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) }; }
         // Taken rather than borrowed: printing the message may itself come back here.
         let (mut octets, time) = (LINE.take(), self.stamp.now());
-        format(&mut octets, &time, level, number, &message);
-        for branch in self.branches.iter().filter(|branch| level >= branch.least) {
+        format(&mut octets, &time, level, number, message);
+        for branch in self.branches.iter().filter(|branch| admits(branch)) {
             match branch.judge(level, &self.stamp) {
                 Verdict::Write => self.put(branch, level, &octets, &time),
                 Verdict::Refuse => {

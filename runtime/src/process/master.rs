@@ -31,6 +31,7 @@ use super::{Error, Reader, Start, notify, remove, worker};
 use crate::net::even_clock;
 use crate::observe::Log;
 use crate::pid_file::PidFile;
+use crate::tls::TicketKeys;
 
 /// Runs a master until a signal ends it.
 pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
@@ -110,6 +111,8 @@ struct Master {
     pid_file: Option<PidFile>,
     daemon: bool,
     program: Program,
+    /// The keys of session tickets, which outlive workers: each is born with those of now.
+    ticket_keys: Option<TicketKeys>,
     /// The binary that is to replace this one.
     successor: Option<Pid>,
     /// The process that this one replaces.
@@ -137,6 +140,7 @@ impl Master {
             waiting,
             pid_file,
             program: Program::this(),
+            ticket_keys: TicketKeys::of_the_process().ok(),
             successor: None,
             predecessor: predecessor.then(getppid).flatten(),
             log,
@@ -150,6 +154,7 @@ impl Master {
     /// Waits for what happens and deals with it, until there is something that only the owner can do.
     fn next(&mut self, read: &Reader<'_>) -> Next {
         loop {
+            self.age_ticket_keys();
             while let Some(received) = self.signals.next() {
                 self.obey(received);
             }
@@ -161,6 +166,13 @@ impl Master {
                 return next;
             }
             self.wait();
+        }
+    }
+
+    /// Forgets ticket keys that are of no use any more, so that no worker is born with them.
+    fn age_ticket_keys(&self) {
+        if let Some(keys) = &self.ticket_keys {
+            keys.advance();
         }
     }
 

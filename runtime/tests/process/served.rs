@@ -1,6 +1,7 @@
 //! A running Gatepost with a folder of its own.
 
 use std::fs;
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -141,8 +142,14 @@ impl Served {
         fs::rename(new, self.folder.path("mail.conf")).unwrap();
     }
 
+    /// A connection is made where there is a listener; somebody who serves has something to say.
     pub(crate) fn wait_until_it_answers(&self) {
-        eventually("it accepts", || TcpStream::connect(self.address).is_ok());
+        eventually("it answers", || {
+            TcpStream::connect(self.address).is_ok_and(|mut client| {
+                client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                client.read(&mut [0; 64]).is_ok_and(|count| count > 0)
+            })
+        });
     }
 
     /// The process that signals go to.

@@ -96,6 +96,12 @@ fn quit_lets_sessions_end_and_the_timeout_ends_those_that_do_not() {
 fn waiting(served: &Served) -> (Pid, Vec<TcpStream>) {
     let worker = served.workers()[0];
     kill_process(worker, Signal::STOP).unwrap();
+    // A thread that still moves might yet accept one of them.
+    eventually("all of its threads stand still", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", worker.as_raw_nonzero())).unwrap();
+        let stat = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+        stat.into_iter().all(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+    });
     let clients = (0..40).map(|_| TcpStream::connect(served.address).unwrap()).collect();
     (worker, clients)
 }

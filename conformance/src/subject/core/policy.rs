@@ -1,11 +1,13 @@
 //! The policy that a transcript's directives ask for.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{
-    Address, AuthServer, BackendTls, Mechanism, Mechanisms, Peers, Policy, ProxyHeader, StartTls, Target,
-    Verdict, VerifyClient,
+    Address, AuthServer, BackendTls, Group, Guest, Mechanism, Mechanisms, Peers, Policy, ProxyHeader,
+    StartTls, Target, Verdict, VerifyClient,
 };
 
 use super::stage::AUTH_SERVER;
@@ -26,7 +28,13 @@ pub(super) fn of(config: &Config) -> Result<Policy, String> {
         uri: AUTH_URI.into(),
         ..AuthServer::new(Target::Address(Address::Inet(AUTH_SERVER)), &AUTH_SERVER.ip().to_string())
     };
-    let mut policy = Policy::new(protocol, SERVER_NAME, auth);
+    let mut policy = Policy::new(protocol, SERVER_NAME, config.auth_http.then_some(auth));
+    if !config.auth_http {
+        (policy.backend.pass_error_message, policy.backend.smtp_auth) = (true, true);
+    }
+    if !config.upstream.is_empty() {
+        policy.upstreams = Arc::new(BTreeMap::from([("backends".into(), config.upstream.len())]));
+    }
     policy.starttls = match config.tls {
         Tls::Off | Tls::Implicit => StartTls::Off,
         Tls::StartTls => StartTls::On,
@@ -52,9 +60,10 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
     };
     let number = || one()?.parse::<u32>().map_err(|error| error.to_string());
     let time = || millis(one()?).map(Duration::from_millis);
+    let auth = |policy: &mut Policy| policy.auth.take().ok_or("there is no auth server");
     match name.as_str() {
         "timeout" => policy.timeout = time()?,
-        "auth_http_timeout" => policy.auth.timeout = time()?,
+        "auth_http_timeout" => policy.auth = Some(AuthServer { timeout: time()?, ..auth(policy)? }),
         "smtp_greeting_delay" => policy.greeting_delay = time()?,
         "max_errors" => policy.errors_max = number()?,
         "max_commands" => policy.commands_max = number()?,
@@ -76,7 +85,11 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
             policy.client_buffer_bytes = usize::try_from(number()?).map_err(|error| error.to_string())?;
         }
         "auth_http_header" => match arguments {
-            [name, value] => policy.auth.headers.push((name.as_str().into(), value.as_str().into())),
+            [name, value] => {
+                let mut server = auth(policy)?;
+                server.headers.push((name.as_str().into(), value.as_str().into()));
+                policy.auth = Some(server);
+            }
             _ => return Err("two arguments, please".to_owned()),
         },
         "proxy_buffer" => {
@@ -116,7 +129,16 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
                 word => return Err(format!("{word:?} is no way to verify")),
             };
         }
-        "auth_http_pass_client_cert" => policy.auth.pass_client_cert = flag()?,
+        "auth_http_pass_client_cert" => {
+            policy.auth = Some(AuthServer { pass_client_cert: flag()?, ..auth(policy)? });
+        }
+        "proxy_pass" => {
+            let name = one()?;
+            let (name, &servers) = policy.upstreams.get_key_value(name).ok_or("there is no such upstream")?;
+            let group = Group { name: name.clone(), servers, guest: Guest::default() };
+            policy.backend.pass = Some(Target::Group(group));
+        }
+        "proxy_connect_timeout" => policy.backend.connect_timeout = Some(time()?),
         "resolver" => policy.resolver_timeout = Some(RESOLVER_TIMEOUT),
         "resolver_timeout" => policy.resolver_timeout = Some(time()?),
         _ => return Err("the core has no such thing".to_owned()),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Address, Client, End, Event, Handshake, Instant, Leftovers, Peer, Policy, Question,
-    Seed, Session, SystemError, Target, TlsFacts, Wire,
+    Action, Actions, Address, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer, Policy,
+    Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
 use super::facts::{self, answer, is_asked};
@@ -49,6 +49,10 @@ pub(super) struct CoreStage {
     known: BTreeSet<Wire>,
     /// The client has reset, and sees nothing any more.
     client_is_gone: bool,
+    /// The servers of the group that have not had their turn, all of them at one address.
+    untried: usize,
+    /// The session waits to be told which it is.
+    choosing: Option<Wire>,
     /// The server the session waits to be connected to.
     opening: Option<Wire>,
     /// The session waits for the client's handshake, which began with these octets.
@@ -80,6 +84,8 @@ impl CoreStage {
             inbox: BTreeMap::new(),
             known: BTreeSet::new(),
             client_is_gone: false,
+            untried: 0,
+            choosing: None,
             opening: None,
             securing: None,
             securing_backend: None,
@@ -109,6 +115,9 @@ impl CoreStage {
         for action in actions.drain() {
             self.perform(action).map_err(|error| format!("{told}: {error}"))?;
         }
+        if let Some(wire) = self.choosing.take() {
+            return self.choose(wire);
+        }
         let over = self.relaying || !self.inbox.contains_key(&Wire::Client);
         let deadline = self.session.as_ref().and_then(Session::deadline);
         match (over, deadline) {
@@ -116,6 +125,18 @@ impl CoreStage {
             (true, Some(deadline)) => Err(format!("{told}: the session is over but waits: {deadline:?}")),
             _ => Ok(()),
         }
+    }
+
+    /// Whichever server of a group it is, it is at the one address there is.
+    fn choose(&mut self, wire: Wire) -> Acted {
+        let Some(left) = self.untried.checked_sub(1) else {
+            return self.tell_only(Event::Chosen(wire, Err(NoServer::Exhausted)));
+        };
+        self.untried = left;
+        self.opening = Some(wire);
+        self.sees(wire, Deed::Opens);
+        let address = if wire == Wire::Auth { AUTH_SERVER } else { BACKEND };
+        self.tell_only(Event::Chosen(wire, Ok(gatepost_core::Server { address: address.into(), name: None })))
     }
 
     /// What the session may be told of next, in the order the driver looks: octets, or the end behind the last of
@@ -140,6 +161,20 @@ impl CoreStage {
 
     fn perform(&mut self, action: Action) -> Acted {
         match action {
+            Action::Open(wire, target) if target.is_choice() => {
+                self.known.insert(wire);
+                self.untried = target.servers();
+                self.choosing = Some(wire);
+            }
+            Action::OpenNext(wire) => {
+                if self.inbox.remove(&wire).is_some() {
+                    self.sees(wire, Deed::Ends(Ending::Fin));
+                }
+                self.opening.take_if(|opening| *opening == wire);
+                self.securing_backend = None;
+                self.choosing = Some(wire);
+            }
+            Action::Judge(..) => {}
             Action::Open(wire, target) => {
                 let address = match wire {
                     Wire::Auth => AUTH_SERVER,
@@ -174,6 +209,7 @@ impl CoreStage {
                 }
                 self.inbox.remove(&wire);
                 self.opening.take_if(|opening| *opening == wire);
+                self.choosing.take_if(|choosing| *choosing == wire);
                 match wire {
                     Wire::Client => (self.securing, self.asked) = (None, None),
                     Wire::Backend => self.securing_backend = None,
@@ -283,7 +319,7 @@ impl Stage for CoreStage {
             tls_first: self.tls_first,
         };
         self.session = Some(Session::new(Arc::clone(&self.policy), client, Seed([7; 16]), self.now));
-        (self.relaying, self.opening, self.client_is_gone) = (false, None, false);
+        (self.relaying, self.opening, self.choosing, self.client_is_gone) = (false, None, None, false);
         (self.securing, self.securing_backend, self.asked) = (None, None, None);
         self.known = BTreeSet::from([Wire::Client]);
         self.inbox = BTreeMap::from([(Wire::Client, Inbox::default())]);

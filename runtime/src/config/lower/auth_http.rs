@@ -1,25 +1,24 @@
 //! `auth_http`: config.md 7.1.
 
-use gatepost_core::{Address, AuthServer, Target};
+use gatepost_core::{Address, AuthServer, Group, Guest, Place, Target};
 
+use super::Ground;
 use super::address::{Fault, sockets_of, split, unix_path};
 use super::value::{argument, text};
 use crate::config::diagnostic::Complaint;
 use crate::config::surroundings::Surroundings;
 use crate::config::tree::Directive;
 
-const DEFAULT_PORT: u16 = 80;
+/// Where an auth server listens unless it is said.
+pub(super) const DEFAULT_PORT: u16 = 80;
 
-/// Understands the URL of an auth server. A name becomes all its addresses, in the resolver's order: the one that
-/// answers is used (divergences D2).
-pub(super) fn auth_http(
-    directive: &Directive,
-    surroundings: &dyn Surroundings,
-) -> Result<AuthServer, Complaint> {
+/// Understands the URL of an auth server. A name becomes all its addresses, in the resolver's order, or the group that is called
+/// so: one that answers is used (divergences D2).
+pub(super) fn auth_http(directive: &Directive, ground: &Ground<'_>) -> Result<AuthServer, Complaint> {
     let word = argument(directive, 0)?;
     let url = text(directive, word)?;
     let rest = url.strip_prefix("http://").unwrap_or(&url);
-    parse(rest, surroundings).map_err(|fault| {
+    parse(rest, ground.upstream_names, ground.surroundings).map_err(|fault| {
         let message = format!("{fault} in auth_http \"{rest}\"");
         let complaint = Complaint::of(directive, message).under(word.span).hint(fault.hint(rest));
         match rest.starts_with("https://") {
@@ -29,17 +28,22 @@ pub(super) fn auth_http(
     })
 }
 
-fn parse(text: &str, surroundings: &dyn Surroundings) -> Result<AuthServer, Fault> {
+fn parse(text: &str, groups: &[String], surroundings: &dyn Surroundings) -> Result<AuthServer, Fault> {
     if let Some(text) = text.strip_prefix("unix:") {
         let (path, uri) = text.split_once(':').unwrap_or((text, ""));
         let target = Target::Address(Address::Unix(unix_path(path)?.into()));
         return Ok(server(target, "localhost", uri));
     }
     let (host_and_port, uri) = text.split_at(text.find(['/', '?']).unwrap_or(text.len()));
+    if groups.iter().any(|name| name == host_and_port) {
+        // How many servers it has is known when all of the file is.
+        let group = Group { name: host_and_port.into(), servers: 0, guest: Guest::default() };
+        return Ok(server(Target::Group(group), host_and_port, uri));
+    }
     let sockets = sockets_of(host_and_port, DEFAULT_PORT, surroundings)?;
     let target = match sockets.as_slice() {
         [only] => Target::Address((*only).into()),
-        several => Target::AnyOf(several.into()),
+        several => Target::AnyOf(several.iter().map(|&socket| Place::At(socket.into())).collect()),
     };
     let (_, port_text) = split(host_and_port)?;
     let host_text = match port_text {
@@ -80,11 +84,20 @@ mod tests {
             ("localhost:9000", "[::1]:9000 127.0.0.1:9000", "localhost", "/"),
             ("unix:/run/auth", "unix:/run/auth", "localhost", "/"),
             ("unix:/run/auth:/check", "unix:/run/auth", "localhost", "/check"),
+            ("auths/check", "auths", "auths", "/check"),
         ] {
-            let server = parse(url, &machine()).unwrap();
+            let server = parse(url, &["auths".to_owned()], &machine()).unwrap();
             let found = match &server.target {
                 Target::Address(address) => address.to_string(),
-                Target::AnyOf(all) => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+                Target::AnyOf(all) => all
+                    .iter()
+                    .map(|place| match place {
+                        Place::At(address) => address.to_string(),
+                        Place::Named(name, port) => format!("{name}:{port}"),
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                Target::Group(group) => group.name.to_string(),
             };
             assert_eq!((found.as_str(), &*server.host, &*server.uri), (target, host, uri), "{url}");
         }
@@ -104,9 +117,9 @@ mod tests {
             ("unix:", Fault::NoPath),
             ("unix::/x", Fault::NoPath),
         ] {
-            assert_eq!(parse(url, &machine()), Err(fault), "{url}");
+            assert_eq!(parse(url, &[], &machine()), Err(fault), "{url}");
         }
         let long = format!("unix:/{}", "x".repeat(107));
-        assert_eq!(parse(&long, &machine()), Err(Fault::PathTooLong));
+        assert_eq!(parse(&long, &[], &machine()), Err(Fault::PathTooLong));
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Methods {
     pub(super) none: bool,
     /// The mechanisms that are not offered in clear, as they were written.
     demanding: Vec<(Demand, String, Said)>,
+    /// The mechanisms whose proof no backend takes for a password, as they were written.
+    digests: Vec<(String, Said)>,
 }
 
 /// What a mechanism needs to be offered at all.
@@ -70,6 +72,10 @@ impl Methods {
             return Ok(());
         }
         self.mechanisms = self.mechanisms.with(mechanism);
+        if let Mechanism::External | Mechanism::CramMd5 | Mechanism::Apop = mechanism {
+            let said = Said { end: directive.end, words: word.span };
+            self.digests.push((word.shown(), said));
+        }
         let demand = match mechanism {
             Mechanism::External => Demand::Certificate,
             Mechanism::XOauth2 | Mechanism::OauthBearer => Demand::Tls,
@@ -78,6 +84,11 @@ impl Methods {
         let said = Said { end: directive.end, words: word.span };
         self.demanding.push((demand, word.shown(), said));
         Ok(())
+    }
+
+    /// Those that only an auth server can check.
+    pub(super) fn digests(&self) -> &[(String, Said)] {
+        &self.digests
     }
 
     /// Warns of what none of `users`, the servers that these methods are for, can ever offer.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::access_log::AccessLog;
 use super::methods::{Methods, duplicate_word};
+use super::proxy_pass::ProxyPass;
 use super::proxy_ssl::ProxySsl;
 use super::resolver::Resolver;
 use super::ssl::Ssl;
@@ -55,6 +56,8 @@ pub(super) struct Scope {
     pub(super) pass_client_cert: Option<bool>,
     pub(super) proxy_buffer_bytes: Option<usize>,
     pub(super) proxy_timeout: Option<Duration>,
+    pub(super) proxy_pass: Option<ProxyPass>,
+    pub(super) connect_timeout: Option<Duration>,
     pub(super) pass_error_message: Option<bool>,
     pub(super) xclient: Option<bool>,
     pub(super) smtp_auth: Option<bool>,
@@ -144,7 +147,7 @@ impl Scope {
             }
             Keyword::SoKeepalive => self.take_keepalive(directive, complaints)?,
             Keyword::SetRealIpFrom => {
-                let peers = peers::set_real_ip_from(directive, ground.surroundings, complaints)?;
+                let peers = peers::peers(directive, ground.surroundings, complaints)?;
                 self.real_ip_from.extend(peers);
             }
             Keyword::Access(verdict) => self.access.push((verdict, peers::access(directive, complaints)?)),
@@ -176,7 +179,7 @@ impl Scope {
             }
             Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
             Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
-            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground.surroundings)?),
+            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground)?),
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {
                 let name = text(directive, argument(directive, 0)?)?;
@@ -185,6 +188,8 @@ impl Scope {
             }
             Keyword::AuthHttpPassClientCert => self.pass_client_cert = Some(flag(directive)?),
             Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(buffer(directive, complaints)?),
+            Keyword::ProxyPass => self.proxy_pass = Some(ProxyPass::new(directive)?),
+            Keyword::ProxyConnectTimeout => self.connect_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyTimeout => self.proxy_timeout = Some(nonzero(directive, complaints)?),
             Keyword::ProxyPassErrorMessage => self.pass_error_message = Some(flag(directive)?),
             Keyword::Xclient => self.xclient = Some(flag(directive)?),
@@ -215,6 +220,8 @@ impl Scope {
             Keyword::Events
             | Keyword::Mail
             | Keyword::Server
+            | Keyword::UpstreamBlock
+            | Keyword::Upstream(_)
             | Keyword::LogFormat
             | Keyword::WorkerProcesses
             | Keyword::Process(_)

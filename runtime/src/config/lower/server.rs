@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{Access, AuthServer, Policy, Protocol};
+use gatepost_core::{Access, AuthServer, Policy, Protocol, Target};
 
 use super::listen::Listen;
 use super::resolver::Resolver;
 use super::scope::Scope;
-use super::{Ground, Seen, access_log, certificates, log, methods, proxy_ssl};
+use super::upstream::{at_port, port_of};
+use super::{Ground, Mail, Seen, access_log, auth_http, certificates, log, methods, proxy_pass, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
 use crate::config::{Keepalive, LogTarget, Server};
 use crate::resolve;
+use crate::upstream::Upstreams;
 
 /// nginx's default of `resolver_timeout`.
 const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,14 +43,12 @@ pub(super) struct Block {
 /// Makes servers of what was read. Complaints come in the order of nginx's: it looks through all servers for one
 /// thing before it looks through all for the next.
 pub(super) fn servers(
-    mail: &Scope,
-    mail_seen: &Seen,
-    blocks: &[Block],
-    formats: &access_log::Formats,
+    mail: &Mail,
     main_logs: &Arc<[LogTarget]>,
     ground: &Ground<'_>,
     complaints: &mut Complaints,
 ) -> Vec<Server> {
+    let Mail { scope: mail, formats, seen: mail_seen, blocks, upstreams: groups, .. } = mail;
     let protocols: Vec<_> = blocks.iter().map(|block| protocol(block, complaints)).collect();
     let mut tls = Vec::new();
     for (block, &protocol) in blocks.iter().zip(&protocols) {
@@ -66,10 +66,18 @@ pub(super) fn servers(
         backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
     }
     let mut servers = Vec::new();
+    let mut upstreams = BTreeMap::new();
+    let auth_upstreams = Arc::new(at_port(groups, auth_http::DEFAULT_PORT));
     let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
     for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
+        let auth = auth.map(|auth| counted(auth, &auth_upstreams));
         let Some(protocol) = protocol else { continue };
+        let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol)));
+        let pass = effective(block.scope.proxy_pass.as_ref(), mail.proxy_pass.as_ref());
+        let pass = pass.map(|pass| pass.target(protocol, known, block, ground)).transpose();
+        let Some(pass) = complaints.note(pass) else { continue };
+        proxy_pass::check_alone(auth.as_ref(), protocol, block, mail, complaints);
         let logs = match (&block.scope.logs, &mail.logs) {
             (own, _) if !own.is_empty() => own.as_slice().into(),
             (_, inherited) if !inherited.is_empty() => inherited.as_slice().into(),
@@ -91,16 +99,52 @@ pub(super) fn servers(
                 listener
             }));
         }
-        let resolver = resolver(protocol, &block.scope, mail);
+        let resolver = resolver(&block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, auth, ground);
-        policy.resolver_timeout = resolver.is_some().then(|| {
-            effective(block.scope.resolver_timeout, mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT)
-        });
+        policy.backend.pass = pass;
+        policy.upstreams =
+            Arc::new(groups.keys().map(|name| (name.clone(), servers_of(known, name))).collect());
+        let resolver_timeout =
+            effective(block.scope.resolver_timeout, mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT);
+        policy.backend.resolve_timeout = resolver_timeout;
+        // Only SMTP asks for the names of clients.
+        policy.resolver_timeout =
+            (protocol == Protocol::Smtp && resolver.is_some()).then_some(resolver_timeout);
         warn_of_chunking(&policy, &block.scope, mail, complaints);
         let policy = Arc::new(policy);
-        servers.push(Server { policy, tls, backend_tls, resolver, logs, access_logs, listeners });
+        let upstreams = Arc::default();
+        let auth_upstreams = auth_upstreams.clone();
+        servers.push(Server {
+            policy,
+            tls,
+            backend_tls,
+            upstreams,
+            auth_upstreams,
+            resolver,
+            logs,
+            access_logs,
+            listeners,
+        });
+    }
+    // Every `proxy_pass` has added what it needs.
+    let upstreams: BTreeMap<_, _> =
+        upstreams.into_iter().map(|(protocol, known)| (protocol, Arc::new(known))).collect();
+    for server in &mut servers {
+        server.upstreams = upstreams.get(&server.policy.protocol).cloned().unwrap_or_default();
     }
     servers
+}
+
+/// An auth server that is a group knows now how many it has.
+fn counted(mut auth: AuthServer, upstreams: &Upstreams) -> AuthServer {
+    if let Target::Group(group) = &mut auth.target {
+        group.servers = servers_of(upstreams, &group.name);
+    }
+    auth
+}
+
+fn servers_of(upstreams: &Upstreams, name: &str) -> usize {
+    upstreams.get(name).map_or(0, |upstream| upstream.servers())
 }
 
 /// Where lines go that belong to no server.
@@ -146,31 +190,41 @@ const fn by_port(port: u16) -> Option<Protocol> {
     }
 }
 
+/// The auth server, or that there is none because the backend decides. `None` if that is nobody's wish.
 fn auth_server(
     block: &Block,
     mail: &Scope,
     mail_seen: &Seen,
     complaints: &mut Complaints,
-) -> Option<AuthServer> {
-    let auth = block.scope.auth_http.as_ref().or(mail.auth_http.as_ref()).cloned();
-    let faulty = block.seen.has("auth_http") || mail_seen.has("auth_http");
-    if auth.is_none() && !faulty {
+) -> Option<Option<AuthServer>> {
+    let auth = effective(block.scope.auth_http.as_ref(), mail.auth_http.as_ref()).cloned();
+    let has = |name| block.seen.has(name) || mail_seen.has(name);
+    if auth.is_some() || (has("proxy_pass") && !has("auth_http")) {
+        return Some(auth);
+    }
+    if !has("auth_http") {
         let message = r#"no "auth_http" is defined for server"#;
         let complaint = Complaint::at(block.mark, message).under(block.name);
         complaints.push(complaint.hint(r#"set "auth_http" or "proxy_pass""#));
     }
-    auth
+    None
 }
 
-/// Whom to ask for clients' names; only SMTP uses them.
-fn resolver(protocol: Protocol, own: &Scope, mail: &Scope) -> Option<resolve::Settings> {
+/// Whom to ask for the names of backends, and of SMTP clients.
+fn resolver(own: &Scope, mail: &Scope) -> Option<resolve::Settings> {
     match effective(own.resolver.as_ref(), mail.resolver.as_ref()) {
-        Some(Resolver::Ask(settings)) if protocol == Protocol::Smtp => Some(settings.clone()),
+        Some(Resolver::Ask(settings)) => Some(settings.clone()),
         _ => None,
     }
 }
 
-fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, ground: &Ground<'_>) -> Policy {
+fn policy(
+    protocol: Protocol,
+    own: &Scope,
+    mail: &Scope,
+    auth: Option<AuthServer>,
+    ground: &Ground<'_>,
+) -> Policy {
     let name = own.server_name.as_deref().or(mail.server_name.as_deref());
     let name = name.map_or_else(|| ground.surroundings.host_name(), str::to_owned);
     let mut policy = Policy::new(protocol, &name, auth);
@@ -204,14 +258,20 @@ fn policy(protocol: Protocol, own: &Scope, mail: &Scope, auth: AuthServer, groun
     let plaintext = |scope: &Scope| scope.plaintext_auth.map(|(plaintext, _)| plaintext);
     choose(&mut policy.plaintext_auth, plaintext(own), plaintext(mail));
 
-    choose(&mut policy.auth.timeout, own.auth_http_timeout, mail.auth_http_timeout);
-    let headers =
-        if own.auth_http_headers.is_empty() { &mail.auth_http_headers } else { &own.auth_http_headers };
-    policy.auth.headers.clone_from(headers);
-    choose(&mut policy.auth.pass_client_cert, own.pass_client_cert, mail.pass_client_cert);
+    // Without an auth server the backend decides, and the client has to hear what it says (divergences R6).
+    (policy.backend.pass_error_message, policy.backend.smtp_auth) =
+        (policy.auth.is_none(), policy.auth.is_none());
+    if let Some(auth) = &mut policy.auth {
+        choose(&mut auth.timeout, own.auth_http_timeout, mail.auth_http_timeout);
+        let headers =
+            if own.auth_http_headers.is_empty() { &mail.auth_http_headers } else { &own.auth_http_headers };
+        auth.headers.clone_from(headers);
+        choose(&mut auth.pass_client_cert, own.pass_client_cert, mail.pass_client_cert);
+    }
 
     let backend = &mut policy.backend;
     choose(&mut backend.buffer_bytes, own.proxy_buffer_bytes, mail.proxy_buffer_bytes);
+    backend.connect_timeout = effective(own.connect_timeout, mail.connect_timeout);
     choose(&mut backend.idle_timeout, own.proxy_timeout, mail.proxy_timeout);
     choose(&mut backend.pass_error_message, own.pass_error_message, mail.pass_error_message);
     choose(&mut backend.xclient, own.xclient, mail.xclient);

@@ -6,12 +6,14 @@ use gatepost_core::Verdict;
 use super::Again::{Adds, Refused, Replaces};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
 use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
-use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, Value};
+use super::UpstreamWord::{Hash, IpHash, LeastConn, Random};
+use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
 const EVENTS: &[Context] = &[Context::Events];
 const MAIL: &[Context] = &[Context::Mail];
 const SERVER: &[Context] = &[Context::Server];
+const UPSTREAM: &[Context] = &[Context::Upstream];
 const BOTH: &[Context] = &[Context::Mail, Context::Server];
 const ANY: &[Context] = &[Context::Main, Context::Mail, Context::Server];
 
@@ -23,7 +25,8 @@ const SOME: Shape = Shape::Args(1, usize::MAX);
 const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
 const NO_POOL: &str = "there are no pools of threads";
 const NO_ENGINE: &str = "no engine is loaded";
-const NO_DEBUG: &str = "\"error_log\" alone decides what is logged";
+const NO_KEEPALIVE: &str = "a connection to a backend belongs to one session";
+const NO_RESOLVER: &str = "names are resolved once, when the configuration is read";
 
 const fn row(
     name: &'static str,
@@ -80,7 +83,7 @@ pub(super) const ROWS: &[Row] = &[
     row("accept_mutex_delay", EVENTS, ONE, Refused, Accepted(Value::Time)),
     row("worker_aio_requests", EVENTS, ONE, Refused, Accepted(Value::Number)),
     row("epoll_events", EVENTS, ONE, Refused, Accepted(Value::Number)),
-    row("debug_connection", EVENTS, ONE, Adds, Ineffective(Value::Any, "", NO_DEBUG)),
+    row("debug_connection", EVENTS, ONE, Adds, Honoured(Keyword::Process(ProcessWord::Debugged))),
     // mail {}: the core.
     row("server", MAIL, Shape::Block(0), Adds, Honoured(Keyword::Server)),
     row("listen", SERVER, SOME, Adds, Honoured(Keyword::Listen)),
@@ -119,9 +122,8 @@ pub(super) const ROWS: &[Row] = &[
     row("xclient", BOTH, FLAG, Refused, Honoured(Keyword::Xclient)),
     row("proxy_smtp_auth", BOTH, FLAG, Refused, Honoured(Keyword::ProxySmtpAuth)),
     row("proxy_protocol", BOTH, ONE, Refused, Honoured(Keyword::ProxyProtocol)),
-    row("proxy_pass", BOTH, ONE, Refused, NotYet("")),
-    row("upstream", MAIL, Shape::Block(1), Adds, NotYet("")),
-    row("proxy_connect_timeout", BOTH, ONE, Refused, NotYet("")),
+    row("proxy_pass", BOTH, ONE, Refused, Honoured(Keyword::ProxyPass)),
+    row("proxy_connect_timeout", BOTH, ONE, Refused, Honoured(Keyword::ProxyConnectTimeout)),
     row("proxy_oauth", BOTH, FLAG, Refused, Honoured(Keyword::ProxyOauth)),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
     row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
@@ -131,6 +133,20 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_ssl_server_name", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(ServerName))),
     row("proxy_ssl_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Certificate))),
     row("proxy_ssl_certificate_key", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(CertificateKey))),
+    // upstream {}
+    row("upstream", MAIL, Shape::Block(1), Adds, Honoured(Keyword::UpstreamBlock)),
+    row("server", UPSTREAM, SOME, Adds, Honoured(Keyword::Upstream(UpstreamWord::Server))),
+    row("least_conn", UPSTREAM, Shape::Args(0, 0), Adds, Honoured(Keyword::Upstream(LeastConn))),
+    row("ip_hash", UPSTREAM, Shape::Args(0, 0), Adds, Honoured(Keyword::Upstream(IpHash))),
+    row("random", UPSTREAM, Shape::Args(0, 2), Adds, Honoured(Keyword::Upstream(Random))),
+    row("hash", UPSTREAM, Shape::Args(1, 2), Adds, Honoured(Keyword::Upstream(Hash))),
+    row("zone", UPSTREAM, Shape::Args(1, 2), Refused, Accepted(Value::Any)),
+    row("keepalive", UPSTREAM, Shape::Args(1, 2), Refused, Ineffective(Value::Any, "", NO_KEEPALIVE)),
+    row("keepalive_requests", UPSTREAM, ONE, Refused, Ineffective(Value::Number, "", NO_KEEPALIVE)),
+    row("keepalive_time", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
+    row("keepalive_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
+    row("resolver", UPSTREAM, SOME, Refused, Ineffective(Value::Any, "off", NO_RESOLVER)),
+    row("resolver_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLVER)),
     // The three protocols.
     row("imap_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Imap))),
     row("imap_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Imap))),

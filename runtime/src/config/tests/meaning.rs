@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gatepost_core::report::Level;
 use gatepost_core::{
-    Address, BackendTls, Mechanism, Peers, Policy, Protocol, ProxyHeader, StartTls, Target, Verdict,
+    Address, AuthServer, BackendTls, Guest, Instant, Mechanism, Peers, Place, Policy, Protocol, ProxyHeader,
+    Seed, StartTls, Target, Verdict,
 };
 
 use super::{fit, unfit};
@@ -13,6 +14,7 @@ use crate::config::{
     Escape, Keepalive, Listener, LogFormat, LogSink, LogTarget, Pid, Piece, Syslog, Variable,
 };
 use crate::pid_file::PidFile;
+use crate::upstream::Die;
 
 /// The policies of the servers of a `mail {}`, in order.
 fn policies(mail: &str) -> Vec<Policy> {
@@ -23,6 +25,10 @@ fn policies(mail: &str) -> Vec<Policy> {
 
 fn policy(mail: &str) -> Policy {
     policies(mail).remove(0)
+}
+
+fn auth(policy: &Policy) -> &AuthServer {
+    policy.auth.as_ref().expect("an auth server")
 }
 
 #[test]
@@ -80,13 +86,13 @@ fn each_setting_reaches_the_policy() {
     assert!(policy.unauthenticated);
     assert!(policy.mechanisms.has(Mechanism::CramMd5) && !policy.mechanisms.has(Mechanism::Plain));
     assert_eq!(
-        policy.auth.target,
+        auth(&policy).target,
         Target::Address(std::net::SocketAddr::from(([192, 0, 2, 1], 9000)).into())
     );
-    assert_eq!((&*policy.auth.host, &*policy.auth.uri), ("auth.example.com", "/auth?x"));
-    assert_eq!(policy.auth.timeout.as_secs(), 5);
+    assert_eq!((&*auth(&policy).host, &*auth(&policy).uri), ("auth.example.com", "/auth?x"));
+    assert_eq!(auth(&policy).timeout.as_secs(), 5);
     let headers = [("X-Key".into(), "a b".into()), ("X-Other".into(), "".into())];
-    assert_eq!(policy.auth.headers, headers);
+    assert_eq!(auth(&policy).headers, headers);
     let backend = policy.backend;
     assert_eq!((backend.buffer_bytes, backend.idle_timeout.as_secs()), (1 << 20, 7200));
     assert!(backend.pass_error_message && !backend.xclient && backend.smtp_auth);
@@ -99,7 +105,7 @@ fn lists_of_a_server_replace_those_of_mail() {
          server { listen 110; auth_http_header C 3; pop3_auth cram-md5; } server { listen 995; }",
     );
     let [own, inherited] = policies.as_slice() else { panic!() };
-    assert_eq!((own.auth.headers.len(), inherited.auth.headers.len()), (1, 2));
+    assert_eq!((auth(own).headers.len(), auth(inherited).headers.len()), (1, 2));
     let listed = |policy: &Policy| {
         [Mechanism::Plain, Mechanism::CramMd5, Mechanism::Apop].map(|each| policy.mechanisms.has(each))
     };
@@ -371,7 +377,7 @@ fn a_backend_is_told_of_the_client_in_the_version_that_was_asked_for() {
 }
 
 #[test]
-fn the_dns_is_asked_for_names_of_smtp_clients_only() {
+fn the_dns_is_asked_for_names_of_backends_and_of_smtp_clients() {
     let text = "resolver 192.0.2.53 [2001:db8::53]:5353 localhost valid=300s ipv6=off; \
                 server { listen 25; } server { listen 143; } server { listen 587; resolver off; } \
                 server { listen 465; resolver 192.0.2.54:54 valid=0 ipv4=off; resolver_timeout 5s; }";
@@ -385,12 +391,14 @@ fn the_dns_is_asked_for_names_of_smtp_clients_only() {
     let settings = own.resolver.as_ref().unwrap();
     assert_eq!(settings.servers, ["192.0.2.54:54".parse().unwrap()]);
     assert_eq!((settings.valid, settings.ipv4, settings.ipv6), (None, false, true));
-    assert!(imap.resolver.is_none() && off.resolver.is_none());
+    assert!(imap.resolver.is_some() && off.resolver.is_none());
     let (config, _) = fit(
         "mail { auth_http localhost; server { listen 25; resolver 192.0.2.53 valid=9223372036854775807; } }",
     );
     let longest = config.servers[0].resolver.as_ref().and_then(|settings| settings.valid);
     assert_eq!(longest, Some(Duration::from_secs(0x7FFF_FFFF)), "no clock overflows");
+    let seconds = [inherited, imap, off, own].map(|server| server.policy.backend.resolve_timeout.as_secs());
+    assert_eq!(seconds, [30, 30, 30, 5]);
     let timeouts = [inherited, imap, off, own].map(|server| server.policy.resolver_timeout);
     assert_eq!(timeouts, [Some(Duration::from_secs(30)), None, None, Some(Duration::from_secs(5))]);
 }
@@ -432,8 +440,10 @@ fn tls_towards_backends_is_ready_only_where_something_was_said_about_it() {
 #[test]
 fn a_name_of_several_addresses_is_tried_at_all_of_them() {
     let policy = policy("server { listen 143; auth_http localhost:9000/auth; }");
-    let Target::AnyOf(all) = policy.auth.target else { panic!() };
-    assert_eq!(*all, ["[::1]:9000".parse().unwrap(), "127.0.0.1:9000".parse().unwrap()]);
+    let Target::AnyOf(all) = &auth(&policy).target else { panic!() };
+    let sockets: [std::net::SocketAddr; 2] =
+        ["[::1]:9000", "127.0.0.1:9000"].map(|text| text.parse().unwrap());
+    assert_eq!(**all, sockets.map(|socket| Place::At(socket.into())));
 }
 
 #[test]
@@ -629,8 +639,26 @@ fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() 
             no_effect("timer_resolution", "the clock is read whenever it is needed", 2),
             no_effect("thread_pool", "there are no pools of threads", 2),
             no_effect("ssl_engine", "no engine is loaded", 2),
-            no_effect("debug_connection", "\"error_log\" alone decides what is logged", 3),
         ]
+    );
+}
+
+#[test]
+fn everything_can_be_wanted_of_some_clients() {
+    let text = "events { debug_connection 192.0.2.0/24; debug_connection unix:; debug_connection localhost; } mail {}";
+    let (config, told) = fit(text);
+    assert_eq!(told, [""; 0]);
+    let ip = |text: &str| text.parse().unwrap();
+    let wanted = [
+        Peers::Network(ip("192.0.2.0"), 24),
+        Peers::Unix,
+        Peers::Network(ip("::1"), 128),
+        Peers::Network(ip("127.0.0.1"), 32),
+    ];
+    assert_eq!(config.process.debugged, wanted);
+    assert_eq!(
+        unfit("events { debug_connection x.invalid; } mail {}"),
+        ["[emerg] host not found in debug_connection \"x.invalid\" in /etc/nginx/nginx.conf:1"]
     );
 }
 
@@ -704,4 +732,91 @@ fn the_first_complaint_is_the_one_nginx_stops_at() {
             format!("[emerg] no \"auth_http\" is defined for server in {at}:5"),
         ]
     );
+}
+
+/// Where the `proxy_pass` of a server leads.
+fn passed_to(policy: &Policy) -> String {
+    match policy.backend.pass.as_ref().expect("a proxy_pass") {
+        Target::Address(address) => address.to_string(),
+        Target::AnyOf(places) => format!("{places:?}"),
+        Target::Group(group) => format!("{} of {}", group.name, group.servers),
+    }
+}
+
+#[test]
+fn proxy_pass_names_a_group_an_address_or_a_host() {
+    let policies = policies(
+        "proxy_pass backends; server { listen 143; proxy_connect_timeout 5s; } \
+         server { listen 110; proxy_pass 192.0.2.7; } server { listen 25; proxy_pass [::1]:2525; } \
+         server { listen 465; proxy_pass unix:/run/smtp; } server { listen 993; proxy_pass localhost; } \
+         upstream backends { server 192.0.2.1; server localhost:1143 weight=3; }",
+    );
+    let passed: Vec<_> = policies.iter().map(passed_to).collect();
+    let expected = ["backends of 3", "192.0.2.7:110", "[::1]:2525", "unix:/run/smtp", "localhost of 2"];
+    assert_eq!(passed, expected);
+    assert_eq!(policies[0].backend.connect_timeout, Some(Duration::from_secs(5)));
+    let known: Vec<_> = policies[0].upstreams.iter().map(|(name, servers)| (&**name, *servers)).collect();
+    assert_eq!(known, [("backends", 3)], "the auth server can name those that were given a name");
+}
+
+#[test]
+fn a_group_is_one_for_all_servers_of_a_protocol_and_has_the_protocol_s_port() {
+    let (config, told) =
+        fit("mail { proxy_pass backends; upstream backends { server 192.0.2.1; server 192.0.2.2:1 down; } \
+         server { listen 143; } server { listen 993; } server { listen 110; } server { listen 25; } }");
+    assert_eq!(told, [""; 0]);
+    let group = |at: usize| config.servers[at].upstreams["backends"].clone();
+    assert!(std::sync::Arc::ptr_eq(&group(0), &group(1)));
+    for (at, port) in [(0, 143), (2, 110), (3, 25)] {
+        let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+        let now = Instant::from_unix_millis(0);
+        let lease = group(at).pick(&Guest::default(), &mut tried, now, &mut die).expect("a server");
+        assert_eq!(lease.server().address.to_string(), format!("192.0.2.1:{port}"));
+        assert!(group(at).pick(&Guest::default(), &mut tried, now, &mut die).is_none(), "the other is down");
+    }
+}
+
+#[test]
+fn without_an_auth_server_the_backend_checks_and_its_word_is_passed_on() {
+    let (config, told) =
+        fit("mail { proxy_pass 192.0.2.1; server { listen 143; } server { listen 25; smtp_auth plain; } \
+         server { listen 587; auth_http localhost; smtp_auth cram-md5; } }");
+    assert_eq!(told, [""; 0]);
+    let backend = |at: usize| {
+        let policy = &config.servers[at].policy;
+        (policy.auth.is_some(), policy.backend.pass_error_message, policy.backend.smtp_auth)
+    };
+    assert_eq!(
+        [backend(0), backend(1), backend(2)],
+        [(false, true, true), (false, true, true), (true, false, false)]
+    );
+}
+
+#[test]
+fn what_a_group_does_not_need_is_said() {
+    let (_, told) = fit("mail { proxy_pass backends; server { listen 143; } \
+         upstream backends { zone backends 64k; keepalive 16; random; least_conn; server 192.0.2.1; } }");
+    let [keepalive, redefined] = told.as_slice() else { panic!("{told:?}") };
+    assert!(keepalive.contains("\"keepalive\" directive has no effect"), "{keepalive}");
+    assert!(redefined.contains("load balancing method redefined"), "{redefined}");
+}
+
+#[test]
+fn an_auth_server_may_be_a_group_further_down() {
+    let (config, told) = fit("mail { auth_http http://auths/check; server { listen 143; } \
+         upstream auths { server 192.0.2.1:9000; server 192.0.2.2 backup; } }");
+    assert_eq!(told, [""; 0]);
+    let [server] = config.servers.as_slice() else { panic!() };
+    let auth = auth(&server.policy);
+    assert_eq!((&*auth.host, &*auth.uri), ("auths", "/check"));
+    let Target::Group(group) = &auth.target else { panic!() };
+    assert_eq!((&*group.name, group.servers), ("auths", 2));
+    let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+    let mut pick = || {
+        let now = Instant::from_unix_millis(0);
+        let lease = server.auth_upstreams["auths"].pick(&Guest::default(), &mut tried, now, &mut die)?;
+        Some(lease.server().address.to_string())
+    };
+    let picked = [pick(), pick(), pick()];
+    assert_eq!(picked, [Some("192.0.2.1:9000".to_owned()), Some("192.0.2.2:80".to_owned()), None]);
 }

@@ -1,5 +1,6 @@
 //! What people get wrong, and what they are told.
 
+use super::witness::Desk;
 use super::{all_lines, load_text};
 
 /// What went wrong, and how it was written. `…` stands for a server without fault.
@@ -121,6 +122,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_verify_client on; }\n    server { listen 995 ssl; ssl_verify_client required; ssl_verify_depth x; }\n}\n",
     ),
     (
+        "groups of servers that are none",
+        "mail {\n    auth_http localhost;\n    upstream a { }\n    upstream b {\n        server localhost;\n        server nowhere.example.com:143;\n        server 192.0.2.1:0 weight=2;\n        server 192.0.2.1 weight=0;\n        server 192.0.2.1 max_conns=x;\n        server 192.0.2.1 fail_timeout=1x;\n        server 192.0.2.1 resolve;\n        server 192.0.2.1 slow;\n        listen 143;\n    }\n    upstream b { server 192.0.2.1; }\n    upstream c { hash $host; random three; random two least_time; hash $remote_user consistant; server 192.0.2.1; }\n    upstream d {\n        ip_hash;\n        least_conn;\n        ip_hash;\n        server 192.0.2.1 backup;\n    }\n    least_conn;\n    server { listen 143; proxy_pass nowhere.example.com; }\n    server { listen 110; proxy_pass b; proxy_pass b; }\n}\n",
+    ),
+    (
+        "logins that no backend can check",
+        "mail {\n    imap_auth plain cram-md5;\n    proxy_pass 192.0.2.1;\n    server { listen 143; }\n    server { listen 110; pop3_auth apop external; }\n    server { listen 25; proxy_smtp_auth off; }\n    server { listen 587; auth_http localhost; smtp_auth cram-md5; proxy_smtp_auth off; }\n}\n",
+    ),
+    (
         "keys that are somewhere else",
         "mail {\n    auth_http localhost;\n    server { listen 993 ssl; ssl_certificate engine:pkcs11:id; ssl_certificate_key store:pkcs11:id; }\n    server { listen 995 ssl; ssl_certificate data:x; ssl_certificate_key \"data:y\"; }\n    server { listen 465 ssl; ssl_certificate data:x; }\n}\n",
     ),
@@ -134,7 +143,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "something that is not supported yet",
-        "mail {\n    auth_http localhost;\n    proxy_pass localhost;\n    server { listen 143; }\n}\n",
+        "mail {\n    auth_http localhost;\n    auth_users users;\n    server { listen 143; }\n}\n",
     ),
     (
         "sockets that cannot be bound beside a wildcard's",
@@ -204,6 +213,39 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         all.push_str(&format!("# {title}\n\n{}\n\n\n", all_lines(&told)));
     }
     insta::assert_snapshot!("mistakes", all);
+}
+
+/// What is wrong with the contents of files, real ones.
+const WRONG_FILES: &[(&str, &str)] = &[
+    (
+        "a key that does not match",
+        "mail {\n    auth_http 127.0.0.1;\n    server {\n        listen 993 ssl;\n        ssl_certificate     desk.pem;\n        ssl_certificate_key other.key;\n    }\n}\n",
+    ),
+    (
+        "key and certificate the wrong way round",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     desk.key;\n    ssl_certificate_key desk.pem;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    (
+        "a folder for a file",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     .;\n    ssl_certificate_key desk.key;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    (
+        "an authority that is a key",
+        "mail {\n    auth_http 127.0.0.1;\n    ssl_certificate     desk.pem;\n    ssl_certificate_key desk.key;\n    ssl_client_certificate other.key;\n    ssl_verify_client on;\n    server { listen 993 ssl; }\n}\n",
+    ),
+    ("an include that is a folder", "mail {\n    auth_http 127.0.0.1;\n    include .;\n}\n"),
+];
+
+#[test]
+fn files_that_are_not_what_they_should_be_are_told_by_name() {
+    let desk = Desk::new("wrong-files");
+    let mut all = String::new();
+    for (title, text) in WRONG_FILES {
+        desk.write(text, &[]);
+        assert!(desk.gatepost().is_some(), "{title}");
+        all.push_str(&format!("# {title}\n\n{}\n\n\n", desk.told()));
+    }
+    insta::assert_snapshot!("wrong_files", all);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use gatepost_core::{Protocol, StartTls, VerifyClient};
 
-use super::super::Place;
+use super::super::{Memory, Place};
 use super::{Loaded, Severity, all_lines, first_lines, load_on, machine};
 
 /// A folder with a certificate and its key, removed when dropped.
@@ -44,8 +44,12 @@ impl Certificates {
     }
 
     fn load(&self, text: &str) -> Loaded {
+        self.load_on(machine(), text)
+    }
+
+    fn load_on(&self, machine: Memory, text: &str) -> Loaded {
         let text = self.in_place(text);
-        match load_on(machine(), &text) {
+        match load_on(machine, &text) {
             Ok(loaded) => loaded,
             Err(told) => panic!("{text}\n{}", all_lines(&told)),
         }
@@ -177,7 +181,10 @@ mail {
     assert_eq!(found, [plain, plain, plain, plain, first, first, first]);
     let smtp = &loaded.config.servers[2].policy;
     assert_eq!(smtp.capabilities[0], "SIZE 10485760".into());
-    assert_eq!((&*smtp.auth.host, &*smtp.auth.uri), ("localhost", "/cgi-bin/nginxauth.cgi"));
+    assert_eq!(
+        (&*smtp.auth.as_ref().unwrap().host, &*smtp.auth.as_ref().unwrap().uri),
+        ("localhost", "/cgi-bin/nginxauth.cgi")
+    );
 }
 
 #[test]
@@ -299,7 +306,8 @@ mail {
         let asked = server.resolver.as_ref().map(|settings| (settings.servers.as_slice(), settings.valid));
         let wanted = ["8.8.8.8:53".parse().unwrap(), "8.8.4.4:53".parse().unwrap()];
         let wanted = (&wanted[..], Some(std::time::Duration::from_secs(300)));
-        assert_eq!(asked, (server.policy.protocol == Protocol::Smtp).then_some(wanted));
+        assert_eq!(asked, Some(wanted));
+        assert_eq!(server.policy.resolver_timeout.is_some(), server.policy.protocol == Protocol::Smtp);
     }
     assert_eq!(loaded.warnings.len(), 4, "one for each server without a certificate of its own");
     assert_eq!(loaded.config.servers[4].policy.capabilities[0], "SIZE 52428800".into());
@@ -352,7 +360,7 @@ mail {
         .config
         .servers
         .iter()
-        .map(|server| (server.policy.verify_client, server.policy.auth.pass_client_cert))
+        .map(|server| (server.policy.verify_client, server.policy.auth.as_ref().unwrap().pass_client_cert))
         .collect();
     assert_eq!(
         found,
@@ -452,6 +460,39 @@ mail {
 }
 
 #[test]
+fn a_group_of_backends_behind_one_listener() {
+    let text = "
+mail {
+    ssl on;
+    ssl_certificate /etc/letsencrypt/live/example.com/fullchain.pem;
+    ssl_certificate_key /etc/letsencrypt/live/example.com/privkey.pem;
+
+    auth_http 127.0.0.1:9000/auth;
+
+    upstream backend_mail {
+        server mail1.example.com:143;
+        server mail2.example.com:143;
+    }
+
+    server {
+        listen     993 ssl;
+        protocol   imap;
+        proxy_pass backend_mail;
+    }
+}
+";
+    let machine = || {
+        let at = |last: u8| [std::net::IpAddr::from([192, 0, 2, last])];
+        machine().host("mail1.example.com", &at(1)).host("mail2.example.com", &at(2))
+    };
+    let loaded = Certificates::new("balancing").load_on(machine(), text);
+    let server = &loaded.config.servers[0];
+    let Some(gatepost_core::Target::Group(group)) = &server.policy.backend.pass else { panic!() };
+    assert_eq!((&*group.name, group.servers), ("backend_mail", 2));
+    assert!(server.policy.auth.is_some());
+}
+
+#[test]
 fn protocols_of_long_ago_are_words_and_no_more() {
     let text = "mail { auth_http localhost; ssl_certificate /path/to/cert.pem; ssl_certificate_key /path/to/key.pem;\n\
                 server { listen 993 ssl; ssl_protocols SSLv2 SSLv3 TLSv1; }\n\
@@ -505,5 +546,5 @@ mail {
     assert!(loaded.warnings.is_empty());
     let policy = &loaded.config.servers[0].policy;
     assert!(policy.unauthenticated && !policy.backend.xclient);
-    assert_eq!((policy.mechanisms, &*policy.auth.uri), (Default::default(), "/"));
+    assert_eq!((policy.mechanisms, &*policy.auth.as_ref().unwrap().uri), (Default::default(), "/"));
 }

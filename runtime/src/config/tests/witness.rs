@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::all_lines;
 use crate::config::{Options, Severity, Surroundings, System, load};
 
 /// Where Debian keeps the mail module.
@@ -23,18 +25,23 @@ pub(super) fn is_there() -> bool {
     false
 }
 
-/// A folder of a test's own with one configuration in it, a certificate `desk.pem` and its key `desk.key`. Removed when dropped.
+/// A folder of a test's own with one configuration in it, a certificate `desk.pem`, its key `desk.key`, and a key
+/// `other.key` that is nobody's. Removed when dropped.
 pub(super) struct Desk(PathBuf);
 
 impl Desk {
     pub(super) fn new(test: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("gatepost-{test}-{}", std::process::id()));
+        static DESKS: AtomicUsize = AtomicUsize::new(0);
+        let number = DESKS.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("gatepost-{test}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+        let new_key = || rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+        let key = new_key();
         let params = rcgen::CertificateParams::new(vec!["mx.test".to_owned()]).expect("a name");
         let certificate = params.self_signed(&key).expect("a certificate");
         std::fs::write(folder.join("desk.pem"), certificate.pem()).expect("written");
         std::fs::write(folder.join("desk.key"), key.serialize_pem()).expect("written");
+        std::fs::write(folder.join("other.key"), new_key().serialize_pem()).expect("written");
         Self(folder)
     }
 
@@ -102,6 +109,15 @@ impl Desk {
                 refusal.map(|refusal| refusal.message().to_string())
             }
         }
+    }
+
+    /// Everything that Gatepost has to say about the file, as if the folder were `/etc/nginx`.
+    pub(super) fn told(&self) -> String {
+        let told = match load(&self.file(), &Options::new(&self.0, &System)) {
+            Ok(loaded) => loaded.warnings,
+            Err(told) => told,
+        };
+        all_lines(&told).replace(&self.0.display().to_string(), "/etc/nginx")
     }
 
     /// `said` without the place behind it.

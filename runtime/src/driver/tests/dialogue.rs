@@ -128,9 +128,8 @@ fn the_first_address_that_accepts_is_taken() {
         let net = TestNet::new(4096);
         let auth = answer_once(net.listen(AUTH), "HTTP/1.0 200 OK\r\nAuth-Status: no such user\r\n\r\n");
         let mut policy = policy(Protocol::Pop3);
-        let addresses =
-            ["192.0.2.77:80", "192.0.2.78:80", AUTH].map(|text| text.parse().expect("an address"));
-        policy.auth.target = Target::AnyOf(addresses.into());
+        let addresses = ["192.0.2.77:80", "192.0.2.78:80", AUTH].map(|text| Place::At(inet(text)));
+        policy.auth = Some(AuthServer::new(Target::AnyOf(addresses.into()), "auth.example"));
         let mut scene = Scene::begin(&net, policy, None, false);
         hear(&mut scene.client, "+OK POP3 ready").await;
         scene.client.write_all(b"USER joe\r\nPASS hunter2\r\n").await.expect("said");

@@ -92,9 +92,10 @@ fn addresses_that_swallow_packets_leave_time_for_the_one_that_answers() {
         net.silent.borrow_mut().extend(swallowing.map(String::from));
         let asked = answer_once(net.listen(AUTH), "HTTP/1.0 200 OK\r\nAuth-Status: no\r\n\r\n");
         let mut policy = policy(Protocol::Imap);
-        let addresses = [swallowing[0], swallowing[1], AUTH].map(|each| each.parse().expect("an address"));
-        policy.auth.target = Target::AnyOf(addresses.into());
-        let timeout = policy.auth.timeout;
+        let addresses = [swallowing[0], swallowing[1], AUTH].map(|each| Place::At(inet(each)));
+        let auth = AuthServer::new(Target::AnyOf(addresses.into()), "auth.example");
+        let timeout = auth.timeout;
+        policy.auth = Some(auth);
         let mut scene = Scene::begin(&net, policy, None, false);
         hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
         let begun = Instant::now();
@@ -198,6 +199,8 @@ fn a_relay_at_rest_is_small() {
             policy: Arc::new(policy(Protocol::Imap)),
             tls: None,
             backend_tls: None,
+            upstreams: Arc::default(),
+            auth_upstreams: Arc::default(),
             seed: Seed([0; 16]),
             number: 1,
         };

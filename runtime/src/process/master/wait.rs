@@ -8,6 +8,9 @@ use super::workers::START_MAX;
 use super::{Master, Stage};
 use crate::net::even_clock;
 
+/// How long ticket keys that are of no use may stay nevertheless.
+const AGEING: Duration = Duration::from_secs(60 * 60);
+
 impl Master {
     /// Sleeps until a signal comes, a worker says something, or it is time for something.
     pub(super) fn wait(&self) {
@@ -26,6 +29,7 @@ impl Master {
         let starting = self.workers.iter().filter(|worker| !worker.serves);
         let late = starting.map(|worker| worker.born + START_MAX);
         let delay = self.backoff.delay(now).filter(|_| self.stage == Stage::Serving && self.accepting);
-        late.chain(delay.map(|delay| now + delay)).chain(self.patience)
+        let keys = self.ticket_keys.is_some().then_some(now + AGEING);
+        late.chain(delay.map(|delay| now + delay)).chain(self.patience).chain(keys)
     }
 }

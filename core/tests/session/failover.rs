@@ -1,0 +1,327 @@
+//! Another server takes the place of one that fails, until one has been told what only one may hear.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepost_core::{
+    Action, Actions, AuthServer, End, Event, Group, Guest, Instant, Judgement, NoServer, Place, Policy,
+    Protocol, ResolveError, Server, Session, SystemError, Target, Wire,
+};
+
+use crate::stage::{Door, NOW, PROTOCOLS, address, client, facts, peer, policy, session};
+
+/// A session, and what it did last.
+struct Scene {
+    session: Session,
+    now: Instant,
+    did: Vec<Action>,
+}
+
+impl Scene {
+    fn new(policy: Policy) -> Self {
+        let mut scene = Self { session: session(policy, Door::Plain), now: NOW, did: Vec::new() };
+        scene.tell(Event::Opened(Wire::Client, client()));
+        scene
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        let mut out = Actions::new();
+        self.session.handle(self.now, event, &mut out);
+        self.did = out.drain().collect();
+    }
+
+    /// Lets the deadline come.
+    fn wait(&mut self) {
+        self.now = self.session.deadline().expect("a deadline").at;
+        self.tell(Event::Deadline);
+    }
+
+    fn log_in(&mut self, protocol: Protocol) {
+        let words = match protocol {
+            Protocol::Imap => "a LOGIN fred hunter2\r\n",
+            Protocol::Pop3 => "USER fred\r\nPASS hunter2\r\n",
+            Protocol::Smtp => "AUTH PLAIN AGZyZWQAaHVudGVyMg==\r\n",
+        };
+        self.tell(Event::Received(Wire::Client, words.as_bytes()));
+    }
+
+    /// The auth server says yes.
+    fn granted(&mut self, answer: &str) {
+        self.tell(Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
+        self.tell(Event::Received(Wire::Auth, answer.as_bytes()));
+    }
+
+    fn chosen(&mut self, wire: Wire, at: &str) {
+        self.tell(Event::Chosen(wire, Ok(Server { address: address(at), name: None })));
+    }
+
+    /// The next server is chosen and connected.
+    fn opened(&mut self, at: &str) {
+        self.chosen(Wire::Backend, at);
+        self.tell(Event::Opened(Wire::Backend, peer(at)));
+    }
+
+    fn tries_another(&self, wire: Wire) -> bool {
+        let judged = self.did.contains(&Action::Judge(wire, Judgement::Failed));
+        judged && self.did.last() == Some(&Action::OpenNext(wire))
+    }
+
+    fn said_to(&self, wire: Wire) -> String {
+        let said = self.did.iter().filter_map(|action| match action {
+            Action::Send(to, payload) if *to == wire => {
+                Some(String::from_utf8_lossy(payload.expose()).into_owned())
+            }
+            _ => None,
+        });
+        said.collect()
+    }
+
+    fn log(&self) -> Vec<String> {
+        let lines = self.did.iter().filter_map(|action| match action {
+            Action::Report(report) => Some(format!("[{}] {report}", report.level().name())),
+            _ => None,
+        });
+        lines.collect()
+    }
+}
+
+fn group() -> Target {
+    Target::Group(Group { name: "backends".into(), servers: 3, guest: Guest::default() })
+}
+
+fn passing(protocol: Protocol) -> Policy {
+    let mut policy = policy(protocol);
+    policy.backend.pass = Some(group());
+    policy
+}
+
+const OK: &str = "Auth-Status: OK\r\n\r\n";
+
+fn refused() -> End {
+    End::Broken(SystemError { call: "recv()", code: 111, text: "Connection refused".into() })
+}
+
+#[test]
+fn another_server_is_tried_whatever_went_wrong_before_the_login() {
+    for protocol in PROTOCOLS {
+        let mut scene = Scene::new(passing(protocol));
+        scene.log_in(protocol);
+        scene.granted(OK);
+        scene.chosen(Wire::Backend, "198.51.100.2:143");
+        scene.tell(Event::Ended(Wire::Backend, refused()));
+        assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+        assert!(
+            scene.log()[0].contains("(111: Connection refused) while connecting to upstream"),
+            "{:?}",
+            scene.log()
+        );
+        assert!(scene.log()[0].ends_with("upstream: 198.51.100.2:143"), "{:?}", scene.log());
+
+        scene.opened("198.51.100.3:143");
+        scene.tell(Event::Ended(Wire::Backend, End::Finished));
+        assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+        assert!(scene.log()[0].ends_with("upstream: 198.51.100.3:143"), "{:?}", scene.log());
+
+        scene.opened("198.51.100.4:143");
+        scene.tell(Event::Received(Wire::Backend, b"* BYE not now\r\n"));
+        assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+
+        scene.opened("198.51.100.5:143");
+        scene.tell(Event::Received(Wire::Backend, &[b'x'; 4096]));
+        assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+
+        scene.opened("198.51.100.6:143");
+        scene.wait();
+        assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+        assert!(
+            scene.log()[0].contains("upstream timed out (110: Connection timed out)"),
+            "{:?}",
+            scene.log()
+        );
+
+        scene.tell(Event::Chosen(Wire::Backend, Err(NoServer::Exhausted)));
+        assert!(scene.log()[0].contains("no live upstreams in \"backends\" while connecting to upstream"));
+        assert!(!scene.said_to(Wire::Client).contains("AUTHENTICATIONFAILED"));
+        assert!(scene.did.contains(&Action::Close(Wire::Client)));
+        assert_eq!(scene.session.deadline(), None);
+    }
+}
+
+#[test]
+fn a_handshake_that_fails_is_a_server_that_fails() {
+    for starttls in [false, true] {
+        let mut policy = passing(Protocol::Imap);
+        policy.backend.tls = match starttls {
+            true => gatepost_core::BackendTls::StartTls,
+            false => gatepost_core::BackendTls::On,
+        };
+        let mut scene = Scene::new(policy);
+        scene.log_in(Protocol::Imap);
+        scene.granted(OK);
+        let handshake = |scene: &mut Scene| {
+            scene.opened("198.51.100.2:143");
+            if starttls {
+                scene.tell(Event::Received(Wire::Backend, b"* OK hello\r\n"));
+                assert_eq!(scene.said_to(Wire::Backend), "a STARTTLS\r\n");
+                assert!(!scene.did.iter().any(|action| matches!(action, Action::Judge(..))));
+                scene.tell(Event::Received(Wire::Backend, b"a OK go on\r\n"));
+            }
+            assert!(matches!(scene.did.last(), Some(Action::Secure(Wire::Backend, _))), "{:?}", scene.did);
+        };
+        handshake(&mut scene);
+        scene.tell(Event::Ended(Wire::Backend, End::Insecure("expired".into())));
+        assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+        // The next one is spoken to from the beginning.
+        handshake(&mut scene);
+        scene.tell(Event::Secured(Wire::Backend, facts()));
+        if !starttls {
+            scene.tell(Event::Received(Wire::Backend, b"* OK hello\r\n"));
+        }
+        assert!(scene.did.contains(&Action::Judge(Wire::Backend, Judgement::Sound)), "{:?}", scene.did);
+        assert_eq!(scene.said_to(Wire::Backend), "a LOGIN {4}\r\n");
+    }
+}
+
+#[test]
+fn whoever_was_told_of_the_login_is_the_only_one() {
+    for protocol in PROTOCOLS {
+        for pass_error_message in [false, true] {
+            let mut policy = passing(protocol);
+            policy.backend.pass_error_message = pass_error_message;
+            let mut scene = Scene::new(policy);
+            scene.log_in(protocol);
+            scene.granted(OK);
+            scene.opened("198.51.100.2:143");
+            let greeting: &[u8] = match protocol {
+                Protocol::Imap => b"* OK\r\n",
+                Protocol::Pop3 => b"+OK\r\n",
+                Protocol::Smtp => b"220 x\r\n",
+            };
+            scene.tell(Event::Received(Wire::Backend, greeting));
+            assert_eq!(scene.did.first(), Some(&Action::Judge(Wire::Backend, Judgement::Sound)));
+            let reply: &[u8] = match protocol {
+                Protocol::Imap => b"a NO wrong\r\n",
+                Protocol::Pop3 => b"-ERR wrong\r\n",
+                Protocol::Smtp => b"535 wrong\r\n",
+            };
+            scene.tell(Event::Received(Wire::Backend, reply));
+            assert!(
+                !scene.did.iter().any(|action| matches!(action, Action::OpenNext(_) | Action::Judge(..)))
+            );
+            assert_eq!(scene.said_to(Wire::Client).contains("wrong"), pass_error_message);
+            assert!(scene.did.contains(&Action::Close(Wire::Backend)));
+        }
+    }
+}
+
+#[test]
+fn all_tries_together_take_no_longer_than_timeout() {
+    let mut policy = passing(Protocol::Imap);
+    policy.timeout = Duration::from_secs(35);
+    let mut scene = Scene::new(policy);
+    scene.log_in(Protocol::Imap);
+    scene.granted(OK);
+    let begun = scene.now;
+    for seconds in [10, 20, 30] {
+        scene.chosen(Wire::Backend, "198.51.100.2:143");
+        scene.wait();
+        assert_eq!(begun.until(scene.now).as_secs(), seconds);
+        assert!(scene.tries_another(Wire::Backend));
+    }
+    scene.chosen(Wire::Backend, "198.51.100.2:143");
+    scene.wait();
+    assert_eq!(begun.until(scene.now).as_secs(), 35);
+    assert!(scene.did.contains(&Action::Judge(Wire::Backend, Judgement::Failed)));
+    assert!(scene.said_to(Wire::Client).starts_with("a NO [UNAVAILABLE]"), "{:?}", scene.did);
+}
+
+#[test]
+fn the_auth_servers_word_may_be_a_group_a_name_or_a_list() {
+    let mut policy = policy(Protocol::Imap);
+    policy.upstreams = Arc::new(BTreeMap::from([("backends".into(), 3)]));
+    let open = |answer: &str| {
+        let mut scene = Scene::new(policy.clone());
+        scene.log_in(Protocol::Imap);
+        scene.granted(&format!("Auth-Status: OK\r\nAuth-User: fred@example.com\r\n{answer}\r\n"));
+        match scene.did.pop() {
+            Some(Action::Open(Wire::Backend, target)) => (scene, target),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (_, target) = open("Auth-Server: backends\r\n");
+    let guest = Guest { address: Some([192, 0, 2, 7].into()), login: b"fred@example.com"[..].into() };
+    assert_eq!(target, Target::Group(Group { name: "backends".into(), servers: 3, guest }));
+    let (mut scene, target) = open("Auth-Server: here.example, 198.51.100.2\r\nAuth-Port: 143\r\n");
+    let places = [Place::Named("here.example".into(), 143), Place::At(address("198.51.100.2:143"))];
+    assert_eq!(target, Target::AnyOf(places.into()));
+    let unresolved = NoServer::Unresolved { name: "here.example".into(), error: ResolveError::NotFound };
+    scene.tell(Event::Chosen(Wire::Backend, Err(unresolved)));
+    assert_eq!(scene.did.last(), Some(&Action::OpenNext(Wire::Backend)));
+    let line = "[error] auth http server 127.0.0.1:9000 sent unresolvable server name:\"here.example\"";
+    assert!(scene.log()[0].starts_with(line), "{:?}", scene.log());
+}
+
+#[test]
+fn proxy_pass_counts_for_more_than_the_auth_servers_address() {
+    let mut scene = Scene::new(passing(Protocol::Imap));
+    scene.log_in(Protocol::Imap);
+    scene.granted("Auth-Status: OK\r\nAuth-Server: 198.51.100.9\r\nAuth-Port: 143\r\n\r\n");
+    assert!(scene.log()[0].starts_with("[info] auth server address ignored, \"proxy_pass\" is set"));
+    assert!(matches!(scene.did.last(), Some(Action::Open(Wire::Backend, Target::Group(_)))));
+}
+
+#[test]
+fn without_an_auth_server_the_backend_is_told_at_once() {
+    let mut policy = passing(Protocol::Imap);
+    policy.auth = None;
+    let mut scene = Scene::new(policy);
+    scene.log_in(Protocol::Imap);
+    assert!(
+        matches!(scene.did.as_slice(), [Action::Open(Wire::Backend, Target::Group(_))]),
+        "{:?}",
+        scene.did
+    );
+    scene.opened("198.51.100.2:143");
+    scene.tell(Event::Received(Wire::Backend, b"* OK\r\n"));
+    scene.tell(Event::Received(Wire::Backend, b"+\r\n"));
+    assert_eq!(scene.said_to(Wire::Backend), "fred {7}\r\n");
+    scene.tell(Event::Received(Wire::Backend, b"+\r\n"));
+    assert_eq!(scene.said_to(Wire::Backend), "hunter2\r\n");
+}
+
+#[test]
+fn another_auth_server_is_asked_where_one_fails() {
+    let mut policy = policy(Protocol::Imap);
+    let places = ["127.0.0.1:9000", "127.0.0.2:9000", "127.0.0.3:9000", "127.0.0.4:9000"];
+    let target = Target::AnyOf(places.map(|place| Place::At(address(place))).into());
+    policy.auth = Some(AuthServer::new(target, "auth.test"));
+    let mut scene = Scene::new(policy);
+    scene.log_in(Protocol::Imap);
+    let begun = scene.now;
+    scene.chosen(Wire::Auth, places[0]);
+    scene.tell(Event::Ended(Wire::Auth, refused()));
+    assert!(scene.tries_another(Wire::Auth), "{:?}", scene.did);
+    scene.chosen(Wire::Auth, places[1]);
+    scene.granted("HTTP/1.0 503 x\r\n\r\n");
+    assert!(scene.tries_another(Wire::Auth), "{:?}", scene.did);
+    scene.chosen(Wire::Auth, places[2]);
+    scene.wait();
+    assert!(scene.tries_another(Wire::Auth), "{:?}", scene.did);
+    assert!(scene.log()[0].contains("auth http server 127.0.0.3:9000 timed out"), "{:?}", scene.log());
+    // Two were left to share the minute.
+    assert_eq!(begun.until(scene.now).as_secs(), 30);
+    scene.chosen(Wire::Auth, places[3]);
+    scene.tell(Event::Opened(Wire::Auth, peer(places[3])));
+    assert!(scene.said_to(Wire::Auth).contains("Auth-Login-Attempt: 1\r\n"), "{:?}", scene.did);
+    scene.tell(Event::Received(
+        Wire::Auth,
+        b"Auth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 1\r\n\r\n",
+    ));
+    assert_eq!(scene.did.first(), Some(&Action::Judge(Wire::Auth, Judgement::Sound)));
+    assert!(
+        matches!(scene.did.last(), Some(Action::Open(Wire::Backend, Target::Address(_)))),
+        "{:?}",
+        scene.did
+    );
+}

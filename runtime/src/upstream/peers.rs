@@ -1,0 +1,130 @@
+//! The servers of a group and their sessions: who is fit, and whom the rule makes of them.
+
+use gatepost_core::{Guest, Instant, Judgement, Server};
+
+use super::health::Health;
+use super::random::Die;
+use super::{Key, Member, Rule, Settings, hash, least_conn, network_of, random, round_robin};
+
+/// One server and what there is to know of it.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) member: Member,
+    /// Its sessions.
+    pub(super) sessions: u32,
+    /// How long it has been waiting for its turn (`round_robin`).
+    pub(super) due: i64,
+    health: Health,
+}
+
+/// A session's place at a server.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) at: usize,
+    pub(super) server: Server,
+    /// Whether the server is on trial, and this session does not know yet.
+    pub(super) on_trial: bool,
+}
+
+/// All of them, in the order of the configuration. A place in there names a server.
+#[derive(Clone, Debug)]
+pub(super) struct Peers {
+    rule: Rule,
+    peers: Vec<Peer>,
+}
+
+impl Peers {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let peer =
+            |member: &Member| Peer { member: member.clone(), sessions: 0, due: 0, health: Health::Sound };
+        Self { rule: settings.rule, peers: settings.members.iter().map(peer).collect() }
+    }
+
+    /// The next server for `guest`, which has one session more from now on.
+    pub(super) fn pick(
+        &mut self,
+        guest: &Guest,
+        tried: &[usize],
+        now: Instant,
+        die: &mut Die,
+    ) -> Option<Place> {
+        let chosen = [false, true].into_iter().find_map(|backup| {
+            let among = self.fit(backup, tried, now);
+            match among.as_slice() {
+                [] => None,
+                [only] => Some(*only),
+                // Those that stand in share the work whoever it was meant for.
+                several if backup => round_robin::choose(&mut self.peers, several),
+                several => self.by_rule(several, guest, die),
+            }
+        })?;
+        let peer = self.peers.get_mut(chosen)?;
+        peer.sessions = peer.sessions.saturating_add(1);
+        peer.health = peer.health.taken();
+        let on_trial = peer.health == Health::OnTrial;
+        Some(Place { at: chosen, server: peer.member.server.clone(), on_trial })
+    }
+
+    /// Whoever may have another session.
+    fn fit(&self, backup: bool, tried: &[usize], now: Instant) -> Vec<usize> {
+        // nginx, too, knows no better than to go on with the only one there is.
+        let alone = self.peers.len() == 1;
+        let fits = |(at, peer): &(usize, &Peer)| {
+            let Member { down, max_conns, .. } = peer.member;
+            let has_room = max_conns == 0 || peer.sessions < max_conns;
+            peer.member.backup == backup
+                && !down
+                && has_room
+                && (alone || peer.health.admits(now))
+                && !tried.contains(at)
+        };
+        self.peers.iter().enumerate().filter(fits).map(|(at, _)| at).collect()
+    }
+
+    fn by_rule(&mut self, among: &[usize], guest: &Guest, die: &mut Die) -> Option<usize> {
+        let hashed = match self.rule {
+            Rule::RoundRobin => None,
+            Rule::LeastConn => {
+                let least = least_conn::least(&self.peers, among);
+                return round_robin::choose(&mut self.peers, &least);
+            }
+            Rule::Random { two } => return random::choose(&self.peers, among, two, die),
+            Rule::IpHash => hash::by_network(&self.peers, among, &network_of(guest.address)),
+            Rule::Hash { key, consistent } => {
+                let address = guest.address.map_or_else(|| "unix:".to_owned(), |address| address.to_string());
+                let key = match key {
+                    Key::Address => address.as_bytes(),
+                    Key::Login => &guest.login,
+                };
+                match consistent {
+                    true => hash::rendezvous(&self.peers, among, key),
+                    false => hash::by_key(&self.peers, among, key),
+                }
+            }
+        };
+        hashed.or_else(|| round_robin::choose(&mut self.peers, among))
+    }
+
+    /// What a session has found this server to be.
+    pub(super) fn judge(&mut self, at: usize, judgement: Judgement, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(at) {
+            let Member { max_fails, fail_timeout, .. } = peer.member;
+            peer.health = peer.health.judged(judgement, now, max_fails, fail_timeout);
+        }
+    }
+
+    /// A session with this server is over, which may have been to try it and still not know.
+    pub(super) fn release(&mut self, at: usize, on_trial: bool) {
+        if let Some(peer) = self.peers.get_mut(at) {
+            peer.sessions = peer.sessions.saturating_sub(1);
+            if on_trial {
+                peer.health = peer.health.left();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn all(&self) -> &[Peer] {
+        &self.peers
+    }
+}
