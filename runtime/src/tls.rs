@@ -135,9 +135,7 @@ impl Acceptor {
         if let Some(choice) = &choice {
             config.cert_resolver = choice.clone();
         }
-        let (tickets, cache) = self.means.for_one();
-        config.ticketer = tickets.unwrap_or(config.ticketer);
-        config.session_storage = cache.unwrap_or(config.session_storage);
+        self.means.put_into(&mut config);
         Self { config: Arc::new(config), choice, ..self.clone() }
     }
 

@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use rustls::ServerConfig;
 use rustls::server::{ProducesTickets, StoresServerSessions};
 
 use super::sessions::Cache;
@@ -73,20 +74,15 @@ impl Means {
         self.tickets.is_none() && self.cache.is_none()
     }
 
-    /// The same for one connection only.
-    pub(super) fn for_one(
-        &self,
-    ) -> (Option<Arc<dyn ProducesTickets>>, Option<Arc<dyn StoresServerSessions>>) {
+    /// Makes `config`, which is for one connection, resume sessions from them.
+    pub(super) fn put_into(&self, config: &mut ServerConfig) {
         let begun = Arc::<Begun>::default();
-        let tickets = self.tickets.clone().map(|tickets| {
-            let one: Arc<dyn ProducesTickets> = Arc::new(OneTicketer { tickets, begun: begun.clone() });
-            one
-        });
-        let cache = self.cache.clone().map(|cache| {
-            let one: Arc<dyn StoresServerSessions> = Arc::new(OneCache { cache, begun: begun.clone() });
-            one
-        });
-        (tickets, cache)
+        if let Some(tickets) = self.tickets.clone() {
+            config.ticketer = Arc::new(OneTicketer { tickets, begun: begun.clone() });
+        }
+        if let Some(cache) = self.cache.clone() {
+            config.session_storage = Arc::new(OneCache { cache, begun });
+        }
     }
 }
 

@@ -561,7 +561,6 @@ const UNDER_TLS: &[&str] = &[
     "ssl_conf_command CipherString HIGH;",
     "ssl_conf_command Options ClientRenegotiation;",
     "ssl_conf_command VerifyMode None;",
-    "ssl_conf_command ChainCAStore own.crt;",
     "ssl_conf_command NumTickets 1;",
     "ssl_conf_command NumTickets x;",
     "ssl_conf_command Foo x;",
