@@ -44,7 +44,7 @@ fn nobody_is_turned_away_but_whom_the_stopped_server_had_by_the_hand() {
     let log = files.join("log");
     let told = || std::fs::read_to_string(&log).unwrap();
     let text = format!(
-        "error_log {} info;\nmail {{\n    upstream dovecots {{ least_conn; {servers} }}\n    proxy_pass dovecots;\n    \
+        "daemon off;\nmaster_process off;\npid off;\nerror_log {} info;\nmail {{\n    upstream dovecots {{ least_conn; {servers} }}\n    proxy_pass dovecots;\n    \
          server {{ listen {listener}; protocol imap; proxy_connect_timeout 2s; }}\n}}\n",
         log.display()
     );
@@ -97,7 +97,8 @@ fn nobody_is_turned_away_but_whom_the_stopped_server_had_by_the_hand() {
         assert!(reply.starts_with("a NO [UNAVAILABLE]"), "{reply}");
     }
     let address = stopped.imap;
-    let failed = log.lines().filter(|line| line.contains("while connecting to upstream"));
+    // How far a session got with it when it stopped is a matter of moments.
+    let failed = log.lines().filter(|line| line.contains("[error]"));
     let failed: Vec<_> = failed.filter(|line| line.ends_with(&address.to_string())).collect();
     assert!(!failed.is_empty(), "somebody was to be sent there in vain\n{log}");
     println!("{} logins, {} sent away, {} tries in vain", done.into_inner(), refused.len(), failed.len());

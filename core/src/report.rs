@@ -231,7 +231,8 @@ pub enum Notice {
     InvalidPassword(Mechanism),
     /// A SASL response without, or with an impossible, token.
     InvalidToken(Mechanism),
-    /// An OAUTHBEARER response that says it is for another host or port (RFC 7628 section 3.2); empty where it does not say.
+    /// An OAUTHBEARER response that says it is for another host or port (RFC 7628 section 3.2); empty where it does not say,
+    /// or says what none can be and may be a secret in the wrong place.
     MeantForAnother {
         /// The host as sent.
         host: Vec<u8>,
@@ -328,6 +329,11 @@ pub enum Notice {
         /// The TLS library's reason.
         reason: Arc<str>,
     },
+    /// TLS with the backend broke after the handshake.
+    UpstreamTlsFailed {
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
     /// The backend sent octets between agreeing to STARTTLS and the handshake (divergences S3).
     UpstreamDataBehindStartTls,
     /// What should be a PROXY header is none; its first line as far as it came.
@@ -378,6 +384,7 @@ impl Notice {
             | Self::NameUnresolved { .. }
             | Self::InvalidHostName { .. }
             | Self::UpstreamHandshakeFailed { .. }
+            | Self::UpstreamTlsFailed { .. }
             | Self::UpstreamDataBehindStartTls
             | Self::ProxyHeaderBroken(_)
             | Self::ProxyHeaderVersion(_)
@@ -475,7 +482,7 @@ impl fmt::Display for Notice {
                 write!(f, "SSL_do_handshake() failed (SSL: {})", Escaped(reason.as_bytes()))
             }
             Self::HandshakeClosed => f.write_str("peer closed connection in SSL handshake"),
-            Self::TlsFailed { reason } => {
+            Self::UpstreamTlsFailed { reason } | Self::TlsFailed { reason } => {
                 write!(f, "SSL_read() failed (SSL: {})", Escaped(reason.as_bytes()))
             }
         }

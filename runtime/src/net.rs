@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 mod kernel;
 
-pub(crate) use kernel::even_clock;
 pub use kernel::{Kernel, Socket, wall_clock};
+pub(crate) use kernel::{boot_clock, even_clock};
 
 /// What the driver needs of the world beneath it. Production and simulation differ by this type parameter.
 pub trait Net: Clone + 'static {

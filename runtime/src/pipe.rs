@@ -45,6 +45,8 @@ pub(crate) struct Pipe<S> {
     unsent: Unsent,
     /// The other side came to us: when it is closed it is given time to hear our last words.
     accepted: bool,
+    /// Something was said to the other side, a TLS handshake included.
+    spoken: bool,
     /// The address it was connected to, if it has one and we connected.
     reached: Option<IpAddr>,
     /// The other side has said its last word.
@@ -82,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
             state: State::Down,
             unsent: Unsent::default(),
             accepted: false,
+            spoken: false,
             reached: None,
             ended: false,
             broken: None,
@@ -102,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// On a wire that cannot say anything any more they are dropped, which wipes them.
     pub(crate) fn send(&mut self, octets: Payload) {
         if self.broken.is_none() && matches!(self.state, State::Up(_, Next::Read)) {
+            self.spoken |= !octets.is_empty();
             self.unsent.push(octets);
         }
     }
@@ -200,6 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     fn turn(&mut self) {
         self.state = match mem::replace(&mut self.state, State::Down) {
             State::Up(Stream::Plain(raw), Next::Secure(side)) => {
+                self.spoken = true;
                 State::Shaking(Box::new(Shaking::begin(side, raw)))
             }
             State::Up(stream, Next::Close) if self.accepted => State::Parting(stream),
@@ -273,8 +278,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         }
     }
 
-    /// Sends what is queued and closes, within a bounded time; an accepted stream as [`Stream::hang_up`] does.
+    /// Sends what is queued and closes, within a bounded time; an accepted stream as [`Stream::hang_up`] does. Whoever was
+    /// told nothing has nothing to lose by a reset, and is not lingered for.
     pub(crate) async fn finish(mut self, lingering: Lingering) {
+        let lingering = Lingering { close: lingering.close && self.spoken, ..lingering };
         self.close();
         let sent = poll_fn(|cx| match self.poll_next(cx, false) {
             Poll::Pending if matches!(self.state, State::Up(..)) => Poll::Pending,

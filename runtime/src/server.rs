@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{Policy, Protocol};
+use gatepost_core::{Peers, Policy, Protocol};
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
@@ -133,6 +133,8 @@ pub(crate) struct Shared {
     shutdown_timeout: Option<Duration>,
     /// `worker_cpu_affinity`.
     affinity: Affinity,
+    /// `debug_connection`.
+    debugged: Vec<Peers>,
 }
 
 impl Shared {
@@ -290,6 +292,7 @@ impl Server {
             room: Arc::new(Room::new(process.connections, config.worker_processes.get(), sockets)),
             shutdown_timeout: process.shutdown_timeout,
             affinity: process.affinity.clone(),
+            debugged: process.debugged.clone(),
         });
         Ok(Self { bound, threads: config.worker_processes, shared })
     }
@@ -367,6 +370,7 @@ impl Server {
         let by_listener: BTreeMap<_, _> =
             self.shared.doors.iter().map(|door| (door.text.to_string(), door.log.clone())).collect();
         let lines = DebugLines::new(by_listener, self.shared.log.clone());
+        let lines = lines.in_full_for(self.shared.debugged.clone());
         if lines.is_wanted() {
             let subscriber = tracing_subscriber::registry().with(lines);
             // Whoever came first wins.

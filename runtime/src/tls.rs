@@ -6,12 +6,14 @@ use std::sync::Arc;
 use gatepost_core::{Protocol, TlsFacts, VerifyClient};
 use rustls::compress::default_cert_compressors;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 
 mod authorities;
 mod backend;
+mod begun;
 mod certificates;
 pub(crate) mod ciphers;
 mod clients;
@@ -30,6 +32,7 @@ mod source;
 mod tickets;
 
 pub use backend::{ClientSettings, client_config, client_config_with};
+use begun::Means;
 use certificates::{Certificates, Choice};
 use clients::{AskClient, Judge};
 pub use error::{Error, Reason};
@@ -105,27 +108,35 @@ pub struct Acceptor {
     /// What was shown, if there is a choice and this is for one connection.
     choice: Option<Arc<Choice>>,
     judge: Option<Arc<Judge>>,
+    /// What sessions are resumed from, once this is for one connection.
+    means: Means,
 }
 
 impl Acceptor {
-    /// What a handshake needs.
+    /// What a handshake needs. Without [`for_one`](Self::for_one) it resumes no session, unless it is the caller's own.
     #[must_use]
     pub const fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
 
-    /// The same for one connection only, so that it can tell which certificate was shown there.
+    /// The same for one connection only, so that it can resume a session, and can tell which certificate was shown there.
     #[must_use]
     pub fn for_one(&self) -> Self {
-        match &self.certificates {
+        let choice = match &self.certificates {
             Some(certificates) if !certificates.are_one() => {
-                let choice = Arc::new(Choice::new(certificates.clone()));
-                let mut config = ServerConfig::clone(&self.config);
-                config.cert_resolver = choice.clone();
-                Self { config: Arc::new(config), choice: Some(choice), ..self.clone() }
+                Some(Arc::new(Choice::new(certificates.clone())))
             }
-            _ => self.clone(),
+            _ => None,
+        };
+        if choice.is_none() && self.means.are_none() {
+            return self.clone();
         }
+        let mut config = ServerConfig::clone(&self.config);
+        if let Some(choice) = &choice {
+            config.cert_resolver = choice.clone();
+        }
+        self.means.put_into(&mut config);
+        Self { config: Arc::new(config), choice, ..self.clone() }
     }
 
     /// What is known of a connection whose handshake is done. The client's certificate is judged here, so that one which
@@ -150,7 +161,7 @@ impl Acceptor {
 impl From<Arc<ServerConfig>> for Acceptor {
     /// With a configuration of the caller's own. No certificate is told of.
     fn from(config: Arc<ServerConfig>) -> Self {
-        Self { config, certificates: None, choice: None, judge: None }
+        Self { config, certificates: None, choice: None, judge: None, means: Means::default() }
     }
 }
 
@@ -180,8 +191,18 @@ pub fn server_config(settings: &Settings) -> Result<Acceptor, Error> {
     if settings.preferences.groups.is_some() {
         provider.kx_groups = aws_lc_rs::ALL_KX_GROUPS.to_vec();
     }
+    server_config_at(settings, provider, time)
+}
+
+fn server_config_at(
+    settings: &Settings,
+    provider: CryptoProvider,
+    time: Arc<dyn TimeProvider>,
+) -> Result<Acceptor, Error> {
     build(settings, provider, time.clone(), |config, context| {
-        settings.resumption.put_into(config, context, &time)
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = settings.resumption.tls13_tickets;
+        settings.resumption.means(context, &time)
     })
 }
 
@@ -196,23 +217,25 @@ pub fn server_config_with(
     provider: Arc<CryptoProvider>,
     time: Arc<dyn TimeProvider>,
 ) -> Result<Acceptor, Error> {
-    build(settings, CryptoProvider::clone(&provider), time, |_, _| Ok(()))
+    build(settings, CryptoProvider::clone(&provider), time, |_, _| Ok(Means::default()))
 }
 
 fn build(
     settings: &Settings,
     mut provider: CryptoProvider,
     time: Arc<dyn TimeProvider>,
-    resume: impl FnOnce(&mut ServerConfig, [u8; 32]) -> Result<(), Error>,
+    resume: impl FnOnce(&mut ServerConfig, [u8; 32]) -> Result<Means, Error>,
 ) -> Result<Acceptor, Error> {
     let certificates = Arc::new(Certificates::load(settings, &provider)?);
     let signatures = Signatures(Arc::new(provider.clone()));
     settings.preferences.cut(&mut provider);
     let no_tls13 = settings.preferences.tls13_suites.as_ref().is_some_and(Vec::is_empty);
-    let versions = match (settings.versions.tls13 && !no_tls13, settings.versions.tls12) {
+    let no_tls12 = settings.preferences.tls12_suites.as_ref().is_some_and(Vec::is_empty);
+    let versions = match (settings.versions.tls13 && !no_tls13, settings.versions.tls12 && !no_tls12) {
         (true, true) => &[&TLS13, &TLS12][..],
         (true, false) => &[&TLS13],
         (false, true) => &[&TLS12],
+        (false, false) if no_tls12 && settings.versions.tls12 => return Err(Error::NoCipher),
         (false, false) => return Err(Error::NoVersion),
     };
     let builder = ServerConfig::builder_with_details(Arc::new(provider), time.clone())
@@ -233,8 +256,8 @@ fn build(
     // Clients are not told that theirs may be: what they send is not worth the work.
     config.cert_decompressors = Vec::new();
     config.ignore_client_order = settings.preferences.server_order;
-    resume(&mut config, resumption::context(settings, &certificates)?)?;
-    Ok(Acceptor { config: Arc::new(config), certificates: Some(certificates), choice: None, judge })
+    let means = resume(&mut config, resumption::context(settings, &certificates)?)?;
+    Ok(Acceptor { config: Arc::new(config), certificates: Some(certificates), choice: None, judge, means })
 }
 
 #[cfg(test)]

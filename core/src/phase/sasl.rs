@@ -109,9 +109,7 @@ impl<D: Dialect> Sasl<D> {
             cx.report(Notice::InvalidBase64(mechanism), out);
             return self.fail(Refusal::BadBase64, out);
         };
-        if mechanism == Mechanism::OauthBearer {
-            notice_detour(&message, cx, out);
-        }
+        let detour = (mechanism == Mechanism::OauthBearer).then(|| detour(&message, cx)).flatten();
         let Self { dialect, inbox, exchange, until } = self;
         match exchange.respond(message) {
             Outcome::Challenge(exchange, challenge) => {
@@ -119,6 +117,9 @@ impl<D: Dialect> Sasl<D> {
                 Turn::Again(Self { dialect, inbox, exchange, until }.into())
             }
             Outcome::Credentials(credentials) => {
+                if let Some(notice) = detour {
+                    cx.report(notice, out);
+                }
                 Turn::Rest(Authorize::begin(dialect, inbox, credentials, cx, out))
             }
             Outcome::Failed(fault) => {
@@ -174,12 +175,15 @@ impl<D: Dialect> Refused<D> {
 
 /// RFC 7628 section 3.2 has a server compare the host and the port that the client meant with its own. They are told, not
 /// refused: behind a balancer, or an address that is translated, both are others than ours, and nobody has signed them.
-fn notice_detour(message: &Secret, cx: &Context<'_>, out: &mut Actions) {
+///
+/// Only of a message that was understood: in any other, what follows `host=` may be the token (S5).
+fn detour(message: &Secret, cx: &Context<'_>) -> Option<Notice> {
     let (host, port) = oauth::destination(message);
-    if host.is_some_and(|host| !cx.is_called(host)) || port.is_some_and(|port| !cx.is_reached_at(port)) {
-        let text = |part: Option<&[u8]>| part.unwrap_or_default().to_vec();
-        cx.report(Notice::MeantForAnother { host: text(host), port: text(port) }, out);
-    }
+    let is_elsewhere =
+        host.is_some_and(|host| !cx.is_called(host)) || port.is_some_and(|port| !cx.is_reached_at(port));
+    let host = host.filter(|host| oauth::is_host(host)).unwrap_or_default().to_vec();
+    let port = port.filter(|port| oauth::is_port(port)).unwrap_or_default().to_vec();
+    is_elsewhere.then_some(Notice::MeantForAnother { host, port })
 }
 
 /// The exchange is over without credentials; the conversation goes on as if it had not been.

@@ -104,6 +104,17 @@ pub(crate) fn destination(message: &Secret) -> (Option<&[u8]>, Option<&[u8]>) {
     (value(b"host="), value(b"port="))
 }
 
+/// Whether `text` can be a host: 1 to 255 letters, digits, dots, colons and hyphens.
+pub(crate) fn is_host(text: &[u8]) -> bool {
+    let is_of_one = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b':' | b'-');
+    (1..=255).contains(&text.len()) && text.iter().all(is_of_one)
+}
+
+/// Whether `text` can be a port: 1 to 5 digits.
+pub(crate) fn is_port(text: &[u8]) -> bool {
+    (1..=5).contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
+}
+
 fn vouched(method: Method, login: &[u8], token: &[u8]) -> Outcome {
     match token.is_empty() {
         true => Outcome::Failed(Fault::Token),
@@ -205,6 +216,22 @@ mod tests {
         ] {
             let message = Secret::from(text.as_bytes());
             assert_eq!(destination(&message), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_and_a_port_have_no_room_for_anything_else() {
+        let longest = "a".repeat(255);
+        for host in ["mx.test", "2001:db8::1", "MX-1", &longest] {
+            assert!(is_host(host.as_bytes()), "{host:?}");
+        }
+        let longer = "a".repeat(256);
+        for text in ["", "mx.test\nauth=Bearer t", "Bearer t", "m\u{fc}ller", "a=b", &longer] {
+            assert!(!is_host(text.as_bytes()), "{text:?}");
+        }
+        assert!(is_port(b"9") && is_port(b"65535"));
+        for text in ["", "993x", "100000", "+99", "99\r\n3"] {
+            assert!(!is_port(text.as_bytes()), "{text:?}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::ffi::{CString, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gatepost_core::Peers;
 use jiff::tz::TimeZone;
 use rustix::process::{Gid, Uid};
 use rustix::thread::CpuSet;
@@ -36,6 +37,8 @@ pub struct Process {
     pub directory: Option<PathBuf>,
     /// `env`: which variables the worker's environment has, and those whose value is given.
     pub environment: Vec<(OsString, Option<OsString>)>,
+    /// `debug_connection`: the clients of whom everything is logged, whatever the levels of the logs.
+    pub debugged: Vec<Peers>,
 }
 
 impl Default for Process {
@@ -53,6 +56,7 @@ impl Default for Process {
             priority: None,
             directory: None,
             environment: Vec::new(),
+            debugged: Vec::new(),
         }
     }
 }

@@ -190,6 +190,8 @@ pub(super) enum ProcessWord {
     Directory,
     /// `env`
     Environment,
+    /// `debug_connection`
+    Debugged,
 }
 
 /// The directives of an `upstream {}`.

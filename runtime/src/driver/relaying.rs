@@ -100,7 +100,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
 fn failed(wire: Wire, end: End) -> (Notice, Activity) {
     let error = match end {
         End::Broken(error) => error,
-        End::Insecure(reason) => return (Notice::TlsFailed { reason }, Activity::Proxying),
+        End::Insecure(reason) if wire == Wire::Client => {
+            return (Notice::TlsFailed { reason }, Activity::Proxying);
+        }
+        End::Insecure(reason) => {
+            return (Notice::UpstreamTlsFailed { reason }, Activity::ProxyingReadingUpstream);
+        }
         End::Finished => return (Notice::ClientClosed, Activity::Proxying),
     };
     let writing = error.call == "send()";

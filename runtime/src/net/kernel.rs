@@ -30,6 +30,13 @@ pub(crate) fn even_clock() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
+/// The time since the system was started, asleep or awake. It runs evenly and is the same in every process.
+#[must_use]
+pub(crate) fn boot_clock() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(now).unwrap_or_default()
+}
+
 /// The kernel's network. Its clock starts at the system's time and from then on runs evenly, so that no deadline moves
 /// when the system's clock is set.
 #[derive(Clone, Debug)]

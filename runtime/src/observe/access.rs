@@ -10,7 +10,7 @@ use jiff::Zoned;
 
 use super::ending::Ending;
 use super::outcome::Outcome;
-use super::outlet::{Fate, Line, Outlet};
+use super::outlet::{Fate, Line, Loss, Outlet};
 use crate::config::{Escape, LogFormat, LogSink, Piece, SyslogSeverity, Variable};
 use crate::system_error::system_error;
 
@@ -49,18 +49,18 @@ impl AccessLog {
         let mut octets = render(&self.format, record);
         octets.push(b'\n');
         let lost = self.outlet.take_lost();
-        let line = Line { octets: &octets, time: record.time, severity: self.severity };
+        let line = Line { octets: &octets, time: record.time, severity: self.severity, stands_for: 1 };
         match self.outlet.put(line) {
             Fate::Written if lost > 0 => {
                 self.tell(record.time, &format_args!("{}: {lost} lines were lost", self.outlet));
             }
             Fate::Written => {}
-            Fate::FirstLost(_) if lost > 0 => self.outlet.untold(lost),
-            Fate::FirstLost(error) => {
+            Fate::Lost(_) | Fate::SentAfterLoss(_) if lost > 0 => self.outlet.untold(lost),
+            Fate::Lost(Loss::Another) | Fate::SentAfterLoss(Loss::Another) => {}
+            Fate::Lost(Loss::First(error)) | Fate::SentAfterLoss(Loss::First(error)) => {
                 let why = system_error(self.outlet.call(), &error);
                 self.tell(record.time, &format_args!("{}: lines are being lost, {why}", self.outlet));
             }
-            Fate::Lost => self.outlet.untold(lost),
         }
     }
 
@@ -69,7 +69,7 @@ impl AccessLog {
         let text = format!("{when} [alert] {process}#0: {what}\n");
         // Where that is full too, nobody is left to tell.
         let severity = gatepost_core::report::Level::Alert.into();
-        self.stderr.put(Line { octets: text.as_bytes(), time, severity });
+        self.stderr.put(Line { octets: text.as_bytes(), time, severity, stands_for: 1 });
     }
 }
 

@@ -15,7 +15,14 @@ use crate::config::{Syslog, SyslogSeverity};
 #[derive(Debug)]
 pub(super) struct Sender {
     settings: Syslog,
-    socket: Mutex<Option<Socket>>,
+    link: Mutex<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    socket: Option<Socket>,
+    /// How many lines are lost if it turns out that the last datagram was.
+    at_stake: u64,
 }
 
 #[derive(Debug)]
@@ -24,9 +31,23 @@ enum Socket {
     Unix(UnixDatagram),
 }
 
+/// What came of sending a line.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// It is on its way.
+    Sent,
+    /// It is on its way, but the datagram before, of which that was said too, did not arrive.
+    ButNotTheOneBefore {
+        /// How many lines went with that one.
+        lost: u64,
+        /// Why.
+        error: io::Error,
+    },
+}
+
 impl Sender {
     pub(super) const fn new(settings: Syslog) -> Self {
-        Self { settings, socket: Mutex::new(None) }
+        Self { settings, link: Mutex::new(Link { socket: None, at_stake: 0 }) }
     }
 
     /// Whom it sends to.
@@ -36,30 +57,38 @@ impl Sender {
 
     /// Sends `<PRI>Mon DD HH:MM:SS HOST TAG: ` and the line as a file would have it, without its end.
     ///
+    /// Over UDP the absence of a server is heard only with the next line, which is then sent again. What was lost on the way
+    /// without a word is not heard of at all.
+    ///
     /// # Errors
     ///
-    /// There is no server, or the socket's buffer is full. Over UDP the absence of a server is heard only with the next line: that one
-    /// is sent again, and the error stands for the one before.
-    pub(super) fn send(&self, line: Line<'_>) -> io::Result<()> {
+    /// There is no server, or the socket's buffer is full: this line is lost.
+    pub(super) fn send(&self, line: Line<'_>) -> io::Result<Sent> {
         let octets = self.datagram(line);
-        let mut place = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        let failure = match &*place {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = match &link.socket {
             Some(socket) => match socket.send(&octets) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    link.at_stake = line.stands_for;
+                    return Ok(Sent::Sent);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 Err(error) => Some(error),
             },
             None => None,
         };
-        *place = None;
+        link.socket = None;
         let socket = Socket::connect(&self.settings.server)?;
         socket.send(&octets)?;
-        *place = Some(socket);
-        match failure {
+        link.socket = Some(socket);
+        let lost = std::mem::replace(&mut link.at_stake, line.stands_for);
+        Ok(match failure {
             // The server of a UNIX socket that is gone has taken no line that it was not known to be there for.
-            Some(error) if matches!(self.settings.server, Address::Inet(_)) => Err(error),
-            _ => Ok(()),
-        }
+            Some(error) if matches!(self.settings.server, Address::Inet(_)) => {
+                Sent::ButNotTheOneBefore { lost, error }
+            }
+            _ => Sent::Sent,
+        })
     }
 
     fn datagram(&self, line: Line<'_>) -> Vec<u8> {
@@ -130,13 +159,18 @@ mod tests {
         }
     }
 
-    fn send(sender: &Sender, text: &str) -> io::Result<()> {
+    fn send(sender: &Sender, text: &str) -> io::Result<Sent> {
+        send_for(sender, text, 1)
+    }
+
+    fn send_for(sender: &Sender, text: &str, stands_for: u64) -> io::Result<Sent> {
         // 2026-11-01 09:08:07 UTC.
         let time = Timestamp::from_second(1_793_524_087).expect("a time").to_zoned(TimeZone::UTC);
         sender.send(Line {
             octets: format!("{text}\n").as_bytes(),
             time: &time,
             severity: Level::Error.into(),
+            stands_for,
         })
     }
 
@@ -178,6 +212,29 @@ mod tests {
             std::fs::remove_file(&path).expect("removed");
         }
         assert!(send(&sender, "late").is_err());
+    }
+
+    #[test]
+    fn a_datagram_that_did_not_arrive_is_told_of_with_all_that_went_with_it() {
+        let (socket, address) = server();
+        let sender = Sender::new(settings(address, None));
+        for stands_for in [1, 5] {
+            assert!(matches!(send_for(&sender, "heard", stands_for), Ok(Sent::Sent)));
+            assert!(heard(&socket).ends_with("heard"));
+        }
+        drop(socket);
+        // Whether, and when, the system hears that nobody is there is its own affair.
+        let told = |stands_for| {
+            (0..200).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                match send_for(&sender, "unheard", stands_for).expect("sent") {
+                    Sent::ButNotTheOneBefore { lost, error } => Some((lost, error.raw_os_error())),
+                    Sent::Sent => None,
+                }
+            })
+        };
+        assert_eq!(told(7), Some((7, Some(111))));
+        assert!((0..20).any(|_| told(2) == Some((2, Some(111)))));
     }
 
     #[test]

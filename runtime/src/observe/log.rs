@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::access::AccessLog;
-use super::outlet::{Fate, Line, Outlet};
+use super::outlet::{Fate, Line, Loss, Outlet};
 use super::rate::{Limit, Verdict};
 use crate::config::{AccessTarget, LogSink, LogTarget, Syslog};
 use crate::system_error::{system_error, text_of};
@@ -194,14 +194,28 @@ impl Log {
 
     /// Writes a line, with the connection's number if it belongs to one.
     pub fn line(&self, level: Level, number: Option<u64>, message: impl fmt::Display) {
-        thread_local! { static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) }; }
-        if !self.admits(level) {
-            return;
+        if self.admits(level) {
+            self.write(level, number, &message, |branch| level >= branch.least);
         }
+    }
+
+    /// Writes a line to every target, whatever its level: what is wanted of a client of whom everything is (`debug_connection`).
+    pub(super) fn line_in_full(&self, level: Level, number: Option<u64>, message: impl fmt::Display) {
+        self.write(level, number, &message, |_| true);
+    }
+
+    fn write(
+        &self,
+        level: Level,
+        number: Option<u64>,
+        message: &dyn fmt::Display,
+        admits: impl Fn(&Branch) -> bool,
+    ) {
+        thread_local! { static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) }; }
         // Taken rather than borrowed: printing the message may itself come back here.
         let (mut octets, time) = (LINE.take(), self.stamp.now());
-        format(&mut octets, &time, level, number, &message);
-        for branch in self.branches.iter().filter(|branch| level >= branch.least) {
+        format(&mut octets, &time, level, number, message);
+        for branch in self.branches.iter().filter(|branch| admits(branch)) {
             match branch.judge(level, &self.stamp) {
                 Verdict::Write => self.put(branch, level, &octets, &time),
                 Verdict::Refuse => {
@@ -230,15 +244,15 @@ impl Log {
         if lost > 0 {
             let mut words = Vec::new();
             format(&mut words, time, Level::Alert, None, &format_args!("{lost} lines of this log were lost"));
-            let line = Line { octets: &words, time, severity: Level::Alert.into() };
-            if !matches!(branch.outlet.put(line), Fate::Written) {
-                // This one too, which put has counted in place of the words.
-                branch.outlet.untold(lost);
+            let line = Line { octets: &words, time, severity: Level::Alert.into(), stands_for: lost };
+            if let Fate::Lost(_) = branch.outlet.put(line) {
+                branch.outlet.untold(1);
                 return;
             }
         }
-        let line = Line { octets, time, severity: level.into() };
-        if let Fate::FirstLost(error) = branch.outlet.put(line)
+        let line = Line { octets, time, severity: level.into(), stands_for: 1 };
+        if let Fate::Lost(Loss::First(error)) | Fate::SentAfterLoss(Loss::First(error)) =
+            branch.outlet.put(line)
             && !Arc::ptr_eq(&branch.outlet, &self.stderr)
         {
             let mut words = Vec::new();
@@ -246,7 +260,7 @@ impl Log {
             let message = format_args!("{}: lines are being lost, {why}", branch.outlet);
             format(&mut words, time, Level::Alert, None, &message);
             // Where that is full too, nobody is left to tell.
-            self.stderr.put(Line { octets: &words, time, severity: Level::Alert.into() });
+            self.stderr.put(Line { octets: &words, time, severity: Level::Alert.into(), stands_for: 1 });
         }
     }
 }

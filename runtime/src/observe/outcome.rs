@@ -37,14 +37,22 @@ pub(super) enum Outcome {
 impl Outcome {
     /// What it has become with `notice`.
     pub(super) fn after(self, notice: &Notice) -> Self {
+        match (self, self.with(notice)) {
+            // Who has guessed a password is known by that, whatever else it did or failed to do in the end.
+            (Self::LoginFailed, Self::TimedOut | Self::ClientFault) => self,
+            (_, next) => next,
+        }
+    }
+
+    fn with(self, notice: &Notice) -> Self {
         let is_logged_in = matches!(self, Self::Proxied);
         match notice {
             Notice::LoggedIn => Self::Proxied,
             Notice::ClientTimedOut if is_logged_in => Self::Idle,
             Notice::ClientTimedOut => Self::TimedOut,
-            // Whoever is logged in may go as they like.
-            Notice::ClientClosed | Notice::ClientFailed(_) if is_logged_in => self,
-            Notice::ClientClosed | Notice::ClientFailed(_) => Self::Left,
+            // However the client goes, what has become of its login stands: it may be refused and not wait to be told.
+            Notice::ClientClosed | Notice::ClientFailed(_) => self,
+            Notice::TlsFailed { .. } if self != Self::Left => self,
             Notice::ShutDown => Self::ShutDown,
             Notice::CommandTooLong { .. }
             | Notice::TooManyInvalidCommands
@@ -72,6 +80,7 @@ impl Outcome {
             | Notice::UpstreamRefused { .. }
             | Notice::UpstreamTooLong { .. }
             | Notice::UpstreamHandshakeFailed { .. }
+            | Notice::UpstreamTlsFailed { .. }
             | Notice::UpstreamDataBehindStartTls => Self::BackendFault,
             Notice::CertificateInvalid(_)
             | Notice::CertificateMissing
@@ -125,6 +134,8 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use gatepost_core::SystemError;
+
     use super::*;
 
     fn after(notices: &[Notice]) -> Outcome {
@@ -139,16 +150,42 @@ mod tests {
             (&[refused()], "login-failed", 401),
             (&[refused(), Notice::LoggedIn, Notice::RelayDone], "proxied", 200),
             (&[Notice::LoggedIn, Notice::ClientTimedOut], "idle", 200),
+            (&[Notice::LoggedIn, Notice::TlsFailed { reason: "x".into() }], "proxied", 200),
+            (&[Notice::LoggedIn, Notice::UpstreamTlsFailed { reason: "x".into() }], "upstream-error", 502),
             (&[Notice::ClientTimedOut], "timed-out", 408),
             (&[Notice::LoggedIn, Notice::ShutDown], "shut-down", 503),
             (&[Notice::UpstreamTimedOut], "upstream-timed-out", 504),
             (&[Notice::UpstreamClosed], "upstream-error", 502),
             (&[Notice::NoPassword], "error", 500),
-            (&[refused(), Notice::ClientClosed], "left", 499),
+            (&[Notice::ClientClosed], "left", 499),
             (&[Notice::AccessForbidden], "forbidden", 403),
         ] {
             let went = after(notices);
             assert_eq!((went.name(), went.status()), (outcome, status), "{notices:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_login_is_not_hidden_by_what_its_client_does_afterwards() {
+        let refused = Notice::LoginFailed { text: b"no".to_vec() };
+        for later in [Notice::ClientTimedOut, Notice::TooManyCommands, Notice::TooManyInvalidCommands] {
+            assert_eq!(after(&[refused.clone(), later.clone()]), Outcome::LoginFailed, "{later:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_session_has_come_to_outlasts_how_its_client_goes() {
+        let reset = SystemError { call: "recv()", code: 104, text: "Connection reset by peer".to_owned() };
+        let refused = Notice::LoginFailed { text: b"no".to_vec() };
+        for (told, status) in [(refused, 401), (Notice::LoggedIn, 200), (Notice::UpstreamClosed, 502)] {
+            for going in [
+                Notice::ClientClosed,
+                Notice::ClientFailed(reset.clone()),
+                Notice::TlsFailed { reason: "received fatal alert: UserCanceled".into() },
+            ] {
+                let went = after(&[told.clone(), going.clone()]);
+                assert_eq!(went.status(), status, "{told:?}, {going:?}");
+            }
         }
     }
 }

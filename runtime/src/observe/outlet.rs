@@ -18,7 +18,7 @@ use jiff::Zoned;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 
-use super::datagram::Sender;
+use super::datagram::{Sender, Sent};
 use crate::config::{Syslog, SyslogSeverity};
 use crate::system_error::system_error;
 
@@ -31,6 +31,8 @@ pub(super) struct Line<'a> {
     pub(super) time: &'a Zoned,
     /// How much it matters, for syslog.
     pub(super) severity: SyslogSeverity,
+    /// How many lines are lost with it: itself, or as many as it tells the loss of.
+    pub(super) stands_for: u64,
 }
 
 /// A place that takes lines.
@@ -59,10 +61,19 @@ enum To {
 pub(super) enum Fate {
     /// It is written, or sent.
     Written,
-    /// The first to be lost after others were written.
-    FirstLost(io::Error),
-    /// Lost, like the one before.
-    Lost,
+    /// It is sent, and by that it was heard that what was sent before is lost.
+    SentAfterLoss(Loss),
+    /// It is lost.
+    Lost(Loss),
+}
+
+/// A loss, which has been counted.
+#[derive(Debug)]
+pub(super) enum Loss {
+    /// None was counted that is not told of.
+    First(io::Error),
+    /// Others were.
+    Another,
 }
 
 impl Outlet {
@@ -125,14 +136,19 @@ impl Outlet {
         }
     }
 
-    /// Writes a line, or counts it as lost.
+    /// Writes a line, or counts it as lost, and what it stands for.
     pub(super) fn put(&self, line: Line<'_>) -> Fate {
         match self.write(line) {
-            Ok(()) => Fate::Written,
-            Err(error) => match self.lost.fetch_add(1, Ordering::Relaxed) {
-                0 => Fate::FirstLost(error),
-                _ => Fate::Lost,
-            },
+            Ok(Sent::Sent) => Fate::Written,
+            Ok(Sent::ButNotTheOneBefore { lost, error }) => Fate::SentAfterLoss(self.count(lost, error)),
+            Err(error) => Fate::Lost(self.count(line.stands_for, error)),
+        }
+    }
+
+    fn count(&self, lines: u64, error: io::Error) -> Loss {
+        match self.lost.fetch_add(lines, Ordering::Relaxed) {
+            0 => Loss::First(error),
+            _ => Loss::Another,
         }
     }
 
@@ -144,17 +160,17 @@ impl Outlet {
         }
     }
 
-    /// These could not be told of.
+    /// These are lost too, or could not be told of.
     pub(super) fn untold(&self, lost: u64) {
         self.lost.fetch_add(lost, Ordering::Relaxed);
     }
 
-    fn write(&self, line: Line<'_>) -> io::Result<()> {
+    fn write(&self, line: Line<'_>) -> io::Result<Sent> {
         match &self.to {
             To::Stderr => {
                 let mut stderr = io::stderr().lock();
                 match has_room(&stderr)? {
-                    true => write_once(&mut stderr, line.octets).map(drop),
+                    true => write_once(&mut stderr, line.octets).map(|_| Sent::Sent),
                     false => Err(io::ErrorKind::WouldBlock.into()),
                 }
             }
@@ -163,13 +179,7 @@ impl Outlet {
                 if torn.swap(false, Ordering::Relaxed) && write_once(&mut file, b"\n").is_err() {
                     torn.store(true, Ordering::Relaxed);
                 }
-                match write_once(&mut file, line.octets)? {
-                    written if written == line.octets.len() => Ok(()),
-                    _ => {
-                        torn.store(true, Ordering::Relaxed);
-                        Err(io::ErrorKind::WriteZero.into())
-                    }
-                }
+                write_line(&mut file, line.octets, torn).map(|()| Sent::Sent)
             }
             To::Syslog(sender) => sender.send(line),
         }
@@ -213,6 +223,26 @@ fn write_once(sink: &mut impl Write, octets: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// A line, in one write where that is possible. Of one that was cut off the rest is tried once: only then does the system say why.
+///
+/// # Errors
+///
+/// The system's; `written in part` where it gives none. `torn` is set if the line has begun and not ended.
+fn write_line(sink: &mut impl Write, octets: &[u8], torn: &AtomicBool) -> io::Result<()> {
+    let written = write_once(sink, octets)?;
+    let rest = octets.get(written..).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(());
+    }
+    match write_once(sink, rest) {
+        Ok(more) if more == rest.len() => Ok(()),
+        cut_off => {
+            torn.store(true, Ordering::Relaxed);
+            cut_off.and_then(|_| Err(io::Error::other("written in part")))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -225,7 +255,7 @@ mod tests {
     fn put(outlet: &Outlet, text: &str) -> Fate {
         let time = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         let severity = gatepost_core::report::Level::Info.into();
-        outlet.put(Line { octets: format!("{text}\n").as_bytes(), time: &time, severity })
+        outlet.put(Line { octets: format!("{text}\n").as_bytes(), time: &time, severity, stands_for: 1 })
     }
 
     /// A FIFO of the test's own, removed when dropped.
@@ -256,7 +286,7 @@ mod tests {
         let line = "x".repeat(1000);
         let fates: Vec<_> = (0..100).map(|_| put(&outlet, &line)).collect();
         let written = fates.iter().filter(|fate| matches!(fate, Fate::Written)).count();
-        let first = fates.iter().position(|fate| matches!(fate, Fate::FirstLost(_)));
+        let first = fates.iter().position(|fate| matches!(fate, Fate::Lost(Loss::First(_))));
         assert_eq!(first, Some(written), "a pipe is full once: {written}");
         assert!((10..100).contains(&written), "{written}");
         let mut all = vec![0; written * 1001];
@@ -265,6 +295,65 @@ mod tests {
         assert!(matches!(put(&outlet, &line), Fate::Written));
         assert_eq!(outlet.take_lost(), 100 - written as u64);
         assert_eq!(outlet.take_lost(), 0);
+    }
+
+    /// A sink that gives these answers, one after another.
+    struct Answers(Vec<io::Result<usize>>);
+
+    impl Write for Answers {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            self.0.remove(0)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_told_by_what_stopped_its_rest() {
+        let full = || Err(io::Error::from_raw_os_error(28));
+        for (answers, told, is_torn) in [
+            (vec![Ok(4)], None, false),
+            (vec![Ok(1), Ok(3)], None, false),
+            (vec![full()], Some("write() failed (28: No space left on device)"), false),
+            (vec![Ok(1), full()], Some("write() failed (28: No space left on device)"), true),
+            (vec![Ok(1), Ok(2)], Some("write() failed (0: written in part)"), true),
+        ] {
+            let (shown, torn) = (format!("{answers:?}"), AtomicBool::new(false));
+            let written = write_line(&mut Answers(answers), b"line", &torn);
+            let error = written.err().map(|error| system_error("write()", &error).to_string());
+            assert_eq!((error.as_deref(), torn.into_inner()), (told, is_torn), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_fits_in_part_is_told_as_having_found_no_room() {
+        let fifo = Fifo::new("partly");
+        let mut reader = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag"))
+            .open(&fifo.0)
+            .expect("a reader");
+        let outlet = Outlet::file(&fifo.0).expect("a writer");
+        // Longer than what a pipe takes whole or not at all (PIPE_BUF), and three pages, which sixteen are no multiple of.
+        let line = "x".repeat(3 * 4096 - 1);
+        let lost = (0..100).find_map(|written| match put(&outlet, &line) {
+            Fate::Lost(Loss::First(error)) => Some((written, error)),
+            _ => None,
+        });
+        let (written, error) = lost.expect("a pipe is full once");
+        assert_eq!(error.raw_os_error(), Some(11), "{error}");
+        let mut all = vec![0; written * 3 * 4096];
+        reader.read_exact(&mut all).expect("whole lines");
+        let mut rest = [0; 3 * 4096];
+        let torn = reader.read(&mut rest).expect("a part");
+        assert!((1..3 * 4096).contains(&torn), "{torn}");
+        assert!(matches!(put(&outlet, "next"), Fate::Written));
+        let mut next = [0; 6];
+        reader.read_exact(&mut next).expect("a line");
+        assert_eq!(&next, b"\nnext\n");
     }
 
     #[test]
@@ -278,8 +367,10 @@ mod tests {
     #[test]
     fn what_could_not_be_told_of_is_told_of_later() {
         let outlet = Outlet::file(Path::new("/dev/full")).expect("a device");
-        assert!(matches!(put(&outlet, "a"), Fate::FirstLost(error) if error.raw_os_error() == Some(28)));
-        assert!(matches!(put(&outlet, "b"), Fate::Lost));
+        assert!(
+            matches!(put(&outlet, "a"), Fate::Lost(Loss::First(error)) if error.raw_os_error() == Some(28))
+        );
+        assert!(matches!(put(&outlet, "b"), Fate::Lost(Loss::Another)));
         let lost = outlet.take_lost();
         outlet.untold(lost);
         assert_eq!(outlet.take_lost(), 2);

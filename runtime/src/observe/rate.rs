@@ -16,12 +16,16 @@ pub(super) struct Limit {
 
 #[derive(Debug)]
 struct Bucket {
-    /// How full it is, in lines times 1000.
-    fill: u64,
+    /// How full it is, in billionths of a line: with so many lines a second, so many of them leak in each nanosecond, and no
+    /// moment is too short to count.
+    fill: u128,
     filled: SystemTime,
     /// The last line found no room.
     is_limiting: bool,
 }
+
+/// What a line adds to a bucket.
+const LINE: u128 = 1_000_000_000;
 
 /// Whether a line may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,20 +48,20 @@ impl Limit {
         if level == Level::Debug {
             return Verdict::Write;
         }
-        let rate = u64::from(self.lines_per_second.get());
-        let steps = (level as u64).saturating_sub(least as u64) + 1;
-        let room = rate * steps * 1000;
+        let rate = u128::from(self.lines_per_second.get());
+        let steps = (level as u128).saturating_sub(least as u128) + 1;
+        let room = rate * steps * LINE;
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back is as good as one that stood still.
         let passed = now.duration_since(bucket.filled).unwrap_or(Duration::ZERO);
-        let leaked = rate.saturating_mul(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
-        let fill = bucket.fill.saturating_sub(leaked) + 1000;
+        let leaked = rate * passed.as_nanos();
+        let fill = bucket.fill.saturating_sub(leaked) + LINE;
         bucket.filled = now;
         if fill <= room {
             (bucket.fill, bucket.is_limiting) = (fill, false);
             return Verdict::Write;
         }
-        bucket.fill = fill - 1000;
+        bucket.fill = fill - LINE;
         match std::mem::replace(&mut bucket.is_limiting, true) {
             false => Verdict::Refuse,
             true => Verdict::RefuseToo,
@@ -87,6 +91,19 @@ mod tests {
         use Verdict::{Refuse, RefuseToo, Write};
         assert_eq!(verdicts, [Write, Write, Refuse, RefuseToo, RefuseToo, Write, Refuse]);
         assert_eq!([60_000, 60_000, 60_000].map(judge), [Write, Write, Refuse]);
+    }
+
+    #[test]
+    fn a_flood_gets_the_rate_however_small_its_steps() {
+        for (rate, step_micros, lines, written) in
+            [(1000, 500, 20_000, 11_000_usize), (900, 1_667, 20_000, 20_000)]
+        {
+            let limit = limit(rate);
+            let moments = (0..lines).map(|line| UNIX_EPOCH + Duration::from_micros(line * step_micros));
+            let judged = moments.map(|now| limit.judge(Level::Info, Level::Info, now));
+            let through = judged.filter(|verdict| *verdict == Verdict::Write).count();
+            assert!(through.abs_diff(written) <= 1, "rate={rate}: {through} of {lines}");
+        }
     }
 
     #[test]

@@ -17,19 +17,29 @@ pub struct SessionLog {
     access: Arc<[AccessLog]>,
     outcome: Cell<Outcome>,
     number: u64,
+    in_full: bool,
 }
 
 impl SessionLog {
     /// For the connection with this number.
     #[must_use]
     pub fn new(log: Arc<Log>, access: Arc<[AccessLog]>, number: u64) -> Self {
-        Self { log, access, outcome: Cell::default(), number }
+        Self { log, access, outcome: Cell::default(), number, in_full: false }
+    }
+
+    /// The same, where everything is written whatever the level, or is not.
+    #[must_use]
+    pub fn in_full(self, in_full: bool) -> Self {
+        Self { in_full, ..self }
     }
 }
 
 impl Observer for SessionLog {
     fn report(&self, report: &Report) {
-        self.log.line(report.level(), Some(self.number), report);
+        match self.in_full {
+            true => self.log.line_in_full(report.level(), Some(self.number), report),
+            false => self.log.line(report.level(), Some(self.number), report),
+        }
         self.outcome.set(self.outcome.get().after(&report.notice));
     }
 

@@ -5,7 +5,7 @@
 //! master apart and keep nothing but what a worker needs.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use gatepost_core::report::Level;
 use nix::sys::signal::Signal;
@@ -28,7 +28,7 @@ use super::handover::Program;
 use super::raw::{self, Forked};
 use super::signals::Signals;
 use super::{Error, Reader, Start, notify, remove, worker};
-use crate::net::{even_clock, wall_clock};
+use crate::net::even_clock;
 use crate::observe::Log;
 use crate::pid_file::PidFile;
 use crate::tls::TicketKeys;
@@ -120,11 +120,6 @@ struct Master {
     log: Arc<Log>,
 }
 
-/// What ticket keys go by.
-fn since_epoch() -> Duration {
-    wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
 impl Master {
     fn new(start: Start) -> Self {
         let Start { config, server, signals, waiting, pid_file, predecessor } = start;
@@ -145,7 +140,7 @@ impl Master {
             waiting,
             pid_file,
             program: Program::this(),
-            ticket_keys: TicketKeys::of_the_process(since_epoch()).ok(),
+            ticket_keys: TicketKeys::of_the_process().ok(),
             successor: None,
             predecessor: predecessor.then(getppid).flatten(),
             log,
@@ -177,7 +172,7 @@ impl Master {
     /// Forgets ticket keys that are of no use any more, so that no worker is born with them.
     fn age_ticket_keys(&self) {
         if let Some(keys) = &self.ticket_keys {
-            keys.advance(since_epoch());
+            keys.advance();
         }
     }
 

@@ -340,6 +340,13 @@ mod tests {
         try_out(&listener).expect("a predecessor has it");
         assert!(path.exists());
         drop(bound);
+        // A process that another test is about to start has a copy of every descriptor for a moment.
+        let Address::Unix(path_of) = &listener.address else { unreachable!("it is a path") };
+        let stale = (0..1000).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            SocketFile::stale(path_of).is_some()
+        });
+        assert!(stale, "somebody still listens");
         let bound = Bound::open(&listener, TWO, &[]).expect("a stale one is in nobody's way");
         bound.file.expect("its file").remove();
         assert!(!path.exists());

@@ -190,6 +190,7 @@ impl Sessions {
             proxy_protocol: door.proxy_protocol,
             tls_first: door.tls_first,
         };
+        let in_full = self.shared.debugged.iter().any(|peers| peers.includes(&client.peer.remote));
         let arrival = Arrival {
             stream,
             client,
@@ -201,7 +202,7 @@ impl Sessions {
             seed,
             number,
         };
-        let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number);
+        let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number).in_full(in_full);
         let session = drive(net.clone(), arrival, observer, self.drain.clone());
         self.running.spawn_local(async move {
             session.await;

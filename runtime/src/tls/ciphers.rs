@@ -5,6 +5,8 @@ use rustls::CipherSuite;
 
 use super::names::cipher_name;
 
+mod known;
+
 /// A set of the six suites of TLS 1.2, a bit each in the order of [`TLS12`].
 type Set = u8;
 
@@ -37,12 +39,14 @@ const SECURITY_LEVEL_MET: u8 = b'2';
 const SECURITY_LEVEL_MAX: u8 = b'5';
 
 /// What a list of ciphers comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chosen {
-    /// The suites, best first.
+    /// The suites, best first. There may be none, where all that OpenSSL has for it are lacking.
     pub(crate) suites: Vec<CipherSuite>,
     /// What was asked for and is not to be had.
     pub(crate) lacking: Vec<String>,
+    /// What else there is to be said, in sentences.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// OpenSSL's reasons to refuse a list.
@@ -56,57 +60,175 @@ pub(crate) enum Refusal {
     Invalid,
 }
 
+/// What stands between items.
+const SEPARATORS: [char; 4] = [':', ' ', ';', ','];
+
 /// `ssl_ciphers`: which suites TLS 1.2 may use. Those of TLS 1.3 are not touched.
 ///
 /// # Errors
 ///
-/// As OpenSSL's. Where all that is left are suites that rustls lacks, it counts as nothing.
+/// As OpenSSL's.
 pub(crate) fn list(text: &str) -> Result<Chosen, Refusal> {
-    let mut order = Order { listed: (0..TLS12.len()).collect(), active: 0 };
-    let mut lacking = Vec::new();
-    let mut rest = text;
-    // The second is what Red Hat's OpenSSL calls the system's own choice, and what their files say.
-    if let Some(behind) = rest.strip_prefix("DEFAULT").or_else(|| rest.strip_prefix("PROFILE=SYSTEM")) {
-        order.add(ALL);
-        rest = behind;
+    let mut chosen = Chosen::default();
+    if let Some((name, suites)) = SUITE_B.iter().find(|(name, _)| text.starts_with(name)) {
+        chosen.suites = suites.to_vec();
+        chosen.remarks.push(format!("\"{name}\" bounds ciphers only, neither groups nor signatures"));
+        return Ok(chosen);
     }
-    for item in rest.split([':', ' ', ';', ',']).filter(|item| !item.is_empty()) {
-        let (sign, words) = match item.split_at_checked(1) {
+    let mut order = Order { listed: (0..TLS12.len()).collect(), active: 0 };
+    let mut others = Others::default();
+    let mut rest = text;
+    if let Some(behind) = rest.strip_prefix("DEFAULT") {
+        rest = behind;
+        order.add(ALL);
+        others.add(vec!["DEFAULT"]);
+    } else if let Some(behind) = rest.strip_prefix(SYSTEM) {
+        rest = behind;
+        order.add(ALL);
+        others.add(vec!["DEFAULT"]);
+        chosen.remarks.push(format!("\"{SYSTEM}\" is taken for \"DEFAULT\""));
+    }
+    loop {
+        rest = rest.trim_start_matches(SEPARATORS);
+        if rest.is_empty() {
+            break;
+        }
+        let (sign, words) = match rest.split_at_checked(1) {
             Some((sign @ ("!" | "-" | "+" | "@"), words)) => (sign, words),
-            _ => ("", item),
+            _ => ("", rest),
         };
-        if sign == "@" {
-            order.command(words)?;
-            if words
-                .strip_prefix("SECLEVEL=")
-                .is_some_and(|level| level.as_bytes() > [SECURITY_LEVEL_MET].as_slice())
-            {
-                lacking.push(item.to_owned());
+        let item = Item::cut(words, sign == "@")?;
+        let shown = || rest.get(..rest.len() - item.behind.len()).unwrap_or_default().to_owned();
+        match (sign, item.selected) {
+            ("@", _) => {
+                let command = item.words.first().copied().unwrap_or_default();
+                order.command(command)?;
+                let level = command.strip_prefix("SECLEVEL=").map(str::as_bytes);
+                if level.is_some_and(|level| level > [SECURITY_LEVEL_MET].as_slice()) {
+                    let remark = format!("\"@{command}\" has no effect: what there is meets \"@SECLEVEL=2\"");
+                    chosen.remarks.push(remark);
+                }
             }
-            continue;
-        }
-        let mut selected = Some(ALL);
-        for word in words.split('+') {
-            if word.is_empty() || !word.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.=".contains(&c)) {
-                return Err(Refusal::Invalid);
+            (_, None) if item.words.iter().any(|word| word.starts_with("TLS_")) => {
+                let remark = format!(
+                    "\"{}\" has no effect: it is of TLS 1.3, whose ciphers \"ssl_conf_command Ciphersuites\" has",
+                    shown()
+                );
+                chosen.remarks.push(remark);
             }
-            selected = selected.and_then(|set| Some(set & select(word)?));
-        }
-        match (sign, selected) {
-            ("!", Some(set)) => order.listed.retain(|&at| set & bit(at) == 0),
-            ("-", Some(set)) => order.remove(set),
+            ("", None) => chosen.lacking.push(shown()),
+            (_, None) => {}
+            ("", Some(set)) => {
+                if set == 0 {
+                    chosen.lacking.push(shown());
+                }
+                order.add(set);
+                others.add(item.words);
+            }
             ("+", Some(set)) => order.move_back(set),
-            ("", Some(set)) if set != 0 => order.add(set),
-            ("", _) => lacking.push(item.to_owned()),
-            _ => {}
+            ("-", Some(set)) => {
+                order.remove(set);
+                others.remove(&item.words);
+            }
+            (_, Some(set)) => {
+                order.listed.retain(|&at| set & bit(at) == 0);
+                others.remove(&item.words);
+                others.gone.push(item.words);
+            }
         }
+        rest = item.behind;
     }
     let active = order.listed.iter().filter(|&&at| order.active & bit(at) != 0);
-    let suites: Vec<_> = active.filter_map(|&at| TLS12.get(at)).copied().collect();
-    match suites.is_empty() {
-        true => Err(Refusal::NoMatch),
-        false => Ok(Chosen { suites, lacking }),
+    chosen.suites = active.filter_map(|&at| TLS12.get(at)).copied().collect();
+    if chosen.suites.is_empty() {
+        if others.added.is_empty() {
+            return Err(Refusal::NoMatch);
+        }
+        chosen.remarks.push("not one of these ciphers is supported, so that there is no TLS 1.2".to_owned());
     }
+    Ok(chosen)
+}
+
+/// What Red Hat's OpenSSL calls the system's own choice, as in its configurations.
+const SYSTEM: &str = "PROFILE=SYSTEM";
+
+/// RFC 6460, as OpenSSL has it: a list that begins with one of these is that one, whatever else it says.
+const SUITE_B: [(&str, &[CipherSuite]); 4] = [
+    ("SUITEB128ONLY", &[CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]),
+    ("SUITEB128C2", &[CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]),
+    (
+        "SUITEB128",
+        &[
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        ],
+    ),
+    ("SUITEB192", &[CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]),
+];
+
+/// One item of a list.
+struct Item<'a> {
+    words: Vec<&'a str>,
+    /// The suites that all its words select; `None` if there is one that OpenSSL does not know.
+    selected: Option<Set>,
+    /// What follows. It needs no separator: `HIGH!aNULL` are two items.
+    behind: &'a str,
+}
+
+impl<'a> Item<'a> {
+    /// Cuts off the first. What stands behind a command, or a word that nobody knows, is passed over up to a separator.
+    fn cut(text: &'a str, command: bool) -> Result<Self, Refusal> {
+        let (mut words, mut selected, mut behind) = (Vec::new(), Some(ALL), text);
+        loop {
+            let no_word = |c: char| !c.is_ascii_alphanumeric() && !"-_.=".contains(c);
+            let (word, rest) = behind.split_at(behind.find(no_word).unwrap_or(behind.len()));
+            if word.is_empty() {
+                return Err(Refusal::Invalid);
+            }
+            words.push(word);
+            let known = if command { None } else { select(word) };
+            selected = selected.and_then(|set| Some(set & known?));
+            if known.is_none() {
+                behind = rest.find(SEPARATORS).and_then(|at| rest.get(at..)).unwrap_or_default();
+                break;
+            }
+            match rest.strip_prefix('+') {
+                Some(next) => behind = next,
+                None => {
+                    behind = rest;
+                    break;
+                }
+            }
+        }
+        Ok(Self { words, selected, behind })
+    }
+}
+
+/// The items that were added for suites that OpenSSL has and rustls has not; roughly, for they are told apart by their
+/// words only.
+#[derive(Default)]
+struct Others<'a> {
+    added: Vec<Vec<&'a str>>,
+    /// Removed for good.
+    gone: Vec<Vec<&'a str>>,
+}
+
+impl<'a> Others<'a> {
+    fn add(&mut self, words: Vec<&'a str>) {
+        let gone = self.gone.iter().any(|gone| covers(gone, &words));
+        if !gone && words.iter().all(|word| has_others(word)) {
+            self.added.push(words);
+        }
+    }
+
+    fn remove(&mut self, words: &[&str]) {
+        self.added.retain(|added| !covers(words, added));
+    }
+}
+
+/// Whether `removed` takes away all that `added` added.
+fn covers(removed: &[&str], added: &[&str]) -> bool {
+    removed == ["ALL"] || removed.iter().all(|word| added.contains(word))
 }
 
 /// `Ciphersuites`: which suites TLS 1.3 may use. A list of names between colons; an empty one means none.
@@ -115,7 +237,7 @@ pub(crate) fn list(text: &str) -> Result<Chosen, Refusal> {
 ///
 /// As OpenSSL's: it has names, and not one that is known.
 pub(crate) fn suites(text: &str) -> Result<Chosen, Refusal> {
-    let mut chosen = Chosen { suites: Vec::new(), lacking: Vec::new() };
+    let mut chosen = Chosen::default();
     for name in text.split(':').filter(|name| !name.is_empty()) {
         match TLS13.into_iter().find(|&suite| cipher_name(suite) == name) {
             Some(suite) if chosen.suites.contains(&suite) => {}
@@ -191,70 +313,16 @@ fn select(word: &str) -> Option<Set> {
         "AES256" => AES_256,
         "AES128" => AES_128,
         "CHACHA20" => CHACHA,
-        _ if NONE_OF_OURS.contains(&word) => 0,
-        // Another suite's name: harmless behind `!`, and lacking otherwise.
+        _ if known::WORDS.contains(&word) || known::EMPTY.contains(&word) || known::is_suite(word) => 0,
         _ => return None,
     })
 }
 
-/// Words that OpenSSL knows, and that select nothing that rustls has.
-const NONE_OF_OURS: &[&str] = &[
-    "COMPLEMENTOFALL",
-    "COMPLEMENTOFDEFAULT",
-    "RSA",
-    "kRSA",
-    "DH",
-    "DHE",
-    "EDH",
-    "kDHE",
-    "kEDH",
-    "ADH",
-    "AECDH",
-    "aNULL",
-    "eNULL",
-    "NULL",
-    "aDSS",
-    "DSS",
-    "PSK",
-    "kPSK",
-    "kRSAPSK",
-    "kECDHEPSK",
-    "kDHEPSK",
-    "aPSK",
-    "SRP",
-    "kSRP",
-    "aSRP",
-    "AESCCM",
-    "AESCCM8",
-    "3DES",
-    "DES",
-    "RC4",
-    "RC2",
-    "IDEA",
-    "SEED",
-    "CAMELLIA",
-    "CAMELLIA128",
-    "CAMELLIA256",
-    "ARIA",
-    "ARIA128",
-    "ARIA256",
-    "ARIAGCM",
-    "GOST",
-    "GOST89",
-    "GOST94",
-    "MD5",
-    "SHA",
-    "SHA1",
-    "SHA256",
-    "SHA384",
-    "SSLv3",
-    "TLSv1",
-    "TLSv1.0",
-    "LOW",
-    "MEDIUM",
-    "EXP",
-    "EXPORT",
-];
+/// Whether what a word selects in OpenSSL has suites among it that rustls has not.
+fn has_others(word: &str) -> bool {
+    let ours = TLS12.iter().any(|&suite| cipher_name(suite) == word);
+    word == "DEFAULT" || !ours && !known::EMPTY.contains(&word) && select(word).is_some()
+}
 
 #[cfg(test)]
 mod tests;

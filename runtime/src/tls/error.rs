@@ -74,6 +74,9 @@ pub enum Error {
     /// Neither TLS 1.2 nor TLS 1.3 is wanted.
     #[error("\"ssl_protocols\" leaves neither TLSv1.2 nor TLSv1.3")]
     NoVersion,
+    /// TLS 1.2 is left without a cipher, and there is no TLS 1.3.
+    #[error("\"ssl_ciphers\" leaves no cipher that is supported, and there is no TLSv1.3 either")]
+    NoCipher,
     /// The TLS library refuses.
     #[error(transparent)]
     Tls(#[from] rustls::Error),

@@ -5,7 +5,7 @@ use rustls::NamedGroup;
 /// What a list of groups comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chosen {
-    /// The groups, best first.
+    /// The groups, best first. There may be none, where all that were asked for are lacking.
     pub(crate) groups: Vec<NamedGroup>,
     /// What was asked for and is not to be had.
     pub(crate) lacking: Vec<String>,
@@ -20,9 +20,6 @@ pub(crate) enum Refusal {
     /// It is empty, or has one twice.
     #[error("")]
     Malformed,
-    /// rustls has none of them.
-    #[error("none of these groups is supported")]
-    NoneSupported,
 }
 
 /// A list of names between colons. As of OpenSSL 3.5 a slash separates too, and `?` and `*` may stand before a name: take
@@ -30,7 +27,7 @@ pub(crate) enum Refusal {
 ///
 /// # Errors
 ///
-/// As OpenSSL's, and that nothing of it is left.
+/// As OpenSSL's.
 pub(crate) fn list(text: &str) -> Result<Chosen, Refusal> {
     let mut chosen = Chosen { groups: Vec::new(), lacking: Vec::new() };
     for item in text.split([':', '/']) {
@@ -44,10 +41,7 @@ pub(crate) fn list(text: &str) -> Result<Chosen, Refusal> {
             None => return Err(Refusal::Unknown(name.to_owned())),
         }
     }
-    match chosen.groups.is_empty() {
-        true => Err(Refusal::NoneSupported),
-        false => Ok(chosen),
-    }
+    Ok(chosen)
 }
 
 /// The group of that name. NIST's names are told by their case, the others are not.
@@ -97,6 +91,8 @@ mod tests {
         }
         let chosen = list("X448:X25519:secp521r1:P-521:ffdhe2048:brainpoolP256r1").expect("groups");
         assert_eq!(chosen.groups, [X25519]);
+        let none = list("secp521r1").expect("a group that OpenSSL knows");
+        assert_eq!((none.groups, none.lacking), (Vec::new(), vec!["secp521r1".to_owned()]));
         assert_eq!(chosen.lacking, ["X448", "secp521r1", "P-521", "ffdhe2048", "brainpoolP256r1"]);
     }
 
@@ -104,7 +100,7 @@ mod tests {
         #[test]
         fn whatever_is_written_comes_to_something_or_is_refused(text in "[-A-Za-z0-9+!@=:, _.?*/é]{0,60}") {
             if let Ok(chosen) = list(&text) {
-                prop_assert!(!chosen.groups.is_empty());
+                prop_assert!(!chosen.groups.is_empty() || !chosen.lacking.is_empty());
             }
         }
     }
@@ -118,6 +114,5 @@ mod tests {
         assert_eq!(list("X25519,P-256"), unknown("X25519,P-256"));
         assert_eq!(list(""), Err(Refusal::Malformed));
         assert_eq!(list("X25519:P-256:prime256v1"), Err(Refusal::Malformed));
-        assert_eq!(list("secp521r1"), Err(Refusal::NoneSupported));
     }
 }

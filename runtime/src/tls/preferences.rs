@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// What a server prefers. What is `None` is as the library has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// `ssl_ciphers`: the suites of TLS 1.2.
+    /// `ssl_ciphers`: the suites of TLS 1.2; if there is none, there is no TLS 1.2.
     pub tls12_suites: Option<Vec<CipherSuite>>,
     /// `ssl_conf_command Ciphersuites`: the suites of TLS 1.3; if there is none, there is no TLS 1.3.
     pub tls13_suites: Option<Vec<CipherSuite>>,

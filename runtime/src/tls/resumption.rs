@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use gatepost_core::VerifyClient;
-use rustls::ServerConfig;
-use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
 
+use super::begun::Means;
 use super::certificates::Certificates;
 use super::sessions::{Cache, Zone};
 use super::source::read;
@@ -52,44 +51,34 @@ impl Default for Resumption {
 }
 
 impl Resumption {
-    /// Makes `config` resume the sessions of `context` only.
-    pub(super) fn put_into(
-        &self,
-        config: &mut ServerConfig,
-        context: [u8; 32],
-        time: &Arc<dyn TimeProvider>,
-    ) -> Result<(), Error> {
-        config.send_tls13_tickets = self.tls13_tickets;
-        config.session_storage = match &self.cache {
-            Some(zone) if !self.timeout.is_zero() => {
-                Arc::new(Cache::new(zone.clone(), context, self.timeout, time.clone()))
-            }
-            _ => Arc::new(NoServerSessionStorage {}),
-        };
+    /// What the sessions of `context`, and only those, are resumed from.
+    ///
+    /// # Errors
+    ///
+    /// Key files that cannot be read or are none; there is no randomness for keys in memory.
+    pub(super) fn means(&self, context: [u8; 32], time: &Arc<dyn TimeProvider>) -> Result<Means, Error> {
         // Keys are looked at though they be of no use: whoever names a file that is none is to know.
         let files = self.ticket_keys.iter().map(|path| key_in(path)).collect::<Result<Vec<_>, _>>()?;
-        if !self.tickets || self.timeout.is_zero() {
-            return Ok(());
+        if self.timeout.is_zero() {
+            return Ok(Means::default());
         }
-        let tickets = match files.is_empty() {
-            false => Tickets::of_files(
+        let zone = self.cache.clone();
+        let cache = zone.map(|zone| Arc::new(Cache::new(zone, context, self.timeout, time.clone())));
+        let tickets = match (self.tickets, files.is_empty()) {
+            (false, _) => None,
+            (true, false) => Tickets::of_files(
                 files.iter().map(|file| file.as_slice()),
                 context,
                 self.timeout,
                 time.clone(),
             ),
-            true => {
-                let now =
-                    time.current_time().map_or(Duration::ZERO, |now| Duration::from_secs(now.as_secs()));
-                let keys = TicketKeys::of_the_process(now)?;
-                keys.advance(now);
+            (true, true) => {
+                let keys = TicketKeys::of_the_process()?;
+                keys.advance();
                 Some(Tickets::new(keys, context, self.timeout, time.clone()))
             }
         };
-        if let Some(tickets) = tickets {
-            config.ticketer = Arc::new(tickets);
-        }
-        Ok(())
+        Ok(Means { tickets: tickets.map(Arc::new), cache })
     }
 }
 

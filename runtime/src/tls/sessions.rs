@@ -7,9 +7,10 @@ use std::mem::size_of;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::server::StoresServerSessions;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
+
+use super::begun::is_good;
 
 /// The largest session that is kept, as with nginx. What makes one large are certificates of the client's own choosing.
 const SESSION_BYTES_MAX: usize = 4096;
@@ -28,7 +29,7 @@ pub struct Zone(Arc<Mutex<Sessions>>);
 type Id = ([u8; 32], Vec<u8>);
 
 struct Kept {
-    /// When it was kept, in seconds since the epoch.
+    /// When it began, in seconds since the epoch.
     since: u64,
     state: Zeroizing<Vec<u8>>,
 }
@@ -126,34 +127,28 @@ impl Cache {
     }
 
     fn is_good(&self, kept: &Kept, now: u64) -> bool {
-        now.saturating_sub(kept.since) < self.lifetime.as_secs()
+        is_good(kept.since, now, self.lifetime.as_secs())
     }
-}
 
-impl fmt::Debug for Cache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("lifetime", &self.lifetime).finish_non_exhaustive()
-    }
-}
-
-impl StoresServerSessions for Cache {
-    fn put(&self, id: Vec<u8>, state: Vec<u8>) -> bool {
+    /// Keeps a session that began at that time, in seconds since the epoch, or just now; tells whether it does.
+    pub(super) fn put(&self, id: &[u8], state: Vec<u8>, began: Option<u64>) -> bool {
         let state = Zeroizing::new(state);
         if state.len() > SESSION_BYTES_MAX {
             return false;
         }
-        self.with(&id, |sessions, id, now| {
-            sessions.put(id, now, state.to_vec());
+        self.with(id, |sessions, id, now| {
+            sessions.put(id, began.unwrap_or(now), state.to_vec());
             Some(())
         })
         .is_some()
     }
 
-    fn get(&self, id: &[u8]) -> Option<Vec<u8>> {
+    /// A session that stays, and when it began.
+    pub(super) fn get(&self, id: &[u8]) -> Option<(Vec<u8>, u64)> {
         self.with(id, |sessions, id, now| {
             let kept = sessions.kept.get(&id)?;
             match self.is_good(kept, now) {
-                true => Some(kept.state.to_vec()),
+                true => Some((kept.state.to_vec(), kept.since)),
                 false => {
                     sessions.take(&id);
                     None
@@ -162,15 +157,18 @@ impl StoresServerSessions for Cache {
         })
     }
 
-    fn take(&self, id: &[u8]) -> Option<Vec<u8>> {
+    /// A session that is good once, and when it began.
+    pub(super) fn take(&self, id: &[u8]) -> Option<(Vec<u8>, u64)> {
         self.with(id, |sessions, id, now| {
             let kept = sessions.take(&id).filter(|kept| self.is_good(kept, now))?;
-            Some(kept.state.to_vec())
+            Some((kept.state.to_vec(), kept.since))
         })
     }
+}
 
-    fn can_cache(&self) -> bool {
-        true
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("lifetime", &self.lifetime).finish_non_exhaustive()
     }
 }
 
@@ -203,7 +201,7 @@ mod tests {
         let zone = Zone::of_bytes(32 * 1024);
         let (cache, _) = cache(&zone, 1);
         for number in 0..1000 {
-            assert!(cache.put(id(number), vec![7; 1 + number % 1000]));
+            assert!(cache.put(&id(number), vec![7; 1 + number % 1000], None));
             if number % 3 == 0 {
                 cache.take(&id(number));
             }
@@ -213,8 +211,8 @@ mod tests {
             assert!(counted <= 32 * 1024 && sessions.order.len() <= 2 * sessions.kept.len() + 16);
         }
         assert!(cache.get(&id(0)).is_none() && cache.get(&id(998)).is_some());
-        assert!(!cache.put(id(1), vec![0; 4097]), "too large to be kept");
-        assert!(!cache.put(vec![0; 33], vec![0]));
+        assert!(!cache.put(&id(1), vec![0; 4097], None), "too large to be kept");
+        assert!(!cache.put(&[0; 33], vec![0], None));
     }
 
     #[test]
@@ -222,7 +220,7 @@ mod tests {
         let zone = Zone::of_sessions(2);
         let (cache, _) = cache(&zone, 1);
         for number in 0..3 {
-            assert!(cache.put(id(number), vec![1]));
+            assert!(cache.put(&id(number), vec![1], None));
         }
         assert_eq!([0, 1, 2].map(|number| cache.get(&id(number)).is_some()), [false, true, true]);
     }
@@ -232,10 +230,10 @@ mod tests {
     fn a_session_is_known_where_it_is_from_only() {
         let zone = Zone::of_bytes(1 << 20);
         let ((one, _), (other, _)) = (cache(&zone, 1), cache(&zone, 2));
-        assert!(one.put(id(1), b"state".to_vec()));
+        assert!(one.put(&id(1), b"state".to_vec(), None));
         assert_eq!((other.get(&id(1)), other.take(&id(1))), (None, None));
-        assert_eq!(one.get(&id(1)).as_deref(), Some(&b"state"[..]));
-        assert_eq!(one.take(&id(1)).as_deref(), Some(&b"state"[..]));
+        assert_eq!(one.get(&id(1)), Some((b"state".to_vec(), 0)));
+        assert_eq!(one.take(&id(1)), Some((b"state".to_vec(), 0)));
         assert_eq!(one.take(&id(1)), None, "it is gone");
     }
 
@@ -243,8 +241,8 @@ mod tests {
     fn a_session_is_good_for_its_time() {
         let zone = Zone::of_bytes(1 << 20);
         let (cache, clock) = cache(&zone, 1);
-        cache.put(id(1), vec![1]);
-        cache.put(id(2), vec![2]);
+        cache.put(&id(1), vec![1], None);
+        cache.put(&id(2), vec![2], None);
         clock.0.store(299, Ordering::Relaxed);
         assert!(cache.get(&id(1)).is_some());
         clock.0.store(300, Ordering::Relaxed);

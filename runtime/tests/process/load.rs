@@ -270,20 +270,6 @@ async fn hear(stream: &mut (impl AsyncRead + Unpin), wanted: &[u8]) -> Result<()
     }
 }
 
-/// Whether a client's handshake resumes its last session, if it has one.
-pub(crate) fn is_resumed(address: SocketAddr, client: &Arc<ClientConfig>) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let visit = async {
-        let name = ServerName::try_from("mail.example").unwrap();
-        let connector = TlsConnector::from(Arc::clone(client));
-        let mut stream = connector.connect(name, enter(address).await.unwrap()).await.unwrap();
-        // With it comes the ticket for the next.
-        hear(&mut stream, b"+OK POP3 ready\r\n").await.unwrap();
-        stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
-    };
-    runtime.block_on(async { timeout(PATIENCE, visit).await }).unwrap()
-}
-
 /// A client that takes any certificate: the tests look at which it was.
 pub(crate) fn whoever() -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::load::{Load, is_resumed};
+use crate::load::Load;
 use crate::peers::Peers;
 use crate::served::{Said, Served, eventually};
 
@@ -109,28 +109,6 @@ fn twenty_reloads_disturb_nobody_and_a_new_certificate_is_shown_at_once() {
     eventually("only the newest is left", || served.workers() == workers[workers.len() - 1..]);
     served.signal(Signal::QUIT);
     assert!(served.ended_well());
-}
-
-#[test]
-fn a_tls_session_is_resumed_by_the_worker_of_a_later_configuration_but_not_under_another_certificate() {
-    let peers = Peers::start();
-    let (served, _) = start(&peers, "");
-    let client = std::sync::Arc::new(crate::load::whoever());
-    assert!(!is_resumed(served.secure, &client));
-    assert!(is_resumed(served.secure, &client));
-    let mut workers = served.workers();
-    for changed in [false, true] {
-        if changed {
-            put(&certificate(), &served.folder);
-        }
-        served.signal(Signal::HUP);
-        eventually("another worker alone", || served.workers().len() == 1 && served.workers() != workers);
-        workers = served.workers();
-        assert_eq!(is_resumed(served.secure, &client), !changed);
-    }
-    kill_process(workers[0], Signal::KILL).unwrap();
-    eventually("another worker", || !served.workers().is_empty() && served.workers() != workers);
-    assert!(is_resumed(served.secure, &client));
 }
 
 #[test]

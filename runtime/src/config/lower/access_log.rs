@@ -15,11 +15,12 @@ use crate::config::{AccessTarget, Escape, LogFormat, LogSink};
 /// The name of the format that needs no `log_format`.
 const DEFAULT_NAME: &str = "mail";
 
-/// What nginx has for its other logs and has no place here, and why.
+/// What nginx has for its other logs and has no place here, and why. What has a value ends in `=`; any other is a whole word.
 const FOREIGN: &[(&str, &str)] = &[
     ("buffer=", "each line is written when its session ends"),
     ("flush=", "each line is written when its session ends"),
     ("gzip", "compress logs when they are rotated"),
+    ("gzip=", "compress logs when they are rotated"),
     ("if=", "every session has its line: pick by $status afterwards"),
 ];
 
@@ -59,7 +60,11 @@ pub(super) fn access_log(directive: &Directive, ground: &Ground<'_>) -> Result<A
     let mut format = None;
     for word in directive.args.iter().skip(1) {
         let text = word.shown();
-        if let Some((_, why)) = FOREIGN.iter().find(|(name, _)| text.starts_with(name)) {
+        let is = |name: &str| match name.ends_with('=') {
+            true => text.starts_with(name),
+            false => text == name,
+        };
+        if let Some((_, why)) = FOREIGN.iter().find(|(name, _)| is(name)) {
             let message = format!("invalid parameter \"{text}\"");
             return Err(Complaint::of(directive, message).under(word.span).label(*why));
         }

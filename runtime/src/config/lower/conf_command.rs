@@ -2,7 +2,7 @@
 
 use rustls::{CipherSuite, NamedGroup, SignatureScheme};
 
-use super::ssl::{CIPHERS_HINT, Fault, GROUPS_HINT, warn_of_lacking};
+use super::ssl::{CIPHERS_HINT, Fault, GROUPS_HINT, warn_of_ciphers, warn_of_groups, warn_of_lacking};
 use super::value::{argument, digits, text};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
@@ -14,7 +14,8 @@ use crate::tls::{Settings, Versions, ciphers, groups};
 pub(super) enum Command {
     Tls12Suites(Vec<CipherSuite>),
     Tls13Suites(Vec<CipherSuite>),
-    Groups(Vec<NamedGroup>),
+    /// `None` for those there are anyway.
+    Groups(Option<Vec<NamedGroup>>),
     Signatures(Vec<SignatureScheme>),
     /// Only these of the versions that are on stay so.
     Only(Versions),
@@ -31,7 +32,7 @@ impl Command {
         match self {
             Self::Tls12Suites(suites) => preferences.tls12_suites = Some(suites.clone()),
             Self::Tls13Suites(suites) => preferences.tls13_suites = Some(suites.clone()),
-            Self::Groups(groups) => preferences.groups = Some(groups.clone()),
+            Self::Groups(groups) => preferences.groups.clone_from(groups),
             Self::Signatures(schemes) => preferences.signatures = Some(schemes.clone()),
             Self::Only(only) => {
                 versions.tls12 &= only.tls12;
@@ -66,27 +67,25 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
             hint,
         )
     };
-    let mut lacking =
-        |what, lacking: &[String]| warn_of_lacking(what, lacking, directive, value_word, complaints);
     let tickets = digits(value.as_bytes()).and_then(|count| usize::try_from(count).ok());
     let tickets = tickets.filter(|&count| count <= TLS13_TICKETS_MAX);
     let read = match name.to_ascii_lowercase().as_str() {
         "ciphersuites" => {
             ciphers::suites(&value).map_err(|why| bad(why.to_string(), SUITES_HINT)).map(|chosen| {
-                lacking("ciphers", &chosen.lacking);
+                warn_of_ciphers(&chosen, directive, value_word, complaints);
                 vec![Command::Tls13Suites(chosen.suites)]
             })
         }
         "cipherstring" => {
             ciphers::list(&value).map_err(|why| bad(why.to_string(), CIPHERS_HINT)).map(|chosen| {
-                lacking("ciphers", &chosen.lacking);
+                warn_of_ciphers(&chosen, directive, value_word, complaints);
                 vec![Command::Tls12Suites(chosen.suites)]
             })
         }
         "groups" | "curves" => {
             groups::list(&value).map_err(|why| bad(why.to_string(), GROUPS_HINT)).map(|chosen| {
-                lacking("groups", &chosen.lacking);
-                vec![Command::Groups(chosen.groups)]
+                warn_of_groups(&chosen, directive, value_word, complaints);
+                vec![Command::Groups(Some(chosen.groups).filter(|groups| !groups.is_empty()))]
             })
         }
         "minprotocol" => version(&value)
@@ -99,7 +98,7 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
         "protocol" => protocols(&value).ok_or_else(|| bad(String::new(), VERSIONS_HINT)),
         "signaturealgorithms" => match signatures(&value) {
             Some((schemes, without)) if !schemes.is_empty() => {
-                lacking("signature algorithms", &without);
+                warn_of_lacking("signature algorithms", &without, directive, value_word, complaints);
                 Ok(vec![Command::Signatures(schemes)])
             }
             _ => Err(bad(String::new(), SIGNATURES_HINT)),
@@ -108,6 +107,12 @@ pub(super) fn read(directive: &Directive, complaints: &mut Complaints) -> Result
         "options" => {
             let read = options(&value, directive, value_word, complaints);
             read.ok_or_else(|| bad(String::new(), "see SSL_CONF_cmd(3) of OpenSSL"))
+        }
+        "verifymode" if !value.split(',').all(is_verify_mode) => Err(bad(String::new(), VERIFY_MODE_HINT)),
+        guard @ ("verifymode" | "verifycafile" | "verifycapath" | "verifycastore") => {
+            let hint = if guard == "verifymode" { VERIFY_MODE_HINT } else { VERIFY_CA_HINT };
+            let message = format!("\"{name}\" of \"ssl_conf_command\" is not supported");
+            Err(Fault { message, hint })
         }
         known if WITHOUT_EFFECT.contains(&known) => {
             let message = format!("\"{name}\" of \"ssl_conf_command\" has no effect");
@@ -130,22 +135,32 @@ const SUITES_HINT: &str =
 const VERSIONS_HINT: &str = "`TLSv1.2` or `TLSv1.3`";
 const SIGNATURES_HINT: &str = "such as `ECDSA+SHA256:ed25519:RSA-PSS+SHA256:RSA+SHA256`";
 
+/// Who may come in is not to depend on what is passed over.
+const VERIFY_MODE_HINT: &str = "`ssl_verify_client` asks clients for certificates";
+const VERIFY_CA_HINT: &str = "`ssl_client_certificate` and `ssl_trusted_certificate` name the authorities";
+
+/// `Peer,Require`. OpenSSL has no word for not asking.
+fn is_verify_mode(word: &str) -> bool {
+    let modes = ["peer", "request", "require", "once", "requestpostha", "requirepostha"];
+    modes.contains(&word.trim().to_ascii_lowercase().as_str())
+}
+
 /// Commands that OpenSSL knows and that there is no such thing for here.
 const WITHOUT_EFFECT: &[&str] = &[
     "clientsignaturealgorithms",
     "ecdhparameters",
-    "verifymode",
     "certificate",
     "privatekey",
     "serverinfofile",
     "chaincapath",
     "chaincafile",
-    "verifycapath",
-    "verifycafile",
+    "chaincastore",
     "requestcapath",
     "clientcapath",
     "requestcafile",
+    "requestcastore",
     "clientcafile",
+    "clientcastore",
     "dhparameters",
     "recordpadding",
     // OpenSSL takes any word for a number.
@@ -211,6 +226,8 @@ fn options(
             | "antireplay"
             | "canames" => on,
             "compression"
+            | "clientrenegotiation"
+            | "ktlstxzerocopysendfile"
             | "unsafelegacyrenegotiation"
             | "unsafelegacyserverconnect"
             | "allownodhekex"
@@ -220,7 +237,7 @@ fn options(
             | "bugs"
             | "txcertificatecompression"
             | "rxcertificatecompression" => !on,
-            "prioritizechacha" => false,
+            "prioritizechacha" | "ignoreunexpectedeof" => false,
             _ => return None,
         };
         if !so_anyway {

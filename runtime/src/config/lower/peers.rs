@@ -1,4 +1,4 @@
-//! Sets of addresses: `set_real_ip_from` (config.md 5.5), `allow` and `deny` (divergences R7).
+//! Sets of addresses: `set_real_ip_from` (config.md 5.5), `debug_connection` (config.md 10), `allow` and `deny` (divergences R7).
 
 use std::net::IpAddr;
 
@@ -11,8 +11,8 @@ use crate::config::lex::Word;
 use crate::config::surroundings::Surroundings;
 use crate::config::tree::Directive;
 
-/// Understands what `set_real_ip_from` takes: an address, a network, `unix:`, or a name, which becomes all its addresses.
-pub(super) fn set_real_ip_from(
+/// Understands what `set_real_ip_from` and `debug_connection` take: an address, a network, `unix:`, or a name, which becomes all its addresses.
+pub(super) fn peers(
     directive: &Directive,
     surroundings: &dyn Surroundings,
     complaints: &mut Complaints,
@@ -26,7 +26,7 @@ pub(super) fn set_real_ip_from(
     let is_name = text.contains(|c: char| !c.is_ascii_digit() && c != '.');
     let found = if is_name { addresses_of(&text, surroundings) } else { Vec::new() };
     if found.is_empty() {
-        let message = format!("{} in set_real_ip_from \"{text}\"", Fault::HostNotFound);
+        let message = format!("{} in {} \"{text}\"", Fault::HostNotFound, directive.shown());
         return Err(Complaint::of(directive, message).under(word.span).label(hint(&text)));
     }
     Ok(found.into_iter().map(|address| Peers::Network(address, bits_of(address))).collect())

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::thread::CpuSet;
 
-use super::Ground;
 use super::value::{argument, digits, flag, invalid, number, offset, path, time};
+use super::{Ground, peers};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
 use crate::config::process::{Affinity, Process, User};
@@ -59,6 +59,9 @@ impl Said {
                                    \"worker_cpu_affinity\" masks, using last mask for remaining worker processes";
                     self.unequal_masks = Some((masks.len(), Complaint::of(directive, message).warning()));
                 }
+            }
+            ProcessWord::Debugged => {
+                process.debugged.extend(peers::peers(directive, ground.surroundings, complaints)?);
             }
             ProcessWord::Priority => process.priority = Some(priority(directive)?),
             ProcessWord::Directory => {

@@ -147,7 +147,7 @@ impl Scope {
             }
             Keyword::SoKeepalive => self.take_keepalive(directive, complaints)?,
             Keyword::SetRealIpFrom => {
-                let peers = peers::set_real_ip_from(directive, ground.surroundings, complaints)?;
+                let peers = peers::peers(directive, ground.surroundings, complaints)?;
                 self.real_ip_from.extend(peers);
             }
             Keyword::Access(verdict) => self.access.push((verdict, peers::access(directive, complaints)?)),

@@ -153,7 +153,7 @@ fn cipher_list(
     let list = text(directive, word)?;
     Ok(match ciphers::list(&list) {
         Ok(chosen) => {
-            warn_of_lacking("ciphers", &chosen.lacking, directive, word, complaints);
+            warn_of_ciphers(&chosen, directive, word, complaints);
             Ok(chosen.suites)
         }
         Err(refusal) => {
@@ -178,8 +178,9 @@ fn curves(
     }
     Ok(match groups::list(&list) {
         Ok(chosen) => {
-            warn_of_lacking("groups", &chosen.lacking, directive, word, complaints);
-            Ok(Some(chosen.groups))
+            warn_of_groups(&chosen, directive, word, complaints);
+            // Those there are anyway, where all that were asked for are lacking.
+            Ok(Some(chosen.groups).filter(|groups| !groups.is_empty()))
         }
         Err(refusal) => {
             let reason = refusal.to_string();
@@ -192,6 +193,36 @@ fn curves(
 
 pub(super) const GROUPS_HINT: &str =
     "there are X25519MLKEM768, X25519, prime256v1 and secp384r1, between colons; `auto` takes them all";
+
+/// The lacking ones, and whatever else there is to be said of a list of ciphers.
+pub(super) fn warn_of_ciphers(
+    chosen: &ciphers::Chosen,
+    directive: &Directive,
+    word: &Word,
+    complaints: &mut Complaints,
+) {
+    warn_of_lacking("ciphers", &chosen.lacking, directive, word, complaints);
+    for remark in &chosen.remarks {
+        complaints.push(Complaint::of(directive, remark.clone()).under(word.span).warning());
+    }
+}
+
+/// The lacking ones, and that the others are taken where there is none left.
+pub(super) fn warn_of_groups(
+    chosen: &groups::Chosen,
+    directive: &Directive,
+    word: &Word,
+    complaints: &mut Complaints,
+) {
+    match chosen.groups.is_empty() {
+        false => warn_of_lacking("groups", &chosen.lacking, directive, word, complaints),
+        true => {
+            let lacking = chosen.lacking.join(":");
+            let message = format!("the groups \"{lacking}\" are not supported, those of `auto` are used");
+            complaints.push(Complaint::of(directive, message).under(word.span).warning());
+        }
+    }
+}
 
 /// What rustls lacks stays off, and is said to.
 pub(super) fn warn_of_lacking(

@@ -25,7 +25,6 @@ const SOME: Shape = Shape::Args(1, usize::MAX);
 const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
 const NO_POOL: &str = "there are no pools of threads";
 const NO_ENGINE: &str = "no engine is loaded";
-const NO_DEBUG: &str = "\"error_log\" alone decides what is logged";
 const NO_KEEPALIVE: &str = "a connection to a backend belongs to one session";
 const NO_RESOLVER: &str = "names are resolved once, when the configuration is read";
 
@@ -84,7 +83,7 @@ pub(super) const ROWS: &[Row] = &[
     row("accept_mutex_delay", EVENTS, ONE, Refused, Accepted(Value::Time)),
     row("worker_aio_requests", EVENTS, ONE, Refused, Accepted(Value::Number)),
     row("epoll_events", EVENTS, ONE, Refused, Accepted(Value::Number)),
-    row("debug_connection", EVENTS, ONE, Adds, Ineffective(Value::Any, "", NO_DEBUG)),
+    row("debug_connection", EVENTS, ONE, Adds, Honoured(Keyword::Process(ProcessWord::Debugged))),
     // mail {}: the core.
     row("server", MAIL, Shape::Block(0), Adds, Honoured(Keyword::Server)),
     row("listen", SERVER, SOME, Adds, Honoured(Keyword::Listen)),

@@ -34,10 +34,7 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("memcache", CACHE),
     ("memcache_*", CACHE),
     ("pop3_greeting", GREETING),
-    (
-        "proxy_ctimeout",
-        "a directive of Zimbra's nginx: \"timeout\" bounds connecting and logging in to a backend",
-    ),
+    ("proxy_ctimeout", "a directive of Zimbra's nginx: write \"proxy_connect_timeout\""),
     ("proxy_issue_imap_id", CLIENT),
     ("proxy_issue_pop3_xoip", CLIENT),
     ("sasl_app_name", GSSAPI),

@@ -525,12 +525,24 @@ fn access_logs_are_inherited_and_their_formats_may_come_later() {
 }
 
 #[test]
+fn a_format_s_name_may_begin_as_a_parameter_does() {
+    let (config, told) =
+        fit("mail { auth_http localhost; log_format gzipped $pid; log_format buffered $status; \
+         access_log a gzipped; access_log b buffered; server { listen 143; } }");
+    assert_eq!(told, [""; 0]);
+    let formats: Vec<_> =
+        config.servers[0].access_logs.iter().map(|log| log.format.pieces.as_slice()).collect();
+    assert_eq!(formats, [[Piece::Variable(Variable::Pid)], [Piece::Variable(Variable::Status)]]);
+}
+
+#[test]
 fn an_access_log_that_cannot_be_is_refused() {
     let at = "/etc/nginx/nginx.conf";
     for (said, complaint) in [
         ("access_log a b;", "unknown log format \"b\""),
         ("access_log a mail c;", "invalid parameter \"c\""),
         ("access_log a mail buffer=32k;", "invalid parameter \"buffer=32k\""),
+        ("access_log a gzip;", "invalid parameter \"gzip\""),
         ("access_log a gzip=9;", "invalid parameter \"gzip=9\""),
         ("access_log a if=$status;", "invalid parameter \"if=$status\""),
         ("access_log off mail;", "invalid parameter \"mail\""),
@@ -639,8 +651,26 @@ fn what_only_tunes_nginx_is_passed_over_and_what_an_operator_relies_on_is_not() 
             no_effect("timer_resolution", "the clock is read whenever it is needed", 2),
             no_effect("thread_pool", "there are no pools of threads", 2),
             no_effect("ssl_engine", "no engine is loaded", 2),
-            no_effect("debug_connection", "\"error_log\" alone decides what is logged", 3),
         ]
+    );
+}
+
+#[test]
+fn everything_can_be_wanted_of_some_clients() {
+    let text = "events { debug_connection 192.0.2.0/24; debug_connection unix:; debug_connection localhost; } mail {}";
+    let (config, told) = fit(text);
+    assert_eq!(told, [""; 0]);
+    let ip = |text: &str| text.parse().unwrap();
+    let wanted = [
+        Peers::Network(ip("192.0.2.0"), 24),
+        Peers::Unix,
+        Peers::Network(ip("::1"), 128),
+        Peers::Network(ip("127.0.0.1"), 32),
+    ];
+    assert_eq!(config.process.debugged, wanted);
+    assert_eq!(
+        unfit("events { debug_connection x.invalid; } mail {}"),
+        ["[emerg] host not found in debug_connection \"x.invalid\" in /etc/nginx/nginx.conf:1"]
     );
 }
 

@@ -135,7 +135,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "ciphers and groups that nobody knows",
-        "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_ciphers modern; }\n    server { listen 995 ssl; ssl_ecdh_curve p-256; }\n    server { listen 465 ssl; ssl_conf_command Curve X25519; }\n    server { listen 25; starttls on; ssl_conf_command MinProtocol 1.2; }\n    server { listen 587; starttls on; ssl_ciphers AES128-SHA:DHE-RSA-AES128-SHA; }\n}\n",
+        "mail {\n    auth_http localhost;\n    ssl_certificate a.pem;\n    ssl_certificate_key a.key;\n    server { listen 993 ssl; ssl_ciphers modern; }\n    server { listen 995 ssl; ssl_ecdh_curve p-256; }\n    server { listen 465 ssl; ssl_conf_command Curve X25519; }\n    server { listen 25; starttls on; ssl_conf_command MinProtocol 1.2; }\n    server { listen 587; starttls on; ssl_ciphers RC4:!AES128; }\n}\n",
     ),
     (
         "session caches that are none",

@@ -163,6 +163,12 @@ fn what_rustls_lacks_is_named() {
             "the ciphers \"DHE-RSA-AES128-GCM-SHA256:AES128-SHA\" are not supported and stay off",
         ),
         ("ssl_ecdh_curve X25519:secp521r1;", "the groups \"secp521r1\" are not supported and stay off"),
+        ("ssl_ecdh_curve secp521r1;", "the groups \"secp521r1\" are not supported, those of `auto` are used"),
+        (
+            "ssl_ciphers TLS_AES_128_GCM_SHA256:HIGH;",
+            "\"TLS_AES_128_GCM_SHA256\" has no effect: it is of TLS 1.3, whose ciphers \"ssl_conf_command Ciphersuites\" has",
+        ),
+        ("ssl_ciphers PROFILE=SYSTEM;", "\"PROFILE=SYSTEM\" is taken for \"DEFAULT\""),
         (
             "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_SHA256;",
             "the ciphers \"TLS_AES_128_CCM_SHA256\" are not supported and stay off",
@@ -183,6 +189,19 @@ fn what_rustls_lacks_is_named() {
             "ssl_conf_command Options PrioritizeChaCha;",
             "the option \"PrioritizeChaCha\" of \"ssl_conf_command\" has no effect",
         ),
+        (
+            "ssl_conf_command Options ClientRenegotiation,-KTLSTxZerocopySendfile;",
+            "the option \"ClientRenegotiation\" of \"ssl_conf_command\" has no effect",
+        ),
+        (
+            "ssl_conf_command Options IgnoreUnexpectedEOF;",
+            "the option \"IgnoreUnexpectedEOF\" of \"ssl_conf_command\" has no effect",
+        ),
+        ("ssl_conf_command ChainCAStore /a.pem;", "\"ChainCAStore\" of \"ssl_conf_command\" has no effect"),
+        (
+            "ssl_conf_command RequestCAStore /a.pem;",
+            "\"RequestCAStore\" of \"ssl_conf_command\" has no effect",
+        ),
         ("ssl_conf_command NumTickets x;", "\"NumTickets\" of \"ssl_conf_command\" has no effect"),
         ("ssl_conf_command RecordPadding 4;", "\"RecordPadding\" of \"ssl_conf_command\" has no effect"),
         (
@@ -192,6 +211,25 @@ fn what_rustls_lacks_is_named() {
     ] {
         assert_eq!(said(text), [format!("[warn] {warning}")], "{text}");
     }
+}
+
+/// With OpenSSL these keep clients out, so that passing over them would let everybody in.
+#[test]
+fn commands_that_guard_are_refused() {
+    for command in [
+        "VerifyMode Peer,Require",
+        "verifymode request",
+        "VerifyCAFile a.pem",
+        "VerifyCAPath /",
+        "VerifyCAStore a",
+    ] {
+        let name = command.split(' ').next().unwrap_or_default();
+        let message = format!("[emerg] \"{name}\" of \"ssl_conf_command\" is not supported");
+        assert_eq!(said(&format!("ssl_conf_command {command};")), [message]);
+    }
+    let bad = "error:0A000180:SSL routines::bad value:cmd=VerifyMode, value=None";
+    let message = format!("[emerg] SSL_CONF_cmd(\"VerifyMode\", \"None\") failed (SSL: {bad})");
+    assert_eq!(said("ssl_conf_command VerifyMode None;"), [message]);
 }
 
 #[test]

@@ -147,3 +147,21 @@ fn a_session_that_may_not_speak_tls_does_not_speak_at_all() {
         assert!(log.contains("TLS to backends is not configured"), "{log}");
     });
 }
+
+#[test]
+fn a_backend_whose_tls_breaks_is_told_as_the_backends_fault() {
+    tell(async {
+        let (net, trust) = (TestNet::new(4096), Trust::in_one_for(NAME));
+        let (mut scene, backend) = log_in(&net, &trust, BackendTls::On, Some(NAME)).await;
+        let mut backend = trust.acceptor.accept(backend).await.expect("TLS");
+        is_relayed(&mut scene, &mut backend, "* OK ready\r\n").await;
+        // A record that nobody can decrypt.
+        let record = [&[23, 3, 3, 0, 32][..], &[0; 32]].concat();
+        backend.get_mut().0.write_all(&record).await.expect("said");
+        assert_eq!(hear_out(&mut scene.client).await, "");
+        let log = scene.ended().await;
+        let told = "error SSL_read() failed (SSL: cannot decrypt peer's message) \
+                    while proxying and reading from upstream";
+        assert!(log.iter().any(|line| line.starts_with(told)), "{log:?}");
+    });
+}

@@ -1,4 +1,4 @@
-use gatepost_core::Lingering;
+use gatepost_core::{Access, Lingering, Peers, Verdict};
 
 use super::super::relaying::Relaying;
 use super::*;
@@ -64,6 +64,26 @@ fn a_client_is_taken_leave_of_for_as_long_as_the_configuration_says() {
             assert_eq!(begun.elapsed().as_secs(), gone_after, "{lingering:?}, {talks_every:?}");
         });
     }
+}
+
+#[test]
+fn a_client_that_was_told_nothing_is_let_go_at_once() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let nobody = Access(vec![(Verdict::Deny, Peers::All)]);
+        for (access, words) in [(Access::default(), "HELO there\r\n"), (nobody, "")] {
+            let policy = Policy { access, ..policy(Protocol::Imap) };
+            let Scene { mut client, session, log, .. } = Scene::begin_as(&net, policy, |arrival| {
+                arrival.client.tls_first = words.is_empty();
+                arrival.client.proxy_protocol = !words.is_empty();
+            });
+            let begun = Instant::now();
+            client.write_all(words.as_bytes()).await.expect("said");
+            session.await.expect("no panic");
+            assert_eq!(begun.elapsed(), Duration::ZERO, "{:?}", log.lines());
+            assert_eq!(hear_out(&mut client).await, "");
+        }
+    });
 }
 
 #[test]

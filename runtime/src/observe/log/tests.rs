@@ -1,6 +1,7 @@
 //! Lines as they stand in files.
 
 use super::*;
+use std::net::UdpSocket;
 use std::time::{Duration, UNIX_EPOCH};
 
 fn noon() -> SystemTime {
@@ -142,6 +143,53 @@ fn lines_that_were_lost_are_told_of_when_there_is_room_again() {
     );
     assert_eq!(heard(), format!("<20>Nov 20 12:00:00 t: {time} [warn] {process}#0: *7 heard"));
     std::fs::remove_file(&path).expect("removed");
+}
+
+/// What a UDP server hears that is away for two lines.
+fn heard_by_a_server_that_comes_back() -> Vec<String> {
+    let bind = |at: &str| {
+        let socket = UdpSocket::bind(at).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("an option");
+        socket
+    };
+    let socket = bind("127.0.0.1:0");
+    let at = socket.local_addr().expect("an address");
+    let server = Syslog {
+        server: gatepost_core::Address::Inet(at),
+        facility: 2,
+        severity: Level::Info.into(),
+        tag: "t".into(),
+        host: None,
+    };
+    let target = LogTarget::new(LogSink::Syslog(server), Level::Info);
+    let log = LogFiles::new(noon, TimeZone::UTC).log(&[target]).expect("a log");
+    let say = |words: &str| {
+        log.line(Level::Info, None, words);
+        // For the system to hear that nobody is there.
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    say("here");
+    drop(socket);
+    say("lost");
+    say("lost, which tells of the one before");
+    let socket = bind(&at.to_string());
+    ["back", "last", "settled"].into_iter().for_each(say);
+    let mut octets = [0; 1000];
+    let datagrams = std::iter::from_fn(|| {
+        let length = socket.recv(&mut octets).ok()?;
+        Some(String::from_utf8_lossy(octets.get(..length)?).into_owned())
+    });
+    datagrams.filter_map(|text| text.rsplit_once("#0: ").map(|(_, words)| words.to_owned())).collect()
+}
+
+/// It is heard of a datagram's loss only with the next; and not always, for the system may drop that word: hence some attempts.
+#[test]
+fn over_udp_too_every_lost_line_is_counted_and_none_is_lost_once_the_server_is_back() {
+    let told = "1 lines of this log were lost";
+    let expected = [told, "back", told, "last", "settled"];
+    let attempts: Vec<_> =
+        (0..5).map(|_| heard_by_a_server_that_comes_back()).take_while(|heard| *heard != expected).collect();
+    assert!(attempts.len() < 5, "{attempts:?}");
 }
 
 #[test]

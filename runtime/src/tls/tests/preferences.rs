@@ -93,3 +93,16 @@ fn signatures_are_those_that_were_listed() {
     assert!(cipher(&pkcs1, fixture.client(&[&TLS12])).is_some());
     assert_eq!(cipher(&pkcs1, fixture.client(&[&TLS13])), None, "TLS 1.3 has no PKCS #1 signatures");
 }
+
+/// nginx serves TLS 1.3 under a list of ciphers that has none for it.
+#[test]
+fn ciphers_that_are_all_lacking_leave_tls_13() {
+    let mut fixture = Fixture::new();
+    let mut settings = settings(vec![fixture.pair(&PKCS_ED25519)]);
+    settings.preferences.tls12_suites = ciphers::list("AES128-SHA").ok().map(|chosen| chosen.suites);
+    let server = server_config(&settings).expect("a configuration");
+    assert_eq!(shake(&server, fixture.client(&[&TLS13])).0.expect("TLS").protocol, "TLSv1.3");
+    assert!(shake(&server, fixture.client(&[&TLS12])).0.is_err());
+    settings.versions.tls13 = false;
+    assert!(matches!(server_config(&settings), Err(Error::NoCipher)));
+}

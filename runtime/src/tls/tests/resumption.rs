@@ -1,4 +1,6 @@
 use super::*;
+use rustls_pki_types::UnixTime;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A server's settings, and a client that trusts it.
@@ -163,6 +165,86 @@ fn clients_are_given_as_many_tickets_as_was_said() {
         let server = scene.with(|settings| settings.resumption.tls13_tickets = count);
         let (_, client) = shake(&server, scene.fixture.client(&[&TLS13]));
         assert_eq!(client.expect("TLS").tls13_tickets_received() as usize, count);
+    }
+}
+
+/// RFC 5077 section 3.3: the new ticket that TLS 1.2 gives at each resumption is for the old secret. RFC 8446 section 4.6.1:
+/// that of TLS 1.3 is for a new one.
+#[test]
+fn coming_back_often_makes_no_session_of_tls_12_last_longer() {
+    let scene = Scene::new();
+    let zone = Zone::of_bytes(1 << 20);
+    let file = scene.fixture.file("key", &"k".repeat(48));
+    type Change<'a> = &'a dyn Fn(&mut Settings);
+    let means: [Change; 4] = [
+        &|_| (),
+        &|settings| settings.resumption.ticket_keys = vec![file.clone()],
+        &|settings| settings.resumption.cache = Some(zone.clone()),
+        &|settings| {
+            without_tickets(settings);
+            settings.resumption.cache = Some(zone.clone());
+        },
+    ];
+    for (number, mean) in means.into_iter().enumerate() {
+        let mut settings = scene.settings.clone();
+        mean(&mut settings);
+        for (version, lasting) in [(&TLS12, false), (&TLS13, true)] {
+            let clock = Arc::new(Clock::now());
+            let server = server_config_at(&settings, aws_lc_rs::default_provider(), clock.clone());
+            let (server, client) = (server.expect("a configuration"), scene.fixture.client(&[version]));
+            let after = |seconds| {
+                clock.0.fetch_add(seconds, Ordering::Relaxed);
+                shake(&server, client.clone()).0.expect("TLS").resumed
+            };
+            let told = [after(0), after(200), after(99), after(1), after(299)];
+            assert_eq!(told, [false, true, true, lasting, true], "{version:?} {number}");
+        }
+    }
+}
+
+/// A session that was found and could not be resumed leaves nothing to the one that begins instead.
+#[test]
+fn a_session_that_begins_anew_has_all_its_time() {
+    let scene = Scene::new();
+    let clock = Arc::new(Clock::now());
+    let server = server_config_at(&scene.settings, aws_lc_rs::default_provider(), clock.clone());
+    let server = server.expect("a configuration");
+    let client = scene.fixture.client(&[&TLS12]);
+    let after = |seconds, suite: Option<&str>| {
+        clock.0.fetch_add(seconds, Ordering::Relaxed);
+        let mut server = server.clone();
+        if let Some(suite) = suite {
+            let mut provider = CryptoProvider::clone(server.config.crypto_provider());
+            provider.cipher_suites.retain(|has| cipher_name(has.suite()).contains(suite));
+            let other = server_config_at(&scene.settings, provider, clock.clone());
+            server = other.expect("a configuration");
+        }
+        shake(&server, client.clone()).0.expect("TLS").resumed
+    };
+    let told = [
+        after(0, None),
+        after(200, Some("CHACHA20")),
+        after(200, Some("CHACHA20")),
+        after(99, Some("CHACHA20")),
+        after(1, Some("CHACHA20")),
+    ];
+    assert_eq!(told, [false, false, true, true, false]);
+}
+
+/// A clock that is set by hand.
+#[derive(Debug)]
+struct Clock(AtomicU64);
+
+impl Clock {
+    fn now() -> Self {
+        let now = crate::net::wall_clock().duration_since(std::time::UNIX_EPOCH).expect("a time");
+        Self(AtomicU64::new(now.as_secs()))
+    }
+}
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.load(Ordering::Relaxed))))
     }
 }
 

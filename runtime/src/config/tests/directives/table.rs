@@ -7,6 +7,8 @@ pub(super) enum At {
     Events,
     Mail,
     Server,
+    /// In an `upstream {}`, which nginx does not have for mail.
+    Upstream,
     /// In `mail {}` and in its servers.
     Both,
     /// In these, and outermost.
@@ -52,7 +54,7 @@ pub(super) struct Entry {
     pub(super) witness: Witness,
 }
 
-use At::{Any, Both, Events, Mail, Main, Server};
+use At::{Any, Both, Events, Mail, Main, Server, Upstream};
 use Second::{Refused, Taken};
 use Witness::{Absent, Misplaced, Same, Unknown};
 
@@ -214,7 +216,25 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     entry("proxy_pass", Both, "", &["127.0.0.1:143"], ONE, Refused, NOTHING, Misplaced),
     entry("upstream", Mail, "", &["a { server 127.0.0.1:143; }", "b { server 127.0.0.1:143; }"], &["{}", "a b {}"], Taken, NOTHING, Misplaced),
-    entry("proxy_connect_timeout", Both, "60s", &["5s"], ONE, Refused, NO_TIME, Misplaced),
+    entry(
+        "server", Upstream, "", &["127.0.0.1:144 weight=2 max_conns=1 max_fails=0 fail_timeout=1s", "[::1] down"], &[""], Taken,
+        &[("127.0.0.1 weight=x", r#"invalid parameter "weight=x""#), ("127.0.0.1 best", r#"invalid parameter "best""#)], Misplaced,
+    ),
+    entry("least_conn", Upstream, "", &[""], &["a"], Taken, NOTHING, Misplaced),
+    entry("ip_hash", Upstream, "", &[""], &["a"], Taken, NOTHING, Misplaced),
+    entry("random", Upstream, "", &["", "two", "two least_conn"], &["a b c"], Taken, &[("three", r#"invalid parameter "three""#)], Misplaced),
+    entry(
+        "hash", Upstream, "", &["$remote_user", "$remote_addr consistent"], &["", "a b c"], Taken,
+        &[("$request_uri", r#"invalid parameter "$request_uri""#)], Misplaced,
+    ),
+    entry("zone", Upstream, "", &["a 64k"], &["", "a b c"], Refused, NOTHING, Misplaced),
+    entry("keepalive", Upstream, "", &["16"], &["", "a b c"], Refused, NOTHING, Misplaced),
+    entry("keepalive_requests", Upstream, "", &["100"], ONE, Refused, NO_NUMBER, Misplaced),
+    entry("keepalive_time", Upstream, "", &["1h"], ONE, Refused, NO_TIME, Misplaced),
+    entry("keepalive_timeout", Upstream, "", &["60s"], ONE, Refused, NO_TIME, Misplaced),
+    entry("resolver", Upstream, "off", &["127.0.0.1"], SOME, Refused, NOTHING, Misplaced),
+    entry("resolver_timeout", Upstream, "", &["5s"], ONE, Refused, NO_TIME, Misplaced),
+    entry("proxy_connect_timeout", Both, "", &["5s"], ONE, Refused, NO_TIME, Misplaced),
     entry("proxy_oauth", Both, "off", FLAG, ONE, Refused, NO_FLAG, Unknown),
     entry("proxy_pipelining", Both, "off", FLAG, ONE, Refused, NO_FLAG, Unknown),
     // What is said of `proxy_ssl` at all makes a difference: users may have TLS then (`Auth-Server-TLS`).
