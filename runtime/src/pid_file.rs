@@ -9,6 +9,8 @@ use rustix::process::Pid;
 
 use crate::system_error::system_error;
 
+mod living;
+
 /// Where the file is if no `pid` says otherwise.
 pub const DEFAULT: &str = "/run/gatepost.pid";
 
@@ -45,6 +47,19 @@ pub enum Error {
         code: i32,
         /// The system's text for it.
         text: String,
+    },
+    /// It holds the number of another process that serves.
+    #[error(
+        "\"{path}\" names another process, {process} ({name}), which serves: stop that, or say another file by \"pid\"",
+        path = path.display()
+    )]
+    Taken {
+        /// The file.
+        path: PathBuf,
+        /// The other process.
+        process: Pid,
+        /// The name it goes by.
+        name: String,
     },
     /// What it holds is not the number of a process.
     #[error("invalid PID number \"{text}\" in \"{path}\"", path = path.display())]
@@ -86,6 +101,22 @@ impl PidFile {
         self.open(OpenOptions::new().write(true).create(true)).map(drop)
     }
 
+    /// Looks whether the file is free for `process`: whether it names nobody who serves, but `process` and its `predecessor`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Taken`]: an nginx, say, that goes on serving something else by the same configuration.
+    pub fn must_be_free(&self, process: Pid, predecessor: Option<Pid>) -> Result<(), Error> {
+        let Ok(other) = self.read() else { return Ok(()) };
+        if other == process || Some(other) == predecessor {
+            return Ok(());
+        }
+        match living::serving(other) {
+            Some(name) => Err(Error::Taken { path: self.0.clone(), process: other, name }),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the file hold `process` and nothing else, whatever was in it; anybody may read it.
     ///
     /// # Errors
@@ -124,6 +155,19 @@ impl PidFile {
     /// It could not be removed.
     pub fn remove(&self) -> Result<(), Error> {
         fs::remove_file(&self.0).map_err(|error| self.failed("unlink()", &error))
+    }
+
+    /// Removes the file, unless it has come to name somebody else than `process`, or nobody.
+    ///
+    /// # Errors
+    ///
+    /// It could not be removed, or is gone.
+    pub fn remove_of(&self, process: Pid) -> Result<(), Error> {
+        match self.read() {
+            Ok(other) if other != process => Ok(()),
+            Err(Error::Invalid { .. }) => Ok(()),
+            _ => self.remove(),
+        }
     }
 
     /// Gives the file the name of `other`, in place of what may have that name.
@@ -187,6 +231,34 @@ mod tests {
         assert_eq!(gone, format!("open() \"{path}\" failed (2: No such file or directory)"));
         let gone = file.0.remove().expect_err("gone").to_string();
         assert_eq!(gone, format!("unlink() \"{path}\" failed (2: No such file or directory)"));
+    }
+
+    #[test]
+    fn a_file_that_names_another_who_serves_is_not_free() {
+        let _listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let me = rustix::process::getpid();
+        let file = Scratch::holding("taken", &format!("{me}\n"));
+        let newcomer = Pid::INIT;
+        let taken = file.0.must_be_free(newcomer, None).expect_err("this process serves").to_string();
+        let path = file.0.path().display();
+        assert!(taken.starts_with(&format!("\"{path}\" names another process, {me} (")), "{taken}");
+        file.0.must_be_free(newcomer, Some(me)).expect("we are its predecessor");
+        file.0.must_be_free(me, None).expect("it is ours");
+        Scratch::new("absent").0.must_be_free(newcomer, None).expect("nobody's");
+        Scratch::holding("nonsense", "x").0.must_be_free(newcomer, None).expect("nobody's");
+    }
+
+    #[test]
+    fn a_file_that_names_another_is_not_removed() {
+        let me = rustix::process::getpid();
+        for text in ["1\n", "", "x"] {
+            let file = Scratch::holding("other", text);
+            file.0.remove_of(me).expect("nothing to do");
+            assert_eq!(fs::read_to_string(file.0.path()).expect("still there"), text);
+        }
+        let file = Scratch::holding("own", &format!("{me}\n"));
+        file.0.remove_of(me).expect("removed");
+        assert!(file.0.remove_of(me).expect_err("gone").to_string().starts_with("unlink() "));
     }
 
     #[test]

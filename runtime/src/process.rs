@@ -23,6 +23,7 @@
 use std::io;
 
 use gatepost_core::report::Level;
+use rustix::process::{getpid, getppid};
 
 use crate::config::{Config, Diagnostic, Loaded, Pid, Severity};
 use crate::observe::Log;
@@ -101,6 +102,11 @@ pub fn run(config: Config, inherited: Inherited, read: &Reader<'_>) -> Result<()
 
 /// The rest of [`run`], once everything is open.
 fn serve(config: Config, server: Server, from_predecessor: bool, read: &Reader<'_>) -> Result<(), Error> {
+    let pid_file = pid_file(&config);
+    if let Some(file) = &pid_file {
+        let predecessor = from_predecessor.then(getppid).flatten();
+        file.must_be_free(getpid(), predecessor)?;
+    }
     // A binary that replaces another is in the background, or not, as that was.
     let waiting = match config.process.daemon && !from_predecessor {
         true => match daemon::detach(server.shared().log()).map_err(failed("daemon()"))? {
@@ -111,9 +117,8 @@ fn serve(config: Config, server: Server, from_predecessor: bool, read: &Reader<'
     };
     // Before anybody is served: a signal that comes meanwhile must not cut sessions.
     let signals = Signals::take().map_err(failed("signalfd()"))?;
-    let pid_file = pid_file(&config);
     if let Some(file) = &pid_file {
-        file.write(rustix::process::getpid())?;
+        file.write(getpid())?;
     }
     let log = server.shared().log().clone();
     log.line(Level::Notice, None, format_args!("gatepost/{}", env!("CARGO_PKG_VERSION")));
@@ -145,9 +150,9 @@ fn pid_file(config: &Config) -> Option<PidFile> {
     }
 }
 
-/// Removes the pid file at the end.
+/// Removes the pid file at the end, if it is still that of this process.
 fn remove(pid_file: Option<&PidFile>, log: &Log) {
-    if let Some(Err(error)) = pid_file.map(PidFile::remove) {
+    if let Some(Err(error)) = pid_file.map(|file| file.remove_of(getpid())) {
         log.line(Level::Alert, None, error);
     }
 }

@@ -158,3 +158,23 @@ fn a_start_that_fails_leaves_no_files_in_the_way_of_the_next() {
     assert!(!served.child.wait().unwrap().success());
     assert!(!served.folder.join("imap").exists() && !served.folder.join("proxied").exists());
 }
+
+#[test]
+fn a_pid_file_is_not_taken_from_who_serves_nor_removed_once_it_names_another() {
+    let (auth, _) = auth_server(0);
+    let mut first = Served::start("first", auth);
+    first.connect("imap");
+    let file = first.folder.join("pid");
+    let number = |process: u32| format!("{process}\n");
+    assert_eq!(fs::read_to_string(&file).unwrap(), number(first.child.id()));
+    let mut second = Served::start_with("second", &format!("pid {};", file.display()), auth);
+    assert!(!second.child.wait().unwrap().success());
+    let told = format!("names another process, {} (gatepost), which serves", first.child.id());
+    assert!(second.log().contains(&told), "{}", second.log());
+    assert!(!second.folder.join("imap").exists());
+    assert_eq!(fs::read_to_string(&file).unwrap(), number(first.child.id()));
+    fs::write(&file, number(std::process::id())).unwrap();
+    kill_process(Pid::from_child(&first.child), Signal::TERM).unwrap();
+    assert!(first.child.wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&file).unwrap(), number(std::process::id()));
+}

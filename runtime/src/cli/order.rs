@@ -32,6 +32,10 @@ pub(super) fn send(
         Ok(process) => process,
         Err(error) => {
             invocation.tell(Level::Error, &error, say);
+            if config.pid == Pid::Unsaid && !config.process.daemon {
+                let why = "without \"pid\" a process with \"daemon off\" writes no number anywhere: set \"pid\", or send it the signal by kill(1)";
+                invocation.tell(Level::Error, &why, say);
+            }
             return ExitCode::FAILURE;
         }
     };

@@ -3,6 +3,7 @@
 use gatepost_core::report::Level;
 
 use super::{Backoff, Generation, Master};
+use crate::pid_file::PidFile;
 use crate::process::{Reader, notify, pid_file, remove, tell};
 use crate::server::Server;
 
@@ -41,7 +42,9 @@ impl Master {
         let wanted = pid_file(&self.current.config);
         // Between binaries names are as they are.
         if wanted != self.pid_file && self.successor.is_none() && self.predecessor.is_none() {
-            if let Some(Err(error)) = wanted.as_ref().map(|file| file.write(rustix::process::getpid())) {
+            let me = rustix::process::getpid();
+            let claim = |file: &PidFile| file.must_be_free(me, None).and_then(|()| file.write(me));
+            if let Some(Err(error)) = wanted.as_ref().map(claim) {
                 return self.log.line(Level::Alert, None, error);
             }
             remove(self.pid_file.as_ref(), &self.log);
