@@ -179,6 +179,8 @@ struct Door {
     text: Arc<str>,
     proxy_protocol: bool,
     tls_first: bool,
+    /// Whether a silent client is asked if it is still there.
+    keepalive: bool,
     policy: Arc<Policy>,
     tls: Option<tls::Acceptor>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
@@ -265,6 +267,7 @@ impl Server {
                     text: listener.text.clone(),
                     proxy_protocol: listener.proxy_protocol,
                     tls_first: listener.tls_first,
+                    keepalive: listener.keepalive.is_some(),
                     policy: server.policy.clone(),
                     tls: server.tls.clone(),
                     backend_tls: server.backend_tls.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatepost_core::Address;
 use gatepost_core::report::Level;
-use socket2::SockAddr;
+use socket2::{SockAddr, SockRef};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::{Instant, sleep_until};
 
@@ -155,7 +155,7 @@ impl Acceptor {
 }
 
 /// What is known of a connection that was accepted by the socket at `address`.
-fn welcome(
+pub(super) fn welcome(
     stream: Socket,
     remote: Address,
     address: &Address,
@@ -166,7 +166,12 @@ fn welcome(
     let (local, door) = match (address.ip(), &stream) {
         (Some(ip), Socket::Tcp(stream)) if ip.is_unspecified() => {
             let local = stream.local_addr()?;
-            (local.into(), shared.door_at(local, door))
+            let meant = shared.door_at(local, door);
+            if let Some(behind) = shared.doors.get(meant).filter(|_| meant != door) {
+                // It has inherited what the wildcard's clients are asked. A client that is gone cannot be asked anything.
+                let _ = SockRef::from(stream).set_keepalive(behind.keepalive);
+            }
+            (local.into(), meant)
         }
         _ => (address.clone(), door),
     };

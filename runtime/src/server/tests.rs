@@ -344,3 +344,50 @@ fn a_server_that_cannot_be_leaves_no_file_of_a_socket() {
     good.sockets().files_beside(&Sockets::default()).remove();
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn a_client_behind_a_wildcard_is_asked_if_it_is_there_as_its_own_door_says() {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = |keepalive: bool| {
+        let keepalive = keepalive.then(config::Keepalive::default);
+        Listener { keepalive, ..Listener::new(loopback.into()) }
+    };
+    for wanted in [true, false] {
+        let mut server = Server::bind(&Config {
+            worker_processes: NonZeroUsize::MIN,
+            process: Process::default(),
+            pid: Pid::Off,
+            logs: [].into(),
+            servers: vec![config::Server {
+                policy: Arc::new(Policy::new(
+                    Protocol::Pop3,
+                    "mx.example",
+                    AuthServer::new(Target::Address(nobody().into()), ""),
+                )),
+                tls: None,
+                backend_tls: None,
+                upstreams: Arc::default(),
+                auth_upstreams: Arc::default(),
+                resolver: None,
+                logs: [].into(),
+                access_logs: Arc::new([]),
+                listeners: vec![listener(!wanted), listener(wanted)],
+            }],
+        })
+        .expect("a server");
+        // What would be a wildcard's socket, as the kernel passes its options on.
+        let wildcard = tokio::net::TcpListener::bind(loopback).await.expect("a port");
+        socket2::SockRef::from(&wildcard).set_keepalive(!wanted).expect("an option");
+        let at = wildcard.local_addr().expect("its address");
+        let shared = Arc::get_mut(&mut server.shared).expect("nobody else has it");
+        shared.behind_wildcards.insert((at.ip(), at.port()), 1);
+        let _client = TcpStream::connect(at).expect("a place to wait");
+        let (stream, remote) = wildcard.accept().await.expect("accepted");
+        let everywhere = Address::Inet(([0, 0, 0, 0], at.port()).into());
+        let stream = crate::net::Socket::Tcp(stream);
+        let accepted = accept::welcome(stream, remote.into(), &everywhere, 0, shared).expect("welcome");
+        assert_eq!(accepted.door, 1);
+        let crate::net::Socket::Tcp(stream) = &accepted.stream else { panic!("it is TCP") };
+        assert_eq!(socket2::SockRef::from(stream).keepalive().expect("an option"), wanted);
+    }
+}
