@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io, thread};
@@ -12,6 +11,7 @@ use gatepost_core::Address;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::socket_file::{Made, SocketFile};
 use super::tune::{Ignored, tune};
 use crate::config::Listener;
 use crate::system_error::system_error;
@@ -43,6 +43,8 @@ fn told(error: &io::Error) -> gatepost_core::SystemError {
 pub(super) struct Bound {
     pub(super) address: Address,
     pub(super) sockets: Vec<Arc<Socket>>,
+    /// That of a UNIX socket, if it was made here.
+    pub(super) file: Option<SocketFile>,
     /// What they were asked to be and are not.
     pub(super) ignored: Vec<Ignored>,
 }
@@ -56,13 +58,14 @@ impl Bound {
         held: &[Arc<Socket>],
     ) -> Result<Self, BindError> {
         let mut sockets = held.to_vec();
-        let mut ignored = Vec::new();
+        let (mut ignored, mut made) = (Vec::new(), Made::default());
         for socket in held {
             // As nginx does; how many may wait, and all else but the address, can be changed at any time.
             ignored = listen(socket, listener)?;
         }
         if sockets.is_empty() {
-            let first = bind_patiently(listener)?;
+            let first;
+            (first, made) = bind_patiently(listener)?;
             ignored = listen(&first, listener)?;
             sockets.push(Arc::new(first));
         }
@@ -77,7 +80,7 @@ impl Bound {
             }
             while sockets.len() < threads.get() {
                 match bind(listener, &address, true) {
-                    Ok(another) => {
+                    Ok((another, _)) => {
                         // What it would tell is what the first has told.
                         listen(&another, listener)?;
                         sockets.push(Arc::new(another));
@@ -89,7 +92,7 @@ impl Bound {
                 }
             }
         }
-        Ok(Self { address, sockets, ignored })
+        Ok(Self { address, sockets, file: made.keep(), ignored })
     }
 
     /// What each thread accepts from. Every socket has a thread that looks after it, and every thread has a socket, be it
@@ -114,15 +117,8 @@ impl Bound {
 pub(super) fn try_out(listener: &Listener) -> Result<(), BindError> {
     match bind(listener, &listener.address, false) {
         Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Ok(()),
-        outcome => outcome.map(|_| remove(&listener.address)),
-    }
-}
-
-/// Removes the file of a UNIX socket that is no longer to be connected to.
-pub(super) fn remove(address: &Address) {
-    if let Address::Unix(path) = address {
-        // Whoever has removed it already has done no harm.
-        let _ = fs::remove_file(&**path);
+        // The file, too, is gone with what is dropped here.
+        outcome => outcome.map(drop),
     }
 }
 
@@ -179,32 +175,31 @@ impl BindError {
     }
 }
 
-fn bind_patiently(listener: &Listener) -> Result<Socket, BindError> {
+fn bind_patiently(listener: &Listener) -> Result<(Socket, Made), BindError> {
     let mut tries = 1;
     loop {
         match bind(listener, &listener.address, false) {
             Err(error) if error.source.kind() == io::ErrorKind::AddrInUse && tries < TRIES => {
-                tries += 1;
-                match is_stale(&listener.address) {
-                    true => remove(&listener.address),
-                    false => thread::sleep(PAUSE),
+                let stale = match &listener.address {
+                    Address::Unix(path) if tries == 1 => SocketFile::stale(path),
+                    _ => None,
+                };
+                match stale {
+                    Some(file) => file.remove(),
+                    None => thread::sleep(PAUSE),
                 }
+                tries += 1;
             }
             outcome => return outcome,
         }
     }
 }
 
-/// Whether this is the file of a UNIX socket that nobody listens on: whoever made it was killed.
-fn is_stale(address: &Address) -> bool {
-    let Address::Unix(path) = address else { return false };
-    fs::symlink_metadata(&**path).is_ok_and(|file| file.file_type().is_socket())
-        && UnixStream::connect(&**path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-fn bind(listener: &Listener, address: &Address, share: bool) -> Result<Socket, BindError> {
+/// A socket, and its file if it has one. No options are set but those that decide where it is.
+fn bind(listener: &Listener, address: &Address, share: bool) -> Result<(Socket, Made), BindError> {
     let set = |call, outcome: io::Result<()>| outcome.map_err(|error| failed(call, listener, error));
     let socket = socket(listener, address).map_err(|error| failed("socket()", listener, error))?;
+    let mut made = Made::default();
     match address {
         Address::Inet(address) => {
             set("setsockopt(SO_REUSEADDR)", socket.set_reuse_address(true))?;
@@ -216,11 +211,12 @@ fn bind(listener: &Listener, address: &Address, share: bool) -> Result<Socket, B
         }
         Address::Unix(path) => {
             set("bind() to", SockAddr::unix(&**path).and_then(|address| socket.bind(&address)))?;
+            made = Some(SocketFile::at(path).map_err(|error| failed("lstat()", listener, error))?).into();
             // Who may connect is the folder's business.
             set("chmod()", fs::set_permissions(&**path, fs::Permissions::from_mode(0o666)))?;
         }
     }
-    Ok(socket)
+    Ok((socket, made))
 }
 
 fn socket(listener: &Listener, address: &Address) -> io::Result<Socket> {
@@ -342,17 +338,13 @@ mod tests {
         assert_eq!(bound.sockets.len(), 1);
         assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o666);
         try_out(&listener).expect("a predecessor has it");
-        assert!(!is_stale(&listener.address) && path.exists());
+        assert!(path.exists());
         drop(bound);
-        assert!(is_stale(&listener.address));
-        drop(Bound::open(&listener, TWO, &[]).expect("a stale one is in nobody's way"));
-        remove(&listener.address);
+        let bound = Bound::open(&listener, TWO, &[]).expect("a stale one is in nobody's way");
+        bound.file.expect("its file").remove();
         assert!(!path.exists());
         try_out(&listener).expect("fit");
         assert!(!path.exists(), "what was tried is not left behind");
-        fs::write(&path, "a letter").expect("a file");
-        assert!(!is_stale(&listener.address));
-        fs::remove_file(&path).expect("removed");
     }
 
     #[test]
