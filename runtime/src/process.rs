@@ -88,8 +88,19 @@ fn failed(call: &'static str) -> impl FnOnce(io::Error) -> Error {
 pub fn run(config: Config, inherited: Inherited, read: &Reader<'_>) -> Result<(), Error> {
     let Inherited { sockets, from_predecessor } = inherited;
     let server = Server::bind_beside(&config, &sockets)?;
+    let made = server.sockets().files_beside(&sockets);
     // Those that are not listened on any more are closed, as on a reload.
     drop(sockets);
+    let ended = serve(config, server, from_predecessor, read);
+    if ended.is_err() {
+        // The next to be started is not to find them in its way.
+        made.remove();
+    }
+    ended
+}
+
+/// The rest of [`run`], once everything is open.
+fn serve(config: Config, server: Server, from_predecessor: bool, read: &Reader<'_>) -> Result<(), Error> {
     // A binary that replaces another is in the background, or not, as that was.
     let waiting = match config.process.daemon && !from_predecessor {
         true => match daemon::detach(server.shared().log()).map_err(failed("daemon()"))? {

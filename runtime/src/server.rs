@@ -40,13 +40,18 @@ use crate::upstream::Upstreams;
 mod accept;
 mod listen;
 mod room;
+mod socket_file;
 mod sockets;
+mod tune;
 mod worker;
 
 pub use listen::BindError;
 pub(crate) use listen::has_multipath;
 use listen::{Bound, Names};
 use room::Room;
+use socket_file::Made;
+use sockets::Held;
+pub(crate) use sockets::Origin;
 pub use sockets::Sockets;
 use worker::Worker;
 
@@ -224,12 +229,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As [`Server::bind`]. Nothing that is held has changed then.
+    /// As [`Server::bind`]. Nothing that is held has changed then, and no file of a socket is left behind.
     pub fn bind_beside(config: &Config, held: &Sockets) -> Result<Self, Error> {
         let mut files = LogFiles::new(wall_clock, config.process.time_zone());
         let log = files.log(&config.logs).map_err(Error::Log)?;
         let (mut bound, mut doors, mut behind_wildcards) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (wildcards, mut names) = (wildcards(config), Names::default());
+        let mut made = Vec::new();
         for server in &config.servers {
             let server_log = files.log(&server.logs).map_err(Error::Log)?;
             let access_logs = files.access_logs(&server.access_logs).map_err(Error::Log)?;
@@ -241,10 +247,19 @@ impl Server {
                     }
                     None => {
                         let held = held.at(&listener.address);
-                        Bound::open(listener, config.worker_processes, held).map(Some)
+                        let sockets = held.map_or(&[][..], |held| &held.sockets);
+                        let opened = Bound::open(listener, config.worker_processes, sockets);
+                        opened.map(|opened| {
+                            made.push(Made::from(opened.file.clone()));
+                            let file = opened.file.or_else(|| held?.file.clone());
+                            Some(Bound { file, ..opened })
+                        })
                     }
                 };
                 let opened = names.note(listener, opened)?.flatten();
+                for ignored in opened.iter().flat_map(|opened: &Bound| &opened.ignored) {
+                    log.line(Level::Alert, None, ignored);
+                }
                 bound.extend(opened.map(|opened| (doors.len(), opened)));
                 doors.push(Door {
                     text: listener.text.clone(),
@@ -264,6 +279,7 @@ impl Server {
         for (name, error) in names.missing()? {
             log.line(Level::Warn, None, format_args!("{error}, \"{name}\" is served at its other addresses"));
         }
+        made.into_iter().for_each(|made| drop(made.keep()));
         let process = &config.process;
         let sockets = bound.iter().map(|(_, bound): &(_, Bound)| bound.sockets.len()).sum();
         let shared = Arc::new(Shared {
@@ -291,7 +307,8 @@ impl Server {
     /// Its sockets, to be handed on to its successor.
     #[must_use]
     pub fn sockets(&self) -> Sockets {
-        self.bound.iter().map(|(_, bound)| (bound.address.clone(), bound.sockets.clone())).collect()
+        let held = |bound: &Bound| Held { sockets: bound.sockets.clone(), file: bound.file.clone() };
+        self.bound.iter().map(|(_, bound)| (bound.address.clone(), held(bound))).collect()
     }
 
     /// Closes its sockets, as far as nobody else has them.

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -27,10 +27,17 @@ struct Served {
 impl Served {
     /// In the folder named for `test`, which may be there already, with what a predecessor left.
     fn start(test: &str, auth: SocketAddr) -> Self {
+        Self::start_with(test, "", auth)
+    }
+
+    /// The same with `pid`, unless empty, instead of a file in the folder.
+    fn start_with(test: &str, pid: &str, auth: SocketAddr) -> Self {
         let folder = std::env::temp_dir().join(format!("gatepost-unix-{test}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
+        let own = format!("pid {}/pid;", folder.display());
+        let pid = if pid.is_empty() { &own } else { pid };
         let text = format!(
-            "daemon off; master_process off; pid {0}/pid; error_log {0}/error.log info;\n\
+            "daemon off; master_process off; {pid} error_log {0}/error.log info;\n\
              mail {{ auth_http {auth}; set_real_ip_from unix:;\n\
              server {{ protocol imap; listen unix:{0}/imap; listen unix:{0}/proxied proxy_protocol; }} }}",
             folder.display()
@@ -128,4 +135,26 @@ fn a_predecessor_that_was_killed_is_in_nobodys_way_and_one_that_ended_leaves_not
     kill_process(Pid::from_child(&successor.child), Signal::TERM).unwrap();
     assert!(successor.child.wait().unwrap().success());
     assert!(!successor.folder.join("imap").exists() && !successor.folder.join("proxied").exists());
+}
+
+#[test]
+fn who_ends_does_not_remove_the_file_of_another_who_has_come_since() {
+    let (auth, _) = auth_server(0);
+    let mut served = Served::start("successor", auth);
+    served.connect("imap");
+    served.connect("proxied");
+    let path = served.folder.join("imap");
+    fs::remove_file(&path).unwrap();
+    let _successor = UnixListener::bind(&path).unwrap();
+    kill_process(Pid::from_child(&served.child), Signal::TERM).unwrap();
+    assert!(served.child.wait().unwrap().success());
+    assert!(path.exists() && !served.folder.join("proxied").exists());
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_files_in_the_way_of_the_next() {
+    let (auth, _) = auth_server(0);
+    let mut served = Served::start_with("vain", "pid /nowhere/at/all;", auth);
+    assert!(!served.child.wait().unwrap().success());
+    assert!(!served.folder.join("imap").exists() && !served.folder.join("proxied").exists());
 }

@@ -15,7 +15,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
 use super::raw;
-use crate::server::Sockets;
+use crate::server::{Origin, Sockets};
 
 /// Where a binary names the sockets for its successor: numbers, each with a semicolon behind it.
 const VARIABLE: &str = "NGINX";
@@ -37,12 +37,15 @@ impl Inherited {
     pub fn take() -> Self {
         let named = std::env::var_os(VARIABLE);
         let from_predecessor = named.is_some();
-        let mut numbers = numbers(named.as_deref());
-        numbers.extend(sd_notify::listen_fds().into_iter().flatten());
+        let left = numbers(named.as_deref()).into_iter().map(|number| (number, Origin::Predecessor));
+        let passed = sd_notify::listen_fds().into_iter().flatten();
+        let passed = passed.map(|number| (number, Origin::ServiceManager));
         let mut sockets = Sockets::default();
-        for socket in numbers.into_iter().filter_map(raw::adopt) {
-            // Without an address it is of no use.
-            let _ = sockets.add(socket);
+        for (number, origin) in left.chain(passed) {
+            if let Some(socket) = raw::adopt(number) {
+                // Without an address it is of no use.
+                let _ = sockets.add(socket, origin);
+            }
         }
         Self { sockets, from_predecessor }
     }

@@ -45,7 +45,7 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => {
                 notify::stopping("letting sessions end");
                 // Theirs are closed by the threads; these would keep the ports open.
-                now.sockets.remove_files(&Sockets::default());
+                now.sockets.files_beside(&Sockets::default()).remove();
                 now.sockets = Sockets::default();
                 worker::obey(received, &now.running, &now.shared);
             }
@@ -83,9 +83,10 @@ impl Generations {
         let refused = |error| log.line(Level::Emerg, None, error);
         let server = Server::bind_beside(&loaded.config, &self.sockets).map_err(refused)?;
         let (shared, sockets) = (server.shared().clone(), server.sockets());
-        let running = server.start().map_err(refused)?;
+        let made = sockets.files_beside(&self.sockets);
+        let running = server.start().map_err(refused).inspect_err(|()| made.remove())?;
         self.running.iter().for_each(|old| old.control().quit());
-        self.sockets.remove_files(&sockets);
+        self.sockets.files_beside(&sockets).remove();
         (self.shared, self.sockets) = (shared, sockets);
         self.running.push(running);
         Ok(())

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io, thread};
 
 use gatepost_core::Address;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::config::{Keepalive, Listener};
+use super::socket_file::{Made, SocketFile};
+use super::tune::{Ignored, tune};
+use crate::config::Listener;
 use crate::system_error::system_error;
 
 /// How often a port is tried that someone else still holds, and the pause between, as nginx does: a predecessor may be
@@ -42,6 +43,10 @@ fn told(error: &io::Error) -> gatepost_core::SystemError {
 pub(super) struct Bound {
     pub(super) address: Address,
     pub(super) sockets: Vec<Arc<Socket>>,
+    /// That of a UNIX socket, if it was made here.
+    pub(super) file: Option<SocketFile>,
+    /// What they were asked to be and are not.
+    pub(super) ignored: Vec<Ignored>,
 }
 
 impl Bound {
@@ -53,12 +58,16 @@ impl Bound {
         held: &[Arc<Socket>],
     ) -> Result<Self, BindError> {
         let mut sockets = held.to_vec();
+        let (mut ignored, mut made) = (Vec::new(), Made::default());
         for socket in held {
-            // As nginx does; how many may wait can be changed at any time.
-            socket.listen(listener.backlog).map_err(|error| failed("listen() to", listener, error))?;
+            // As nginx does; how many may wait, and all else but the address, can be changed at any time.
+            ignored = listen(socket, listener)?;
         }
         if sockets.is_empty() {
-            sockets.push(Arc::new(listen(bind_patiently(listener)?, listener)?));
+            let first;
+            (first, made) = bind_patiently(listener)?;
+            ignored = listen(&first, listener)?;
+            sockets.push(Arc::new(first));
         }
         let address = sockets.first().and_then(|first| first.local_addr().ok()?.as_socket());
         let address = address.map_or_else(|| listener.address.clone(), Address::from);
@@ -71,7 +80,11 @@ impl Bound {
             }
             while sockets.len() < threads.get() {
                 match bind(listener, &address, true) {
-                    Ok(another) => sockets.push(Arc::new(listen(another, listener)?)),
+                    Ok((another, _)) => {
+                        // What it would tell is what the first has told.
+                        listen(&another, listener)?;
+                        sockets.push(Arc::new(another));
+                    }
                     // What somebody else has opened for us (a service manager) cannot be joined by everybody. Threads can
                     // share it.
                     Err(_) if !held.is_empty() => break,
@@ -79,7 +92,7 @@ impl Bound {
                 }
             }
         }
-        Ok(Self { address, sockets })
+        Ok(Self { address, sockets, file: made.keep(), ignored })
     }
 
     /// What each thread accepts from. Every socket has a thread that looks after it, and every thread has a socket, be it
@@ -104,15 +117,8 @@ impl Bound {
 pub(super) fn try_out(listener: &Listener) -> Result<(), BindError> {
     match bind(listener, &listener.address, false) {
         Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Ok(()),
-        outcome => outcome.map(|_| remove(&listener.address)),
-    }
-}
-
-/// Removes the file of a UNIX socket that is no longer to be connected to.
-pub(super) fn remove(address: &Address) {
-    if let Address::Unix(path) = address {
-        // Whoever has removed it already has done no harm.
-        let _ = fs::remove_file(&**path);
+        // The file, too, is gone with what is dropped here.
+        outcome => outcome.map(drop),
     }
 }
 
@@ -169,38 +175,31 @@ impl BindError {
     }
 }
 
-fn bind_patiently(listener: &Listener) -> Result<Socket, BindError> {
+fn bind_patiently(listener: &Listener) -> Result<(Socket, Made), BindError> {
     let mut tries = 1;
     loop {
         match bind(listener, &listener.address, false) {
             Err(error) if error.source.kind() == io::ErrorKind::AddrInUse && tries < TRIES => {
-                tries += 1;
-                match is_stale(&listener.address) {
-                    true => remove(&listener.address),
-                    false => thread::sleep(PAUSE),
+                let stale = match &listener.address {
+                    Address::Unix(path) if tries == 1 => SocketFile::stale(path),
+                    _ => None,
+                };
+                match stale {
+                    Some(file) => file.remove(),
+                    None => thread::sleep(PAUSE),
                 }
+                tries += 1;
             }
             outcome => return outcome,
         }
     }
 }
 
-/// Whether this is the file of a UNIX socket that nobody listens on: whoever made it was killed.
-fn is_stale(address: &Address) -> bool {
-    let Address::Unix(path) = address else { return false };
-    fs::symlink_metadata(&**path).is_ok_and(|file| file.file_type().is_socket())
-        && UnixStream::connect(&**path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-fn bind(listener: &Listener, address: &Address, share: bool) -> Result<Socket, BindError> {
+/// A socket, and its file if it has one. No options are set but those that decide where it is.
+fn bind(listener: &Listener, address: &Address, share: bool) -> Result<(Socket, Made), BindError> {
     let set = |call, outcome: io::Result<()>| outcome.map_err(|error| failed(call, listener, error));
     let socket = socket(listener, address).map_err(|error| failed("socket()", listener, error))?;
-    if let Some(octets) = listener.receive_buffer_bytes {
-        set("setsockopt(SO_RCVBUF)", socket.set_recv_buffer_size(octets))?;
-    }
-    if let Some(octets) = listener.send_buffer_bytes {
-        set("setsockopt(SO_SNDBUF)", socket.set_send_buffer_size(octets))?;
-    }
+    let mut made = Made::default();
     match address {
         Address::Inet(address) => {
             set("setsockopt(SO_REUSEADDR)", socket.set_reuse_address(true))?;
@@ -208,21 +207,16 @@ fn bind(listener: &Listener, address: &Address, share: bool) -> Result<Socket, B
             if address.is_ipv6() {
                 set("setsockopt(IPV6_V6ONLY)", socket.set_only_v6(listener.ipv6_only))?;
             }
-            // Accepted sockets inherit these: a system call a listener instead of one a connection.
-            set("setsockopt(TCP_NODELAY)", socket.set_tcp_nodelay(true))?;
-            if let Some(keepalive) = listener.keepalive {
-                set("setsockopt(SO_KEEPALIVE)", socket.set_keepalive(true))?;
-                set("setsockopt(TCP_KEEPIDLE)", socket.set_tcp_keepalive(&told_apart(keepalive)))?;
-            }
             set("bind() to", socket.bind(&(*address).into()))?;
         }
         Address::Unix(path) => {
             set("bind() to", SockAddr::unix(&**path).and_then(|address| socket.bind(&address)))?;
+            made = Some(SocketFile::at(path).map_err(|error| failed("lstat()", listener, error))?).into();
             // Who may connect is the folder's business.
             set("chmod()", fs::set_permissions(&**path, fs::Permissions::from_mode(0o666)))?;
         }
     }
-    Ok(socket)
+    Ok((socket, made))
 }
 
 fn socket(listener: &Listener, address: &Address) -> io::Result<Socket> {
@@ -232,23 +226,12 @@ fn socket(listener: &Listener, address: &Address) -> io::Result<Socket> {
     Socket::new(Domain::for_address(*address), kind, Some(protocol))
 }
 
-fn told_apart(keepalive: Keepalive) -> TcpKeepalive {
-    let mut told = TcpKeepalive::new();
-    if let Some(idle) = keepalive.idle {
-        told = told.with_time(idle);
-    }
-    if let Some(interval) = keepalive.interval {
-        told = told.with_interval(interval);
-    }
-    match keepalive.count {
-        Some(count) => told.with_retries(count),
-        None => told,
-    }
-}
-
-fn listen(socket: Socket, listener: &Listener) -> Result<Socket, BindError> {
+/// Listens; tells what the socket was asked to be and is not.
+fn listen(socket: &Socket, listener: &Listener) -> Result<Vec<Ignored>, BindError> {
+    // Before anybody can connect: how far a window may grow is said in the handshake.
+    let ignored = tune(socket, listener);
     socket.listen(listener.backlog).map_err(|error| failed("listen() to", listener, error))?;
-    Ok(socket)
+    Ok(ignored)
 }
 
 fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindError {
@@ -259,6 +242,8 @@ fn failed(call: &'static str, listener: &Listener, source: io::Error) -> BindErr
 mod tests {
     use super::*;
     use std::net::TcpStream;
+
+    use crate::config::Keepalive;
 
     const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
@@ -330,6 +315,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_will_not_have_keeps_no_door_shut() {
+        let beyond = Keepalive { idle: Some(Duration::from_secs(40_000)), ..Keepalive::default() };
+        let listener = Listener { keepalive: Some(beyond), ..listener("127.0.0.1:0") };
+        let bound = Bound::open(&listener, TWO, &[]).expect("a port");
+        assert_eq!((bound.sockets.len(), bound.ignored.len()), (2, 1));
+        // As it is told again after a reload, and what has been mended is not.
+        let again = Bound::open(&listener, TWO, &bound.sockets).expect("the same");
+        assert_eq!(again.ignored.len(), 1);
+        let mended = Listener { keepalive: None, ..listener };
+        let mended = Bound::open(&mended, TWO, &again.sockets).expect("the same");
+        assert!(mended.ignored.is_empty());
+        assert!(mended.sockets.iter().all(|socket| !socket.keepalive().expect("an option")));
+    }
+
+    #[test]
     fn a_unix_socket_is_everybody_s_and_a_stale_one_is_replaced_but_nobody_s_else() {
         let path = std::env::temp_dir().join(format!("gatepost-listen-{}.sock", std::process::id()));
         let text = path.to_str().expect("text");
@@ -338,22 +338,20 @@ mod tests {
         assert_eq!(bound.sockets.len(), 1);
         assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o666);
         try_out(&listener).expect("a predecessor has it");
-        assert!(!is_stale(&listener.address) && path.exists());
+        assert!(path.exists());
         drop(bound);
         // A process that another test is about to start has a copy of every descriptor for a moment.
+        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
         let stale = (0..1000).any(|_| {
             thread::sleep(Duration::from_millis(5));
-            is_stale(&listener.address)
+            std::os::unix::net::UnixStream::connect(&path).is_err_and(refused)
         });
         assert!(stale, "somebody still listens");
-        drop(Bound::open(&listener, TWO, &[]).expect("a stale one is in nobody's way"));
-        remove(&listener.address);
+        let bound = Bound::open(&listener, TWO, &[]).expect("a stale one is in nobody's way");
+        bound.file.expect("its file").remove();
         assert!(!path.exists());
         try_out(&listener).expect("fit");
         assert!(!path.exists(), "what was tried is not left behind");
-        fs::write(&path, "a letter").expect("a file");
-        assert!(!is_stale(&listener.address));
-        fs::remove_file(&path).expect("removed");
     }
 
     #[test]

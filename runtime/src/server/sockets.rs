@@ -22,16 +22,33 @@ use std::sync::Arc;
 use gatepost_core::Address;
 use socket2::Socket;
 
-use super::listen;
+use super::socket_file::{SocketFile, SocketFiles};
 
 /// Listening sockets by the addresses they are bound to.
 #[derive(Clone, Debug, Default)]
-pub struct Sockets(BTreeMap<Address, Vec<Arc<Socket>>>);
+pub struct Sockets(BTreeMap<Address, Held>);
+
+/// What is held of one address.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    pub(super) sockets: Vec<Arc<Socket>>,
+    /// That of a UNIX socket, if it is ours to remove.
+    pub(super) file: Option<SocketFile>,
+}
+
+/// Who has opened the sockets that a process was started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The binary that this one replaces. It leaves the files of its UNIX sockets to us.
+    Predecessor,
+    /// A service manager, whose files are its own business: it may start us again with the same socket.
+    ServiceManager,
+}
 
 impl Sockets {
     /// Those bound to `address`.
-    pub(super) fn at(&self, address: &Address) -> &[Arc<Socket>] {
-        self.0.get(address).map_or(&[], Vec::as_slice)
+    pub(super) fn at(&self, address: &Address) -> Option<&Held> {
+        self.0.get(address)
     }
 
     /// Adds one, by where it says it is bound.
@@ -39,28 +56,35 @@ impl Sockets {
     /// # Errors
     ///
     /// It is not bound to anything that can be listened on.
-    pub(crate) fn add(&mut self, socket: Socket) -> io::Result<()> {
+    pub(crate) fn add(&mut self, socket: Socket, origin: Origin) -> io::Result<()> {
         let address = socket.local_addr()?;
         let path = || address.as_pathname()?.to_str().map(|path| Address::Unix(path.into()));
         let address = address.as_socket().map(Address::Inet).or_else(path);
         let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        self.0.entry(address).or_default().push(Arc::new(socket));
+        let file = match (&address, origin) {
+            (Address::Unix(path), Origin::Predecessor) => SocketFile::at(path).ok(),
+            _ => None,
+        };
+        let held = self.0.entry(address).or_default();
+        held.sockets.push(Arc::new(socket));
+        held.file = file;
         Ok(())
     }
 
-    /// Removes the files of UNIX sockets that are not among `kept`: nobody listens there any more.
-    pub(crate) fn remove_files(&self, kept: &Self) {
-        self.0.keys().filter(|address| kept.at(address).is_empty()).for_each(listen::remove);
+    /// The files of UNIX sockets that are not among `kept`.
+    pub(crate) fn files_beside(&self, kept: &Self) -> SocketFiles {
+        let others = self.0.iter().filter(|(address, _)| kept.at(address).is_none());
+        SocketFiles(others.filter_map(|(_, held)| held.file.clone()).collect())
     }
 
     /// Every one of them, in the order of their addresses.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.0.values().flatten().map(|socket| socket.as_fd())
+        self.0.values().flat_map(|held| &held.sockets).map(|socket| socket.as_fd())
     }
 }
 
-impl FromIterator<(Address, Vec<Arc<Socket>>)> for Sockets {
-    fn from_iter<I: IntoIterator<Item = (Address, Vec<Arc<Socket>>)>>(all: I) -> Self {
+impl FromIterator<(Address, Held)> for Sockets {
+    fn from_iter<I: IntoIterator<Item = (Address, Held)>>(all: I) -> Self {
         Self(all.into_iter().collect())
     }
 }

@@ -197,7 +197,7 @@ fn clients_come_over_unix_sockets_too() {
         assert!(log.contains(&line), "{line} is not in\n{log}");
     }
     drop(served);
-    listen::remove(&Address::Unix(path.to_string().into()));
+    std::fs::remove_file(path.to_string()).expect("a file");
 }
 
 #[test]
@@ -306,4 +306,41 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
     }
     running.control().stop();
     running.join().expect("no panic");
+}
+
+#[test]
+fn a_server_that_cannot_be_leaves_no_file_of_a_socket() {
+    let path = std::env::temp_dir().join(format!("gatepost-vain-{}.sock", std::process::id()));
+    let unix = Listener::new(Address::Unix(path.to_str().expect("text").into()));
+    let config = |listeners: &[Listener]| Config {
+        worker_processes: NonZeroUsize::MIN,
+        process: Process::default(),
+        pid: Pid::Off,
+        logs: [].into(),
+        servers: vec![config::Server {
+            policy: Arc::new(Policy::new(
+                Protocol::Pop3,
+                "mx.example",
+                AuthServer::new(Target::Address(nobody().into()), ""),
+            )),
+            tls: None,
+            backend_tls: None,
+            upstreams: Arc::default(),
+            auth_upstreams: Arc::default(),
+            resolver: None,
+            logs: [].into(),
+            access_logs: Arc::new([]),
+            listeners: listeners.to_vec(),
+        }],
+    };
+    let elsewhere = Listener::new(SocketAddr::from(([192, 0, 2, 1], 143)).into());
+    let vain = config(&[unix.clone(), elsewhere]);
+    Server::bind(&vain).expect_err("not our address");
+    assert!(!path.exists());
+    // What is held is not made in vain.
+    let good = Server::bind(&config(&[unix])).expect("a server");
+    Server::bind_beside(&vain, &good.sockets()).expect_err("not our address");
+    assert!(path.exists());
+    good.sockets().files_beside(&Sockets::default()).remove();
+    assert!(!path.exists());
 }

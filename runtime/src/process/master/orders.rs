@@ -54,11 +54,11 @@ impl Master {
             return;
         }
         self.stage = stage;
-        self.coming = None;
+        self.forget_coming();
         // The workers have theirs, and close them when nothing waits in them any more. Another binary goes on using the
         // files of UNIX sockets.
         if self.successor.is_none() && !self.has_predecessor() {
-            self.current.server.sockets().remove_files(&Sockets::default());
+            self.current.server.sockets().files_beside(&Sockets::default()).remove();
         }
         self.current.server.close();
         match stage {

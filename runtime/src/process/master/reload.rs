@@ -33,7 +33,7 @@ impl Master {
     /// The new configuration is served; the old one may go.
     pub(super) fn succeed(&mut self, coming: Generation) {
         let number = coming.number;
-        self.current.server.sockets().remove_files(&coming.server.sockets());
+        self.current.server.sockets().files_beside(&coming.server.sockets()).remove();
         self.current = coming;
         self.log = self.current.server.shared().log().clone();
         self.backoff = Backoff::default();
@@ -51,8 +51,15 @@ impl Master {
 
     /// The new configuration comes to nothing.
     pub(super) fn abandon(&mut self) {
-        self.coming = None;
+        self.forget_coming();
         self.log.line(Level::Alert, None, "the new configuration is not served: the old one goes on");
         notify::ready("serving; the new configuration could not be served, see the log");
+    }
+
+    /// Nobody will serve what was to come: what was opened for it alone is closed.
+    pub(super) fn forget_coming(&mut self) {
+        if let Some(coming) = self.coming.take() {
+            coming.server.sockets().files_beside(&self.current.server.sockets()).remove();
+        }
     }
 }
