@@ -203,7 +203,14 @@ impl<D: Dialect> Authorize<D> {
             }
             Err(fault @ AuthFault::Status(_)) => {
                 self.report(fault, cx, out);
-                self.ask_another(cx, out)
+                if self.inquiry.target.is_choice() {
+                    // It did answer. What it makes of one login is no reason to keep others from it: whoever finds a login that
+                    // it stumbles over would take it down for everybody.
+                    out.judge(Wire::Auth, Judgement::Sound);
+                    return self.ask_next(cx, out);
+                }
+                out.close(Wire::Auth);
+                trouble(&self.dialect, cx, out)
             }
             Err(fault) => self.failed(fault, cx, out),
         }

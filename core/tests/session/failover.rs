@@ -303,8 +303,10 @@ fn another_auth_server_is_asked_where_one_fails() {
     scene.tell(Event::Ended(Wire::Auth, refused()));
     assert!(scene.tries_another(Wire::Auth), "{:?}", scene.did);
     scene.chosen(Wire::Auth, places[1]);
+    // A status is an answer: it sends this login elsewhere and says nothing against the server.
     scene.granted("HTTP/1.0 503 x\r\n\r\n");
-    assert!(scene.tries_another(Wire::Auth), "{:?}", scene.did);
+    assert!(scene.did.contains(&Action::Judge(Wire::Auth, Judgement::Sound)), "{:?}", scene.did);
+    assert_eq!(scene.did.last(), Some(&Action::OpenNext(Wire::Auth)));
     scene.chosen(Wire::Auth, places[2]);
     scene.wait();
     assert!(scene.tries_another(Wire::Auth), "{:?}", scene.did);
