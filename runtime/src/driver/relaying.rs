@@ -64,8 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
     }
 
     async fn end(self: Box<Self>, outcome: Option<Outcome>) {
-        let Self { mut client, backend, relay, context, closing, policy, observer, .. } = *self;
-        drop(backend);
+        let Self { mut client, backend, relay, context, closing, policy, observer, _lease, .. } = *self;
+        // With the connection its place among those of the server is free; the client may take its time to leave.
+        drop((backend, _lease));
         let report = |notice, activity| {
             let context = Context { activity: Some(activity), ..context.clone() };
             observer.report(&Report { notice, context });

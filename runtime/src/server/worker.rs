@@ -64,7 +64,11 @@ impl Worker {
             let runtime =
                 Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(self.serve(ready)),
+                Ok(runtime) => {
+                    runtime.block_on(self.serve(ready));
+                    // The system's resolver may still be waited for, by nobody any more.
+                    runtime.shutdown_background();
+                }
                 Err(error) => drop(ready.send(Err(error))),
             }
         })?;
