@@ -183,11 +183,11 @@ impl Master {
             self.patience = None;
             self.signal_workers(Signal::SIGKILL, |_| true);
         }
-        if self.stage > Stage::Serving {
-            return self.workers.is_empty().then(|| Next::End(self.end()));
-        }
         for late in self.workers.iter().filter(|worker| worker.is_late(now)) {
             signal(late.process, Signal::SIGKILL);
+        }
+        if self.stage > Stage::Serving {
+            return self.workers.is_empty().then(|| Next::End(self.end()));
         }
         if !self.accepting {
             return None;

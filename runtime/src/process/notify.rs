@@ -20,7 +20,13 @@ pub(super) fn reloading() {
     }
 }
 
-/// This process is on its way to the end.
+/// What goes on, as `status` says; nothing follows from it.
+pub(super) fn going_on(status: &str) {
+    let _ = notify(&[NotifyState::Status(status)]);
+}
+
+/// The service ends, and at once: from now on the manager counts the seconds, and then kills every process of it. Not for
+/// sessions that are let end, nor where another binary goes on.
 pub(super) fn stopping(status: &str) {
     let _ = notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }

@@ -31,9 +31,11 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
         waiting.tell();
     }
     notify::ready("serving");
+    let mut leaving = false;
     while let Heard::Signal(received) = signals.next_while(&now.running, None) {
         let say = |text: &str| now.shared.log().line(Level::Notice, None, text);
         match received.signal {
+            Signal::SIGHUP if leaving => say(&received.told(", ignoring: sessions are let end")),
             Signal::SIGHUP => {
                 say(&received.told(", reconfiguring"));
                 now.reload(read);
@@ -43,7 +45,11 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
             }
             Signal::SIGWINCH => say(&received.told("")),
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => {
-                notify::stopping("letting sessions end");
+                leaving = true;
+                match received.signal {
+                    Signal::SIGQUIT => notify::going_on("letting sessions end"),
+                    _ => notify::stopping("stopping"),
+                }
                 // Theirs are closed by the threads; these would keep the ports open.
                 now.sockets.files_beside(&Sockets::default()).remove();
                 now.sockets = Sockets::default();

@@ -70,6 +70,10 @@ fn it_serves_on_the_socket_that_was_passed_and_tells_how_it_is() {
     let mut late = TcpStream::connect(address).unwrap();
     late.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     late.read_exact(&mut greeting).unwrap();
+    // While sessions are let end, the manager is not to count the seconds.
+    served.signal(Signal::QUIT);
+    let quitting = told(&manager);
+    assert!(quitting.iter().all(|said| said.starts_with("STATUS=")), "{quitting:?}");
     served.signal(Signal::TERM);
     assert_eq!(told(&manager)[0], "STOPPING=1");
     assert!(served.ended_well());

@@ -57,18 +57,23 @@ impl Master {
         self.forget_coming();
         // The workers have theirs, and close them when nothing waits in them any more. Another binary goes on using the
         // files of UNIX sockets.
-        if self.successor.is_none() && !self.has_predecessor() {
+        let is_alone = self.successor.is_none() && !self.has_predecessor();
+        if is_alone {
             self.current.server.sockets().files_beside(&Sockets::default()).remove();
         }
         self.current.server.close();
         match stage {
             Stage::Stopping => {
-                notify::stopping("stopping");
+                if is_alone {
+                    notify::stopping("stopping");
+                }
                 self.signal_workers(Signal::SIGTERM, |_| true);
                 self.patience = Some(even_clock() + STOP_MAX);
             }
             _ => {
-                notify::stopping("letting sessions end");
+                if is_alone {
+                    notify::going_on("letting sessions end");
+                }
                 self.dismiss(|_| true);
             }
         }

@@ -8,7 +8,7 @@ use gatepost_core::report::Level;
 use nix::sys::signal::Signal;
 use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, wait};
 
-use super::{Master, Which};
+use super::{Master, Stage, Which};
 use crate::net::even_clock;
 use crate::process::channel::ToWorker;
 use crate::process::{Error, notify};
@@ -100,6 +100,10 @@ impl Master {
             if self.successor == Some(process) {
                 self.successor = None;
                 self.keep_name();
+                if self.stage == Stage::Serving {
+                    // It may have told the service manager that it was the one to look after.
+                    notify::ready("serving");
+                }
                 continue;
             }
             let Some(at) = self.workers.iter().position(|worker| worker.process == process) else { continue };
