@@ -251,10 +251,10 @@ impl Server {
                         let held = held.at(&listener.address);
                         let sockets = held.map_or(&[][..], |held| &held.sockets);
                         let opened = Bound::open(listener, config.worker_processes, sockets);
-                        opened.map(|opened| {
+                        opened.map(|mut opened| {
                             made.push(Made::from(opened.file.clone()));
-                            let file = opened.file.or_else(|| held?.file.clone());
-                            Some(Bound { file, ..opened })
+                            opened.file = opened.file.or_else(|| held?.file.clone());
+                            Some(opened)
                         })
                     }
                 };
@@ -282,6 +282,7 @@ impl Server {
         for (name, error) in names.missing()? {
             log.line(Level::Warn, None, format_args!("{error}, \"{name}\" is served at its other addresses"));
         }
+        bound.iter_mut().try_for_each(|(_, bound): &mut (_, Bound)| bound.join())?;
         made.into_iter().for_each(|made| drop(made.keep()));
         let process = &config.process;
         let sockets = bound.iter().map(|(_, bound): &(_, Bound)| bound.sockets.len()).sum();

@@ -47,17 +47,19 @@ pub(super) struct Bound {
     pub(super) file: Option<SocketFile>,
     /// What they were asked to be and are not.
     pub(super) ignored: Vec<Ignored>,
+    /// How the last so many of them are to listen, which join a group that serves, and do not yet.
+    joining: Option<(Listener, usize)>,
 }
 
 impl Bound {
     /// Opens `listener` for that many threads. Those of `held` stay what they are: connections may be waiting in any of
-    /// them.
+    /// them. Those that join them are given none before [`Bound::join`].
     pub(super) fn open(
         listener: &Listener,
         threads: NonZeroUsize,
         held: &[Arc<Socket>],
     ) -> Result<Self, BindError> {
-        let mut sockets = held.to_vec();
+        let (mut sockets, mut joining) = (held.to_vec(), 0);
         let (mut ignored, mut made) = (Vec::new(), Made::default());
         for socket in held {
             // As nginx does; how many may wait, and all else but the address, can be changed at any time.
@@ -81,8 +83,12 @@ impl Bound {
             while sockets.len() < threads.get() {
                 match bind(listener, &address, true) {
                     Ok((another, _)) => {
-                        // What it would tell is what the first has told.
-                        listen(&another, listener)?;
+                        if held.is_empty() {
+                            // What it would tell is what the first has told.
+                            listen(&another, listener)?;
+                        } else {
+                            joining += 1;
+                        }
                         sockets.push(Arc::new(another));
                     }
                     // What somebody else has opened for us (a service manager) cannot be joined by everybody. Threads can
@@ -92,7 +98,16 @@ impl Bound {
                 }
             }
         }
-        Ok(Self { address, sockets, file: made.keep(), ignored })
+        let joining = (joining > 0).then(|| (listener.clone(), joining));
+        Ok(Self { address, sockets, file: made.keep(), ignored, joining })
+    }
+
+    /// Lets those listen that join a group which serves. Not before it is known that the new server can be: what they are
+    /// given is lost if they are closed.
+    pub(super) fn join(&mut self) -> Result<(), BindError> {
+        let Some((listener, count)) = self.joining.take() else { return Ok(()) };
+        let first = self.sockets.len().saturating_sub(count);
+        self.sockets.iter().skip(first).try_for_each(|socket| listen(socket, &listener).map(drop))
     }
 
     /// What each thread accepts from. Every socket has a thread that looks after it, and every thread has a socket, be it
@@ -373,7 +388,11 @@ mod tests {
         let connect =
             || (0..10).map(|_| TcpStream::connect(address).expect("a place to wait")).collect::<Vec<_>>();
         let early = connect();
-        let three = Bound::open(&at, threads(3), &one.sockets).expect("more sockets on the same port");
+        let refused = Bound::open(&at, threads(8), &one.sockets).expect("more sockets on the same port");
+        let meanwhile = connect();
+        drop(refused);
+        let mut three = Bound::open(&at, threads(3), &one.sockets).expect("more sockets on the same port");
+        three.join().expect("they listen");
         assert_eq!((three.sockets.len(), &three.address), (3, &one.address));
         assert!(Arc::ptr_eq(&three.sockets[0], &one.sockets[0]));
         drop(one);
@@ -384,8 +403,9 @@ mod tests {
         assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
         let accepted =
             shares.iter().flatten().map(|socket| std::iter::from_fn(|| socket.accept().ok()).count());
-        assert_eq!(accepted.sum::<usize>(), early.len() + late.len());
+        assert_eq!(accepted.sum::<usize>(), early.len() + meanwhile.len() + late.len());
     }
+
     #[test]
     fn threads_share_what_there_is_not_enough_of() {
         let three = NonZeroUsize::new(3).expect("threads");
