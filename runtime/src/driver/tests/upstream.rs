@@ -155,30 +155,48 @@ fn a_backend_named_by_the_auth_server_is_looked_up() {
     });
 }
 
+/// Three logins by two auth servers, of which the first answers `said` and hangs up; tells how often that one was asked, and the
+/// log.
+async fn three_logins(said: &str) -> (usize, Vec<String>) {
+    let net = TestNet::new(4096);
+    let groups = upstreams(&["192.0.2.5:80", AUTH]);
+    let mut seen = net.listen("192.0.2.5:80");
+    let (mut asked, mut lines) = (0, Vec::new());
+    for _ in 0..3 {
+        let auth = answer_once(net.listen(AUTH), "HTTP/1.0 200 OK\r\nAuth-Status: no\r\n\r\n");
+        let group = Group { name: "backends".into(), servers: 2, guest: Guest::default() };
+        let mut policy = policy(Protocol::Imap);
+        policy.auth = Some(AuthServer::new(Target::Group(group), "auths"));
+        let mut scene = Scene::begin_as(&net, policy, |arrival| arrival.auth_upstreams = groups.clone());
+        log_in(&mut scene).await;
+        if let Ok(Some(mut stream)) = tokio::time::timeout(Duration::from_secs(1), seen.recv()).await {
+            asked += 1;
+            stream.write_all(said.as_bytes()).await.expect("said");
+        }
+        assert!(hear_out(&mut scene.client).await.starts_with("a NO [AUTHENTICATIONFAILED] no\r\n"));
+        auth.await.expect("asked");
+        lines.extend(scene.ended().await);
+    }
+    (asked, lines)
+}
+
 #[test]
 fn an_auth_server_of_a_group_that_fails_is_left_alone_too() {
     tell(async {
-        let net = TestNet::new(4096);
-        let groups = upstreams(&["192.0.2.5:80", AUTH]);
-        let mut seen = net.listen("192.0.2.5:80");
-        let (mut asked, mut lines) = (0, Vec::new());
-        for _ in 0..3 {
-            let auth = answer_once(net.listen(AUTH), "HTTP/1.0 200 OK\r\nAuth-Status: no\r\n\r\n");
-            let group = Group { name: "backends".into(), servers: 2, guest: Guest::default() };
-            let mut policy = policy(Protocol::Imap);
-            policy.auth = Some(AuthServer::new(Target::Group(group), "auths"));
-            let mut scene = Scene::begin_as(&net, policy, |arrival| arrival.auth_upstreams = groups.clone());
-            log_in(&mut scene).await;
-            if let Ok(Some(mut stream)) = tokio::time::timeout(Duration::from_secs(1), seen.recv()).await {
-                asked += 1;
-                stream.write_all(b"HTTP/1.0 503 Sorry\r\n\r\n").await.expect("said");
-            }
-            assert!(hear_out(&mut scene.client).await.starts_with("a NO [AUTHENTICATIONFAILED] no\r\n"));
-            auth.await.expect("asked");
-            lines.extend(scene.ended().await);
-        }
-        let line = "error auth http server 192.0.2.5:80 returned status 503 while in http auth state";
+        let (asked, lines) = three_logins("").await;
+        let line =
+            "error auth http server 192.0.2.5:80 prematurely closed connection while in http auth state";
         assert_eq!(lines.iter().filter(|told| told.starts_with(line)).count(), 1, "{lines:?}");
         assert_eq!(asked, 1, "it is not asked again for ten seconds");
+    });
+}
+
+#[test]
+fn an_auth_server_of_a_group_that_stumbles_over_a_login_is_asked_about_others() {
+    tell(async {
+        let (asked, lines) = three_logins("HTTP/1.0 503 Sorry\r\n\r\n").await;
+        let line = "error auth http server 192.0.2.5:80 returned status 503 while in http auth state";
+        assert_eq!(lines.iter().filter(|told| told.starts_with(line)).count(), asked, "{lines:?}");
+        assert!(asked > 1, "a status is an answer");
     });
 }
