@@ -63,6 +63,13 @@ impl Served {
         panic!("nobody listens: {}", self.log());
     }
 
+    /// Waits until it serves: before, a signal ends it as it ends any process.
+    fn greets(&self) {
+        let mut greeting = [0; 4];
+        self.connect("imap").read_exact(&mut greeting).unwrap();
+        assert_eq!(&greeting, b"* OK");
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.folder.join("error.log")).unwrap_or_default()
     }
@@ -130,7 +137,7 @@ fn a_predecessor_that_was_killed_is_in_nobodys_way_and_one_that_ended_leaves_not
     killed.child.wait().unwrap();
     assert!(killed.folder.join("imap").exists(), "who is killed cannot tidy up");
     let mut successor = Served::start("files", auth);
-    successor.connect("imap");
+    successor.greets();
     successor.connect("proxied");
     kill_process(Pid::from_child(&successor.child), Signal::TERM).unwrap();
     assert!(successor.child.wait().unwrap().success());
@@ -141,7 +148,7 @@ fn a_predecessor_that_was_killed_is_in_nobodys_way_and_one_that_ended_leaves_not
 fn who_ends_does_not_remove_the_file_of_another_who_has_come_since() {
     let (auth, _) = auth_server(0);
     let mut served = Served::start("successor", auth);
-    served.connect("imap");
+    served.greets();
     served.connect("proxied");
     let path = served.folder.join("imap");
     fs::remove_file(&path).unwrap();
@@ -163,7 +170,7 @@ fn a_start_that_fails_leaves_no_files_in_the_way_of_the_next() {
 fn a_pid_file_is_not_taken_from_who_serves_nor_removed_once_it_names_another() {
     let (auth, _) = auth_server(0);
     let mut first = Served::start("first", auth);
-    first.connect("imap");
+    first.greets();
     let file = first.folder.join("pid");
     let number = |process: u32| format!("{process}\n");
     assert_eq!(fs::read_to_string(&file).unwrap(), number(first.child.id()));
