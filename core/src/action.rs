@@ -101,7 +101,7 @@ impl Target {
 /// of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It does its work.
+    /// It answers as its protocol wants, whatever the answer.
     Sound,
     /// It cannot be reached, or does not answer as its protocol wants.
     Failed,

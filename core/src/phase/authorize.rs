@@ -164,10 +164,10 @@ impl<D: Dialect> Authorize<D> {
         }
     }
 
-    /// This server is of no use. Another is asked if there is one (divergences D2).
-    fn ask_another(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+    /// This server is of no use here. Another is asked if there is one (divergences D2).
+    fn ask_another(self, judgement: Judgement, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         if self.inquiry.target.is_choice() {
-            out.judge(Wire::Auth, Judgement::Failed);
+            out.judge(Wire::Auth, judgement);
             return self.ask_next(cx, out);
         }
         out.close(Wire::Auth);
@@ -203,14 +203,9 @@ impl<D: Dialect> Authorize<D> {
             }
             Err(fault @ AuthFault::Status(_)) => {
                 self.report(fault, cx, out);
-                if self.inquiry.target.is_choice() {
-                    // It did answer. What it makes of one login is no reason to keep others from it: whoever finds a login that
-                    // it stumbles over would take it down for everybody.
-                    out.judge(Wire::Auth, Judgement::Sound);
-                    return self.ask_next(cx, out);
-                }
-                out.close(Wire::Auth);
-                trouble(&self.dialect, cx, out)
+                // It did answer. What it makes of one login is no reason to keep others from it: whoever finds a login that it
+                // stumbles over would take it down for everybody.
+                self.ask_another(Judgement::Sound, cx, out)
             }
             Err(fault) => self.failed(fault, cx, out),
         }
@@ -221,13 +216,13 @@ impl<D: Dialect> Authorize<D> {
             End::Finished | End::Insecure(_) => self.report(AuthFault::Closed, cx, out),
             End::Broken(error) => cx.report(Notice::AuthFailed(error), out),
         }
-        self.ask_another(cx, out)
+        self.ask_another(Judgement::Failed, cx, out)
     }
 
     pub(super) fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.report(Notice::AuthTimedOut { server: self.server.clone() }, out);
         if cx.now < self.until {
-            return self.ask_another(cx, out);
+            return self.ask_another(Judgement::Failed, cx, out);
         }
         if self.inquiry.target.is_choice() {
             out.judge(Wire::Auth, Judgement::Failed);

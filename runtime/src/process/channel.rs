@@ -1,6 +1,6 @@
 //! What a master and one worker say to each other: the worker, that it serves; the master, where logs go on.
 //!
-//! A worker can open nothing, so it is given logs that were opened anew as descriptors, in the order of their paths, which
+//! A worker can open no log, so it is given logs that were opened anew as descriptors, in the order of their paths, which
 //! is the same on both sides: the worker is a copy of the master.
 
 use std::fs::File;
