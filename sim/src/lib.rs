@@ -24,6 +24,7 @@ pub mod net;
 pub mod outage;
 pub mod playground;
 pub mod post_office;
+pub mod seeds;
 pub mod talk;
 pub mod trace;
 pub mod verdict;

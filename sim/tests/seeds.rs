@@ -5,6 +5,7 @@
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    use gatepost_sim::seeds::asked_for;
     use gatepost_sim::trace::{Of, told};
     use gatepost_sim::{verdict, world};
 
@@ -13,22 +14,6 @@ mod tests {
 
     /// How many of them it plays twice.
     const SEEDS_TWICE: u64 = 8;
-
-    fn variable(name: &str) -> Option<u64> {
-        let text = std::env::var(name).ok()?;
-        let number = match text.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16),
-            None => text.parse(),
-        };
-        Some(number.unwrap_or_else(|_| panic!("{name} is not a number, decimal or 0x…: {text}")))
-    }
-
-    fn seeds(ordinary: u64) -> std::ops::Range<u64> {
-        match (variable("GATEPOST_SEED"), variable("GATEPOST_SEEDS")) {
-            (Some(seed), _) => seed..seed + 1,
-            (None, many) => 0..many.unwrap_or(ordinary),
-        }
-    }
 
     /// Plays a seed and hands back what was told; on trouble prints what Gatepost did and how to see it again.
     fn play(of: Of, seed: u64) -> Vec<u8> {
@@ -48,7 +33,7 @@ mod tests {
 
     #[test]
     fn users_get_their_own_mail_and_nobody_elses() {
-        for seed in seeds(SEEDS) {
+        for seed in asked_for(SEEDS) {
             let story = play(Of::Gatepost, seed);
             assert!(!story.is_empty(), "the driver tells nothing");
             for line in story.split(|&octet| octet == b'\n') {
@@ -64,7 +49,7 @@ mod tests {
     #[test]
     fn the_same_seed_tells_the_same_story_byte_for_byte() {
         let mut stories = Vec::new();
-        for seed in seeds(SEEDS_TWICE).take(usize::try_from(SEEDS_TWICE).unwrap()) {
+        for seed in asked_for(SEEDS_TWICE).take(usize::try_from(SEEDS_TWICE).unwrap()) {
             let (first, second) = (play(Of::Everything, seed), play(Of::Everything, seed));
             let lines =
                 |story: &[u8]| story.split(|&octet| octet == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
