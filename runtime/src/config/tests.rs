@@ -1,8 +1,11 @@
 //! Whole configurations: what they come to, and what is said about those that come to nothing.
 
 mod agreement;
+mod backends;
 mod directives;
 mod forms;
+mod listeners;
+mod logs;
 mod meaning;
 mod mistakes;
 mod process;
@@ -12,6 +15,7 @@ mod witness;
 
 use std::path::Path;
 
+use gatepost_core::{AuthServer, Policy};
 use proptest::prelude::*;
 
 use super::{Diagnostic, Loaded, Memory, Options, Severity, load};
@@ -46,6 +50,21 @@ fn unfit(text: &str) -> Vec<String> {
         Ok(_) => panic!("{text}\nis taken"),
         Err(told) => first_lines(&told),
     }
+}
+
+/// The policies of the servers of a `mail {}`, in order.
+fn policies(mail: &str) -> Vec<Policy> {
+    let (config, told) = fit(&format!("mail {{ auth_http localhost; {mail} }}"));
+    assert_eq!(told, [""; 0], "{mail}");
+    config.servers.iter().map(|server| (*server.policy).clone()).collect()
+}
+
+fn policy(mail: &str) -> Policy {
+    policies(mail).remove(0)
+}
+
+fn auth(policy: &Policy) -> &AuthServer {
+    policy.auth.as_ref().expect("an auth server")
 }
 
 fn first_lines(told: &[Diagnostic]) -> Vec<String> {

@@ -1,0 +1,189 @@
+//! Backends: how they are found, and what is said to them.
+
+use std::time::Duration;
+
+use gatepost_core::{BackendTls, Guest, Instant, Policy, ProxyHeader, Seed, Target};
+
+use super::{auth, fit, policies};
+use crate::upstream::Die;
+
+#[test]
+fn tokens_go_to_backends_as_tokens_where_that_is_asked_for() {
+    let (config, told) = fit(
+        "mail { auth_http localhost; proxy_oauth on; imap_auth external xoauth2; ssl_verify_client off;\n\
+         server { listen 143; } server { listen 110; proxy_oauth off; }\n\
+         server { listen 25; proxy_oauth on; smtp_auth oauthbearer; }\n\
+         server { listen 587; proxy_oauth on; proxy_smtp_auth on; } }",
+    );
+    let oauth: Vec<_> = config.servers.iter().map(|server| server.policy.backend.oauth).collect();
+    assert_eq!(oauth, [true, false, true, true]);
+    let told: Vec<_> = told.iter().filter(|line| line.contains("proxy_oauth")).collect();
+    let at = "/etc/nginx/nginx.conf";
+    assert_eq!(
+        told,
+        [
+            &format!("[warn] \"proxy_oauth\" has no effect on SMTP without \"proxy_smtp_auth\" in {at}:3"),
+            &format!(
+                "[warn] \"proxy_oauth\" has no effect without the method \"xoauth2\" or \"oauthbearer\" in {at}:4"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_backend_is_told_of_the_client_in_the_version_that_was_asked_for() {
+    let policies = policies(
+        "proxy_protocol V2; server { listen 143; } server { listen 110; proxy_protocol On; } \
+         server { listen 25; proxy_protocol off; }",
+    );
+    let headers: Vec<_> = policies.iter().map(|policy| policy.backend.proxy_header).collect();
+    assert_eq!(headers, [ProxyHeader::V2, ProxyHeader::V1, ProxyHeader::Off]);
+}
+
+#[test]
+fn the_dns_is_asked_for_names_of_backends_and_of_smtp_clients() {
+    let text = "resolver 192.0.2.53 [2001:db8::53]:5353 localhost valid=300s ipv6=off; \
+                server { listen 25; } server { listen 143; } server { listen 587; resolver off; } \
+                server { listen 465; resolver 192.0.2.54:54 valid=0 ipv4=off; resolver_timeout 5s; }";
+    let (config, told) = fit(&format!("mail {{ auth_http localhost; {text} }}"));
+    assert_eq!(told, [""; 0]);
+    let [inherited, imap, off, own] = config.servers.as_slice() else { panic!() };
+    let settings = inherited.resolver.as_ref().unwrap();
+    let servers: Vec<_> = settings.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.53:53", "[2001:db8::53]:5353", "[::1]:53", "127.0.0.1:53"]);
+    assert_eq!((settings.valid, settings.ipv4, settings.ipv6), (Some(Duration::from_secs(300)), true, false));
+    let settings = own.resolver.as_ref().unwrap();
+    assert_eq!(settings.servers, ["192.0.2.54:54".parse().unwrap()]);
+    assert_eq!((settings.valid, settings.ipv4, settings.ipv6), (None, false, true));
+    assert!(imap.resolver.is_some() && off.resolver.is_none());
+    let (config, _) = fit(
+        "mail { auth_http localhost; server { listen 25; resolver 192.0.2.53 valid=9223372036854775807; } }",
+    );
+    let longest = config.servers[0].resolver.as_ref().and_then(|settings| settings.valid);
+    assert_eq!(longest, Some(Duration::from_secs(0x7FFF_FFFF)), "no clock overflows");
+    let seconds = [inherited, imap, off, own].map(|server| server.policy.backend.resolve_timeout.as_secs());
+    assert_eq!(seconds, [30, 30, 30, 5]);
+    let timeouts = [inherited, imap, off, own].map(|server| server.policy.resolver_timeout);
+    assert_eq!(timeouts, [Some(Duration::from_secs(30)), None, None, Some(Duration::from_secs(5))]);
+}
+
+#[test]
+fn backends_are_spoken_to_as_proxy_ssl_says() {
+    let text = "proxy_ssl STARTTLS; proxy_ssl_name backend.example.com; proxy_ssl_verify off; \
+                server { listen 143; } server { listen 110; proxy_ssl on; proxy_ssl_name 192.0.2.1; } \
+                server { listen 25; proxy_ssl off; }";
+    let (config, told) = fit(&format!("mail {{ auth_http localhost; {text} }}"));
+    assert_eq!(told, [""; 0]);
+    let all: Vec<_> = config
+        .servers
+        .iter()
+        .map(|server| (server.policy.backend.tls, server.policy.backend.tls_name.as_deref()))
+        .collect();
+    let name = Some("backend.example.com");
+    let wanted = [(BackendTls::StartTls, name), (BackendTls::On, Some("192.0.2.1")), (BackendTls::Off, name)];
+    assert_eq!(all, wanted);
+    assert!(config.servers.iter().all(|server| server.backend_tls.is_some()), "a user may need it");
+}
+
+#[test]
+fn tls_towards_backends_is_ready_only_where_something_was_said_about_it() {
+    for (text, ready) in [
+        ("", false),
+        ("proxy_ssl off;", false),
+        ("proxy_ssl on; proxy_ssl_verify off;", true),
+        ("proxy_ssl off; proxy_ssl_verify off;", true),
+    ] {
+        let (config, _) = fit(&format!(
+            "mail {{ auth_http localhost; server {{ listen 143; {text} }} server {{ listen 110; }} }}"
+        ));
+        let found: Vec<_> = config.servers.iter().map(|server| server.backend_tls.is_some()).collect();
+        assert_eq!(found, [ready, false], "{text}");
+    }
+}
+
+/// Where the `proxy_pass` of a server leads.
+fn passed_to(policy: &Policy) -> String {
+    match policy.backend.pass.as_ref().expect("a proxy_pass") {
+        Target::Address(address) => address.to_string(),
+        Target::AnyOf(places) => format!("{places:?}"),
+        Target::Group(group) => format!("{} of {}", group.name, group.servers),
+    }
+}
+
+#[test]
+fn proxy_pass_names_a_group_an_address_or_a_host() {
+    let policies = policies(
+        "proxy_pass backends; server { listen 143; proxy_connect_timeout 5s; } \
+         server { listen 110; proxy_pass 192.0.2.7; } server { listen 25; proxy_pass [::1]:2525; } \
+         server { listen 465; proxy_pass unix:/run/smtp; } server { listen 993; proxy_pass localhost; } \
+         upstream backends { server 192.0.2.1; server localhost:1143 weight=3; }",
+    );
+    let passed: Vec<_> = policies.iter().map(passed_to).collect();
+    let expected = ["backends of 3", "192.0.2.7:110", "[::1]:2525", "unix:/run/smtp", "localhost of 2"];
+    assert_eq!(passed, expected);
+    assert_eq!(policies[0].backend.connect_timeout, Some(Duration::from_secs(5)));
+    let known: Vec<_> = policies[0].upstreams.iter().map(|(name, servers)| (&**name, *servers)).collect();
+    assert_eq!(known, [("backends", 3)], "the auth server can name those that were given a name");
+}
+
+#[test]
+fn a_group_is_one_for_all_servers_of_a_protocol_and_has_the_protocol_s_port() {
+    let (config, told) =
+        fit("mail { proxy_pass backends; upstream backends { server 192.0.2.1; server 192.0.2.2:1 down; } \
+         server { listen 143; } server { listen 993; } server { listen 110; } server { listen 25; } }");
+    assert_eq!(told, [""; 0]);
+    let group = |at: usize| config.servers[at].upstreams["backends"].clone();
+    assert!(std::sync::Arc::ptr_eq(&group(0), &group(1)));
+    for (at, port) in [(0, 143), (2, 110), (3, 25)] {
+        let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+        let now = Instant::from_unix_millis(0);
+        let lease = group(at).pick(&Guest::default(), &mut tried, now, &mut die).expect("a server");
+        assert_eq!(lease.server().address.to_string(), format!("192.0.2.1:{port}"));
+        assert!(group(at).pick(&Guest::default(), &mut tried, now, &mut die).is_none(), "the other is down");
+    }
+}
+
+#[test]
+fn without_an_auth_server_the_backend_checks_and_its_word_is_passed_on() {
+    let (config, told) =
+        fit("mail { proxy_pass 192.0.2.1; server { listen 143; } server { listen 25; smtp_auth plain; } \
+         server { listen 587; auth_http localhost; smtp_auth cram-md5; } }");
+    assert_eq!(told, [""; 0]);
+    let backend = |at: usize| {
+        let policy = &config.servers[at].policy;
+        (policy.auth.is_some(), policy.backend.pass_error_message, policy.backend.smtp_auth)
+    };
+    assert_eq!(
+        [backend(0), backend(1), backend(2)],
+        [(false, true, true), (false, true, true), (true, false, false)]
+    );
+}
+
+#[test]
+fn what_a_group_does_not_need_is_said() {
+    let (_, told) = fit("mail { proxy_pass backends; server { listen 143; } \
+         upstream backends { zone backends 64k; keepalive 16; random; least_conn; server 192.0.2.1; } }");
+    let [keepalive, redefined] = told.as_slice() else { panic!("{told:?}") };
+    assert!(keepalive.contains("\"keepalive\" directive has no effect"), "{keepalive}");
+    assert!(redefined.contains("load balancing method redefined"), "{redefined}");
+}
+
+#[test]
+fn an_auth_server_may_be_a_group_further_down() {
+    let (config, told) = fit("mail { auth_http http://auths/check; server { listen 143; } \
+         upstream auths { server 192.0.2.1:9000; server 192.0.2.2 backup; } }");
+    assert_eq!(told, [""; 0]);
+    let [server] = config.servers.as_slice() else { panic!() };
+    let auth = auth(&server.policy);
+    assert_eq!((&*auth.host, &*auth.uri), ("auths", "/check"));
+    let Target::Group(group) = &auth.target else { panic!() };
+    assert_eq!((&*group.name, group.servers), ("auths", 2));
+    let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+    let mut pick = || {
+        let now = Instant::from_unix_millis(0);
+        let lease = server.auth_upstreams["auths"].pick(&Guest::default(), &mut tried, now, &mut die)?;
+        Some(lease.server().address.to_string())
+    };
+    let picked = [pick(), pick(), pick()];
+    assert_eq!(picked, [Some("192.0.2.1:9000".to_owned()), Some("192.0.2.2:80".to_owned()), None]);
+}
