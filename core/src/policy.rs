@@ -248,6 +248,8 @@ pub struct Backend {
     pub pass_error_message: bool,
     /// `proxy_ssl`; the auth server may say otherwise for a user (`Auth-Server-TLS`).
     pub tls: BackendTls,
+    /// Whether the driver has what TLS to backends takes: anything is said of `proxy_ssl`. Where not, nobody who needs TLS is connected.
+    pub tls_configured: bool,
     /// `proxy_ssl_name`: the name that a backend's certificate has to be for. None: the address it is reached at.
     pub tls_name: Option<Box<str>>,
     /// `proxy_protocol`.
@@ -328,6 +330,7 @@ impl Default for Backend {
             keepalive: false,
             pass_error_message: false,
             tls: BackendTls::Off,
+            tls_configured: false,
             tls_name: None,
             proxy_header: ProxyHeader::Off,
             xclient: true,

@@ -115,7 +115,7 @@ impl<D: Dialect> Authorize<D> {
         let tls = cx.policy.backend.tls;
         let starttls = tls == BackendTls::StartTls;
         let account = Account { login, proof, unauthenticated, starttls, auth_server: None };
-        Login::begin(dialect, inbox, &backend, account, tls == BackendTls::On, cx, out)
+        Login::begin(dialect, inbox, &backend, account, tls, cx, out)
     }
 
     /// Asks, for the first time or again.
@@ -277,7 +277,7 @@ impl<D: Dialect> Authorize<D> {
             starttls: tls == BackendTls::StartTls,
             auth_server: Some(self.server),
         };
-        Login::begin(self.dialect, self.inbox, &backend, account, tls == BackendTls::On, cx, out)
+        Login::begin(self.dialect, self.inbox, &backend, account, tls, cx, out)
     }
 
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).
