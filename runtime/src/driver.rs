@@ -16,6 +16,7 @@ use crate::pipe::Heard;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 
+mod addresses;
 mod choice;
 mod pipes;
 mod question;
