@@ -22,7 +22,7 @@ impl Trust {
             verify: true,
             trusted: Some(pair.0.clone()),
             certificate: None,
-            protocol: Protocol::Imap,
+            alpn: "imap",
             server_name: true,
         };
         let server = Settings::new(Protocol::Imap, vec![pair]);
@@ -144,7 +144,7 @@ fn a_session_that_may_not_speak_tls_does_not_speak_at_all() {
         auth.await.expect("no panic");
         assert_eq!(hear_out(&mut backend).await, "");
         let log = scene.ended().await.join("\n");
-        assert!(log.contains("TLS to backends is not configured"), "{log}");
+        assert!(log.contains("TLS to it is not configured"), "{log}");
     });
 }
 
