@@ -59,8 +59,8 @@ pub use event::{
 };
 pub use facts::{Facts, Proxied};
 pub use policy::{
-    Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,
-    ProxyHeader, StartTls, Verdict, VerifyClient,
+    Access, AuthServer, AuthUrl, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy,
+    Protocol, ProxyHeader, Scheme, StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

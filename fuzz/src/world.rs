@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use gatepost_core::{
-    Action, Actions, Answer, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, NoServer, Peer,
-    Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target, Wire,
+    Action, Actions, Answer, AuthServer, AuthUrl, Client, Event, Instant, Mechanism, Mechanisms, NoServer,
+    Peer, Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target, Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -248,8 +248,7 @@ fn check_request(request: &[u8]) {
 
 fn policy(setting: Setting) -> Policy {
     let target = Target::Address(address(2, 9000).into());
-    let mut auth = AuthServer::new(target, "127.0.0.2");
-    auth.uri = "/auth".into();
+    let auth = AuthServer::at(vec![AuthUrl { uri: "/auth".into(), ..AuthUrl::new(target, "127.0.0.2") }]);
     let mut policy = Policy::new(setting.protocol, "mx.test", auth);
     policy.starttls = setting.starttls;
     policy.backend.tls_configured = true;

@@ -51,10 +51,20 @@ impl Step {
     }
 }
 
-/// The groups that the targets of a wire may name.
-pub(super) struct ByWire {
-    pub(super) auth: Arc<Upstreams>,
-    pub(super) backend: Arc<Upstreams>,
+/// What the two wires that we open have each of its own.
+pub(super) struct ByWire<T> {
+    pub(super) auth: T,
+    pub(super) backend: T,
+}
+
+impl<T> ByWire<T> {
+    /// There is none for the client.
+    const fn of(&self, wire: Wire) -> &T {
+        match wire {
+            Wire::Auth => &self.auth,
+            Wire::Backend | Wire::Client => &self.backend,
+        }
+    }
 }
 
 /// The three wires, and the question to the DNS.
@@ -67,8 +77,9 @@ pub(super) struct Pipes<N: Net> {
     pub(super) backend_choice: Choice,
     net: N,
     tls: Option<Acceptor>,
-    backend_tls: Option<Arc<ClientConfig>>,
-    upstreams: ByWire,
+    client_tls: ByWire<Option<Arc<ClientConfig>>>,
+    /// The groups that targets may name.
+    upstreams: ByWire<Arc<Upstreams>>,
     die: Die,
 }
 
@@ -78,8 +89,8 @@ impl<N: Net> Pipes<N> {
         net: N,
         client: N::Stream,
         tls: Option<Acceptor>,
-        backend_tls: Option<Arc<ClientConfig>>,
-        upstreams: ByWire,
+        client_tls: ByWire<Option<Arc<ClientConfig>>>,
+        upstreams: ByWire<Arc<Upstreams>>,
         die: Die,
     ) -> Self {
         Self {
@@ -91,7 +102,7 @@ impl<N: Net> Pipes<N> {
             backend_choice: Choice::default(),
             net,
             tls,
-            backend_tls,
+            client_tls,
             upstreams,
             die,
         }
@@ -126,7 +137,7 @@ impl<N: Net> Pipes<N> {
                 self.wire(wire).accept_tls(tls, already_read);
             }
             Action::Secure(wire, Handshake::Connect { name }) => {
-                let tls = self.backend_tls.clone();
+                let tls = self.client_tls.of(wire).clone();
                 self.wire(wire).connect_tls(tls, name.as_deref());
             }
             Action::Resolve(question) => self.question.ask(self.net.resolve(question)),
@@ -158,11 +169,11 @@ impl<N: Net> Pipes<N> {
 
     /// The choice of a server for this wire, and what it takes to make one. There is none for the client.
     fn choice(&mut self, wire: Wire) -> (&mut Choice, &Upstreams, &N, &mut Die) {
-        let (choice, upstreams) = match wire {
-            Wire::Auth => (&mut self.auth_choice, &self.upstreams.auth),
-            Wire::Backend | Wire::Client => (&mut self.backend_choice, &self.upstreams.backend),
+        let choice = match wire {
+            Wire::Auth => &mut self.auth_choice,
+            Wire::Backend | Wire::Client => &mut self.backend_choice,
         };
-        (choice, upstreams, &self.net, &mut self.die)
+        (choice, self.upstreams.of(wire), &self.net, &mut self.die)
     }
 
     fn wire(&mut self, wire: Wire) -> &mut Pipe<N::Stream> {
