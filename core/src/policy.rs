@@ -63,7 +63,7 @@ pub enum StartTls {
 }
 
 /// `proxy_ssl`: whether the way to a backend is under TLS. Never a credential before it is up (decision 26).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BackendTls {
     /// In clear.
     #[default]
@@ -102,7 +102,7 @@ pub enum VerifyClient {
 
 /// How a client may prove who it is: the words of `imap_auth`, `pop3_auth` and `smtp_auth`. The order here is the
 /// order in which capability lists name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mechanism {
     /// SASL PLAIN, RFC 4616.
     Plain,

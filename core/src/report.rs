@@ -122,7 +122,7 @@ impl fmt::Display for Context {
 }
 
 /// What a session was doing; the last one that was begun (logging.md section 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the text below says what each is")]
 pub enum Activity {
     ReadingProxyHeader,

@@ -29,6 +29,7 @@ use crate::wire::{Address, Peer, Place, Server, Wire};
 
 /// A request and the credentials it is about; it may be made more than once, each time the same.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(super) struct Inquiry {
     credentials: Credentials,
     request: Fields,
@@ -60,6 +61,7 @@ enum Way {
 
 /// Waiting for the auth server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Authorize<D> {
     pub(super) dialect: D,
     pub(super) inbox: Inbox,
