@@ -72,11 +72,14 @@ const SETTLE: Duration = Duration::from_millis(700);
 /// Has `side` do what the scenario says, with a proxy of its own.
 pub(crate) fn play(side: &Program, scenario: &Scenario, stage: &mut Stage) -> Outcome<Vec<(Figure, f64)>> {
     let proxy = side.start(stage.auth_port, scenario.opt_in)?;
-    let warm_up = |stage: &mut Stage, door| stage.perform(Job::LogIn { door, count: WARM_UP, at_once: 16 });
-    let tree = proxy.tree();
+    let warm_up = |stage: &mut Stage, door| -> Outcome<Tree> {
+        stage.perform(Job::LogIn { door, count: WARM_UP, at_once: 16 })?;
+        // Only now: a proxy's sockets may answer before the processes are there that will serve them.
+        Ok(proxy.tree())
+    };
     let figures = match scenario.work {
         Work::LogIn { door, count, at_once } => {
-            warm_up(stage, door)?;
+            let tree = warm_up(stage, door)?;
             let cpu = cpu_of(&tree, || {
                 let done = stage.perform(Job::LogIn { door, count, at_once })?;
                 let first = if door.resumes { count.min(at_once) } else { count };
@@ -88,18 +91,18 @@ pub(crate) fn play(side: &Program, scenario: &Scenario, stage: &mut Stage) -> Ou
             vec![(Figure::CpuOfLogin, millis(cpu) / f64::from(count))]
         }
         Work::LoneLogIn { door, count } => {
-            warm_up(stage, door)?;
+            let _ = warm_up(stage, door)?;
             let done = stage.perform(Job::LogIn { door, count, at_once: 1 })?;
             vec![(Figure::TimeOfLogin, done.median_us / 1e3)]
         }
         Work::Relay { door, way, octets, streams } => {
-            warm_up(stage, door)?;
+            let tree = warm_up(stage, door)?;
             let cpu = cpu_of(&tree, || stage.perform(Job::Relay { door, way, octets, streams }).map(drop))?;
             let gib = octets as f64 * f64::from(streams) / f64::from(1 << 30);
             vec![(Figure::CpuOfGib, cpu.as_secs_f64() / gib)]
         }
         Work::Echo { door, count, per_second } => {
-            warm_up(stage, door)?;
+            let tree = warm_up(stage, door)?;
             let direct = stage.perform(Job::Echo { door, direct: true, count, per_second })?.median_us;
             let mut through = 0.0;
             let cpu = cpu_of(&tree, || {
@@ -109,9 +112,12 @@ pub(crate) fn play(side: &Program, scenario: &Scenario, stage: &mut Stage) -> Ou
             let cpu = millis(cpu) * 1e3 / f64::from(count);
             vec![(Figure::AddedDelay, through - direct), (Figure::CpuOfEcho, cpu)]
         }
-        Work::Idle { door, ref held } => idle(&tree, stage, door, held)?,
+        Work::Idle { door, ref held } => {
+            let tree = warm_up(stage, door)?;
+            idle(&tree, stage, door, held)?
+        }
         Work::Slow { door, count, seconds } => {
-            warm_up(stage, door)?;
+            let tree = warm_up(stage, door)?;
             let before = settled(&tree)?;
             stage.perform(Job::Dribble { door, count })?;
             // Until each has said something.
@@ -128,7 +134,7 @@ pub(crate) fn play(side: &Program, scenario: &Scenario, stage: &mut Stage) -> Ou
             ]
         }
         Work::Crowd { door, few, many, logins } => {
-            warm_up(stage, door)?;
+            let tree = warm_up(stage, door)?;
             let mut cost = |held| {
                 stage.perform(Job::Hold { door, count: held })?;
                 cpu_of(&tree, || stage.perform(Job::LogIn { door, count: logins, at_once: 64 }).map(drop))
@@ -143,7 +149,6 @@ pub(crate) fn play(side: &Program, scenario: &Scenario, stage: &mut Stage) -> Ou
 }
 
 fn idle(tree: &Tree, stage: &mut Stage, door: Door, held: &[u32]) -> Outcome<Vec<(Figure, f64)>> {
-    stage.perform(Job::LogIn { door, count: WARM_UP, at_once: 16 })?;
     let before = settled(tree)?;
     let mut figures = Vec::new();
     for &count in held {
