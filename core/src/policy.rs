@@ -225,7 +225,7 @@ pub struct AuthServer {
 }
 
 /// One URL of `auth_http`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AuthUrl {
     /// Whether TLS comes before the request.
     pub scheme: Scheme,
@@ -238,7 +238,7 @@ pub struct AuthUrl {
 }
 
 /// How an auth server is spoken to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// In clear.
     #[default]

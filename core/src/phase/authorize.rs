@@ -50,6 +50,7 @@ impl Inquiry {
 
 /// How far the way to the auth server is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum Way {
     /// Whoever it will be is being chosen, or connected to.
     Connecting,
