@@ -202,6 +202,8 @@ pub(super) enum UpstreamWord {
     IpHash,
     Random,
     Hash,
+    Resolver,
+    ResolverTimeout,
 }
 
 /// The directives about TLS towards backends.
