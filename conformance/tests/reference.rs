@@ -2,6 +2,11 @@
 //! logs in at every listener, in clear, by STARTTLS and under TLS, as far as the file has them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is test code, which fails by panicking")]
 
+#[path = "reference/balancing.rs"]
+mod balancing;
+#[path = "reference/pieces.rs"]
+mod pieces;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -37,6 +42,12 @@ struct Fitted {
 impl Fitted {
     /// The file `name` of the corpus with its auth server at `auth`.
     fn new(name: &str, auth: SocketAddr) -> Self {
+        Self::with_backends(name, auth, &[])
+    }
+
+    /// The same with these in place of the servers of its group.
+    fn with_backends(name: &str, auth: SocketAddr, backends: &[SocketAddr]) -> Self {
+        let mut backends = backends.iter();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/fuzz/config").join(name);
         let text = fs::read_to_string(&file).unwrap();
         let scratch = scratch_directory("reference").unwrap();
@@ -50,6 +61,7 @@ impl Fitted {
                     doors.push(Door { address, protocol: String::new(), tls });
                     format!("listen {address} {};", parameters.join(" "))
                 }
+                ["server", place] if place.contains(':') => format!("server {};", backends.next().unwrap()),
                 ["protocol", protocol] => {
                     doors.last_mut().unwrap().protocol = (*protocol).to_owned();
                     line.to_owned()
@@ -72,6 +84,7 @@ impl Fitted {
             });
         }
         scratch.write("nginx.conf", lines.join("\n")).unwrap();
+        assert_eq!(backends.next(), None, "the file has no more servers");
         Self { doors, starttls: text.contains("starttls on"), uri, certificate, scratch }
     }
 
@@ -118,7 +131,10 @@ impl<S: Read + Write> ReadWrite for S {}
 
 impl Talk {
     fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { plain: Some(stream.try_clone().unwrap()), stream: Box::new(stream) }
