@@ -39,6 +39,7 @@ use crate::upstream::Upstreams;
 
 mod accept;
 mod listen;
+mod names;
 mod room;
 mod socket_file;
 mod sockets;

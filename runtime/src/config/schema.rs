@@ -207,6 +207,8 @@ pub(super) enum UpstreamWord {
     IpHash,
     Random,
     Hash,
+    Resolver,
+    ResolverTimeout,
 }
 
 /// The directives about TLS where we are the client: those that begin with `proxy_ssl_`, or `auth_http_ssl_`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::io::{self, PipeWriter};
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -18,7 +19,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Accepted, Acceptor};
-use super::{Shared, Stage};
+use super::{Shared, Stage, names};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
 use crate::net::Kernel;
@@ -65,7 +66,7 @@ impl Worker {
                 Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => {
-                    runtime.block_on(self.serve(ready));
+                    runtime.block_on(self.serve(index, ready));
                     // The system's resolver may still be waited for, by nobody any more.
                     runtime.shutdown_background();
                 }
@@ -79,15 +80,17 @@ impl Worker {
         }
     }
 
-    async fn serve(self, ready: mpsc::SyncSender<io::Result<()>>) {
+    async fn serve(self, index: usize, ready: mpsc::SyncSender<io::Result<()>>) {
         let Self { sockets, shared, stage, held: _held } = self;
         let mut acceptor = match Acceptor::new(sockets, shared.clone()) {
             Ok(acceptor) => Some(acceptor),
             Err(error) => return drop(ready.send(Err(error))),
         };
-        let mut sessions = match Sessions::new(shared) {
-            Ok(sessions) => sessions,
-            Err(error) => return drop(ready.send(Err(error))),
+        // One of the threads looks up names for all of them.
+        let renewing = if index == 0 { names::renew(&shared) } else { Ok(JoinSet::new()) };
+        let (mut renewing, mut sessions) = match (renewing, Sessions::new(shared)) {
+            (Ok(renewing), Ok(sessions)) => (renewing, sessions),
+            (Err(error), _) | (_, Err(error)) => return drop(ready.send(Err(error))),
         };
         // Whoever started this thread may be gone, which the stage will tell.
         let _ = ready.send(Ok(()));
@@ -98,6 +101,7 @@ impl Worker {
                 biased;
                 () = reached(&mut stopping, Stage::Stopping), if cut.is_none() => {
                     acceptor = None;
+                    renewing.abort_all();
                     cut = Some(sessions.say_goodbye());
                 }
                 () = moment(patience), if cut.is_none() => cut = Some(sessions.say_goodbye()),
@@ -105,10 +109,15 @@ impl Worker {
                     if let Some(acceptor) = acceptor.take() {
                         acceptor.finish(|accepted| sessions.begin(accepted));
                     }
+                    renewing.abort_all();
                     patience = sessions.shared.shutdown_timeout.map(|timeout| Instant::now() + timeout.min(PATIENCE_MAX));
                 }
                 () = moment(cut) => return,
                 Some(ended) = sessions.running.join_next() => sessions.note(ended),
+                // By itself none of them ends but by a bug of ours, which must not go unnoticed.
+                Some(ended) = renewing.join_next() => if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+                    resume_unwind(panic);
+                },
                 accepted = next(&mut acceptor) => sessions.begin(accepted),
             }
         }

@@ -6,6 +6,7 @@ use gatepost_core::{Address, AuthServer, AuthUrl, Group, Guest, Place, Scheme, T
 
 use super::Ground;
 use super::address::{Fault, Host, sockets_of, split, unix_path};
+use super::scope::Scope;
 use super::upstream::{Groups, at_port};
 use super::value::text;
 use crate::config::diagnostic::Complaint;
@@ -94,10 +95,10 @@ fn made(secure: bool, target: Target, host: &str, name: Option<&str>, uri: &str)
 
 /// Every `upstream {}` as a group of auth servers, and again, by another name, as one of auth servers under TLS: those without a
 /// port of their own have another then.
-pub(super) fn groups(groups: &Groups) -> Upstreams {
-    let secure = at_port(groups, HTTPS_PORT).into_iter();
+pub(super) fn groups(groups: &Groups, mail: &Scope) -> Upstreams {
+    let secure = at_port(groups, HTTPS_PORT, mail).into_iter();
     let secure = secure.map(|(name, group)| (format!("{HTTPS}{name}").into(), group));
-    at_port(groups, HTTP_PORT).into_iter().chain(secure).collect()
+    at_port(groups, HTTP_PORT, mail).into_iter().chain(secure).collect()
 }
 
 #[cfg(test)]

@@ -334,7 +334,7 @@ fn proxy_header(directive: &Directive) -> Result<ProxyHeader, Complaint> {
 }
 
 /// A span of time; warns of none at all, which lets nothing happen (divergences D41).
-fn nonzero(directive: &Directive, complaints: &mut Complaints) -> Result<Duration, Complaint> {
+pub(super) fn nonzero(directive: &Directive, complaints: &mut Complaints) -> Result<Duration, Complaint> {
     let span = time(directive)?;
     if span.is_zero() {
         let message = format!("\"{}\" of 0 expires at once", directive.shown());

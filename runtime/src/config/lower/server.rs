@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gatepost_core::{Access, AuthServer, Policy, Protocol, Target};
 
 use super::listen::Listen;
-use super::resolver::Resolver;
+use super::resolver::{RESOLVER_TIMEOUT, Resolver};
 use super::scope::Scope;
-use super::upstream::{at_port, port_of};
+use super::upstream::{at_port, check_resolvers, port_of};
 use super::{Ground, Mail, Seen, access_log, auth_http, auth_http_ssl, certificates, log, methods};
 use super::{proxy_pass, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
@@ -18,9 +17,6 @@ use crate::config::tree::Mark;
 use crate::config::{Keepalive, LogTarget, Server};
 use crate::resolve;
 use crate::upstream::Upstreams;
-
-/// nginx's default of `resolver_timeout`.
-const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A `server {}` as read.
 #[derive(Debug)]
@@ -73,14 +69,15 @@ pub(super) fn servers(
     auth_http_ssl::warn_of_no_use(mail, blocks, complaints);
     let mut servers = Vec::new();
     let mut upstreams = BTreeMap::new();
-    let auth_upstreams = Arc::new(auth_http::groups(groups));
+    check_resolvers(groups, mail, complaints);
+    let auth_upstreams = Arc::new(auth_http::groups(groups, mail));
     let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
     let prepared = tls.into_iter().zip(backend_tls).zip(auth_tls);
     for ((block, protocol), ((tls, backend_tls), auth_tls)) in blocks.iter().zip(protocols).zip(prepared) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let auth = auth.map(|auth| counted(auth, &auth_upstreams));
         let Some(protocol) = protocol else { continue };
-        let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol)));
+        let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol), mail));
         let pass = effective(block.scope.proxy_pass.as_ref(), mail.proxy_pass.as_ref());
         let pass = pass.map(|pass| pass.target(protocol, known, block, ground)).transpose();
         let Some(pass) = complaints.note(pass) else { continue };

@@ -6,7 +6,7 @@ use gatepost_core::Verdict;
 use super::Again::{Adds, Refused, Replaces};
 use super::ClientSslWord::{Certificate, CertificateKey, Name, ServerName, TrustedCertificate, Verify};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
-use super::UpstreamWord::{Hash, IpHash, LeastConn, Random};
+use super::UpstreamWord::{Hash, IpHash, LeastConn, Random, ResolverTimeout};
 use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
@@ -28,7 +28,6 @@ const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
 const NO_POOL: &str = "there are no pools of threads";
 const NO_ENGINE: &str = "no engine is loaded";
 const NO_KEEPALIVE: &str = "a connection to a backend belongs to one session";
-const NO_RESOLVER: &str = "names are resolved once, when the configuration is read";
 
 const fn row(
     name: &'static str,
@@ -153,8 +152,8 @@ pub(super) const ROWS: &[Row] = &[
     row("keepalive_requests", UPSTREAM, ONE, Refused, Ineffective(Value::Number, "", NO_KEEPALIVE)),
     row("keepalive_time", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
     row("keepalive_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
-    row("resolver", UPSTREAM, SOME, Refused, Ineffective(Value::Any, "off", NO_RESOLVER)),
-    row("resolver_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLVER)),
+    row("resolver", UPSTREAM, SOME, Refused, Honoured(Keyword::Upstream(UpstreamWord::Resolver))),
+    row("resolver_timeout", UPSTREAM, ONE, Refused, Honoured(Keyword::Upstream(ResolverTimeout))),
     // The three protocols.
     row("imap_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Imap))),
     row("imap_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Imap))),

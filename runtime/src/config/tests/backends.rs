@@ -281,3 +281,57 @@ fn a_group_of_auth_servers_under_tls_has_another_port() {
     assert_eq!(first("https://auths"), ("192.0.2.1:443".to_owned(), Some("auth.example.com".into())));
     assert_eq!(first("auths").0, "192.0.2.1:80");
 }
+
+#[test]
+fn names_that_are_looked_up_again_need_not_exist_yet() {
+    let (config, told) = fit(
+        "mail { proxy_pass backends; resolver 192.0.2.53 ipv6=off; resolver_timeout 5s; \
+         server { listen 143; } server { listen 110; resolver off; } \
+         upstream backends { server 192.0.2.1; server localhost weight=2 resolve; server 192.0.2.2:1 backup; \
+         server nowhere.example.com:1143 resolve; } \
+         upstream own { resolver 192.0.2.54:54 valid=1m; resolver_timeout 6s; server localhost:9000 resolve; } }",
+    );
+    let at = "in /etc/nginx/nginx.conf:1";
+    let warning = format!("[warn] host not found in upstream \"nowhere.example.com:1143\" {at}");
+    assert_eq!(told, [warning]);
+    assert_eq!(passed_to(&config.servers[0].policy), "backends of 6");
+    let names = |at: usize, group: &str| {
+        let names = config.servers[at].upstreams[group].names().to_vec();
+        names
+            .into_iter()
+            .map(|name| {
+                let (server, seconds) = (name.resolver.servers[0].to_string(), name.timeout.as_secs());
+                (
+                    name.host.to_string(),
+                    name.port,
+                    name.before,
+                    name.model.weight,
+                    name.addresses,
+                    server,
+                    seconds,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let dns = || "192.0.2.53:53".to_owned();
+    let home = vec![std::net::IpAddr::from([127, 0, 0, 1])];
+    for (at, port) in [(0, 143), (1, 110)] {
+        let nowhere = ("nowhere.example.com".to_owned(), 1143, 2, 1, vec![], dns(), 5);
+        assert_eq!(
+            names(at, "backends"),
+            [("localhost".to_owned(), port, 1, 2, home.clone(), dns(), 5), nowhere]
+        );
+    }
+    let both = vec!["::1".parse().unwrap(), home[0]];
+    assert_eq!(names(0, "own"), [("localhost".to_owned(), 9000, 0, 1, both, "192.0.2.54:54".to_owned(), 6)]);
+    // In the order of the configuration, backups last.
+    let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+    let mut pick = || {
+        let now = Instant::from_unix_millis(0);
+        let lease =
+            config.servers[0].upstreams["backends"].pick(&Guest::default(), &mut tried, now, &mut die)?;
+        Some(lease.server().address.to_string())
+    };
+    let picked: Vec<_> = std::iter::from_fn(&mut pick).collect();
+    assert_eq!(picked, ["127.0.0.1:143", "192.0.2.1:143", "192.0.2.2:1"]);
+}
