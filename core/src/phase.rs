@@ -37,6 +37,7 @@ use sasl::{Refused, Sasl};
 use upgrade::Upgrade;
 
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) enum Phase<D: Dialect> {
     /// Nothing has happened yet, or TLS comes first.
     Arrive(Arrive),

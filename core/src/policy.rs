@@ -63,7 +63,7 @@ pub enum StartTls {
 }
 
 /// `proxy_ssl`: whether the way to a backend is under TLS. Never a credential before it is up (decision 26).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BackendTls {
     /// In clear.
     #[default]
@@ -102,7 +102,7 @@ pub enum VerifyClient {
 
 /// How a client may prove who it is: the words of `imap_auth`, `pop3_auth` and `smtp_auth`. The order here is the
 /// order in which capability lists name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mechanism {
     /// SASL PLAIN, RFC 4616.
     Plain,
@@ -228,7 +228,7 @@ pub struct AuthServer {
 }
 
 /// One URL of `auth_http`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AuthUrl {
     /// Whether TLS comes before the request.
     pub scheme: Scheme,
@@ -241,7 +241,7 @@ pub struct AuthUrl {
 }
 
 /// How an auth server is spoken to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// In clear.
     #[default]
@@ -274,6 +274,8 @@ pub struct Backend {
     pub pass_error_message: bool,
     /// `proxy_ssl`; the auth server may say otherwise for a user (`Auth-Server-TLS`).
     pub tls: BackendTls,
+    /// Whether the driver has what TLS to backends takes: anything is said of `proxy_ssl`. Where not, nobody who needs TLS is connected.
+    pub tls_configured: bool,
     /// `proxy_ssl_name`: the name that a backend's certificate has to be for. None: the address it is reached at.
     pub tls_name: Option<Box<str>>,
     /// `proxy_protocol`.
@@ -362,6 +364,7 @@ impl Default for Backend {
             keepalive: false,
             pass_error_message: false,
             tls: BackendTls::Off,
+            tls_configured: false,
             tls_name: None,
             proxy_header: ProxyHeader::Off,
             xclient: true,

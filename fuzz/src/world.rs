@@ -276,6 +276,7 @@ fn policy(setting: Setting) -> Policy {
     auth.keepalive = usize::from(setting.keepalive);
     let mut policy = Policy::new(setting.protocol, "mx.test", auth);
     policy.starttls = setting.starttls;
+    policy.backend.tls_configured = true;
     policy.unauthenticated = setting.unauthenticated;
     policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]
         .into_iter()

@@ -17,6 +17,7 @@ use crate::pool::Pool;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 
+mod addresses;
 mod choice;
 mod pipes;
 mod question;

@@ -40,6 +40,7 @@ pub(crate) struct Envelope<'a> {
 
 /// A request but for what depends on where it goes. It holds the password.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Fields(Secret);
 
 impl Fields {

@@ -8,6 +8,7 @@ use crate::report::AuthFault;
 
 /// What the headers of one answer say about its end.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(super) struct Framing {
     /// Whether the status line is one of HTTP/1.1; an older server ends each answer with its connection.
     of_today: bool,
@@ -79,14 +80,14 @@ impl Framing {
 }
 
 /// What of an answer is still to come behind its headers. It means nothing to anybody and is thrown away.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rest {
     state: State,
     /// How much of it has come.
     octets: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
     /// So many octets.
     Data { left: usize, chunked: bool },

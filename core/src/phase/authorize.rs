@@ -29,6 +29,7 @@ use crate::wire::{Address, Peer, Place, Server, Wire};
 
 /// A request and the credentials it is about; it may be made more than once, each time the same.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(super) struct Inquiry {
     credentials: Credentials,
     request: Fields,
@@ -49,6 +50,7 @@ impl Inquiry {
 
 /// How far the way to the auth server is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum Way {
     /// Whoever it will be is being chosen, or connected to.
     Connecting,
@@ -60,6 +62,7 @@ enum Way {
 
 /// Waiting for the auth server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Authorize<D> {
     pub(super) dialect: D,
     pub(super) inbox: Inbox,
@@ -141,7 +144,7 @@ impl<D: Dialect> Authorize<D> {
         let tls = cx.policy.backend.tls;
         let starttls = tls == BackendTls::StartTls;
         let account = Account { login, proof, unauthenticated, starttls, auth_server: None };
-        Login::begin(dialect, inbox, &backend, account, tls == BackendTls::On, cx, out)
+        Login::begin(dialect, inbox, &backend, account, tls, cx, out)
     }
 
     /// Asks, for the first time or again.
@@ -409,7 +412,7 @@ impl<D: Dialect> Authorize<D> {
             starttls: tls == BackendTls::StartTls,
             auth_server: Some(self.server),
         };
-        Login::begin(self.dialect, self.inbox, &backend, account, tls == BackendTls::On, cx, out)
+        Login::begin(self.dialect, self.inbox, &backend, account, tls, cx, out)
     }
 
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).

@@ -121,8 +121,12 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
                 "starttls" => BackendTls::StartTls,
                 word => return Err(format!("{word:?} is no way to TLS")),
             };
+            policy.backend.tls_configured |= policy.backend.tls != BackendTls::Off;
         }
-        "proxy_ssl_name" => policy.backend.tls_name = Some(one()?.into()),
+        "proxy_ssl_name" => {
+            policy.backend.tls_name = Some(one()?.into());
+            policy.backend.tls_configured = true;
+        }
         "ssl_verify_client" => {
             policy.verify_client = match one()? {
                 "off" => VerifyClient::Off,

@@ -109,6 +109,7 @@ pub(super) fn servers(
         let resolver = resolver(&block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, auth, ground);
         policy.backend.pass = pass;
+        policy.backend.tls_configured = backend_tls.is_some();
         policy.upstreams =
             Arc::new(groups.keys().map(|name| (name.clone(), servers_of(known, name))).collect());
         let resolver_timeout =
