@@ -118,8 +118,9 @@ impl<D: Dialect> Phase<D> {
             }
 
             (Self::Authorize(phase), Event::Chosen(Auth, chosen)) => phase.chosen(chosen, cx, out),
-            (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, out),
-            (Self::Authorize(phase), Event::Secured(Auth, _)) => phase.secured(out),
+            (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, cx, out),
+            (Self::Authorize(phase), Event::Reused(Auth, peer)) => phase.reused(peer, cx, out),
+            (Self::Authorize(phase), Event::Secured(Auth, _)) => phase.secured(cx, out),
             (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
             (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
 

@@ -218,6 +218,9 @@ pub struct AuthServer {
     pub urls: Vec<AuthUrl>,
     /// `auth_http_timeout`: from connecting to the end of the answer's headers, whatever the number of servers.
     pub timeout: Duration,
+    /// `auth_http_keepalive`: how many connections to an address wait for the next question, in each thread. None if 0, and requests
+    /// are HTTP/1.0 then; otherwise they are HTTP/1.1 (decision 27). The driver's business but for that.
+    pub keepalive: usize,
     /// `auth_http_pass_client_cert`.
     pub pass_client_cert: bool,
     /// `auth_http_header`: names and values, in this order.
@@ -345,7 +348,8 @@ impl AuthServer {
     /// The server at these URLs, with nginx's other defaults.
     #[must_use]
     pub const fn at(urls: Vec<AuthUrl>) -> Self {
-        Self { urls, timeout: Duration::from_secs(60), pass_client_cert: false, headers: Vec::new() }
+        let timeout = Duration::from_secs(60);
+        Self { urls, timeout, keepalive: 0, pass_client_cert: false, headers: Vec::new() }
     }
 }
 

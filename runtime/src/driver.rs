@@ -13,6 +13,7 @@ use crate::drain::Drain;
 use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
+use crate::pool::Pool;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 
@@ -44,6 +45,8 @@ pub struct Arrival<S> {
     pub upstreams: Arc<Upstreams>,
     /// The groups of auth servers.
     pub auth_upstreams: Arc<Upstreams>,
+    /// The connections to auth servers that wait for a question; without it none is kept.
+    pub auth_pool: Option<Pool<S>>,
     /// Where its chance comes from.
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
@@ -94,6 +97,7 @@ async fn log_in<N: Net, O: Observer>(
         auth_tls,
         upstreams,
         auth_upstreams,
+        auth_pool,
         seed,
         number: _,
     } = arrival;
@@ -103,7 +107,7 @@ async fn log_in<N: Net, O: Observer>(
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
     let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
-    let mut pipes = Pipes::new(net.clone(), stream, tls, client_tls, upstreams, die);
+    let mut pipes = Pipes::new(net.clone(), stream, tls, client_tls, upstreams, auth_pool, die);
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());
 

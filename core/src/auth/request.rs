@@ -44,12 +44,17 @@ pub(crate) struct Envelope<'a> {
 pub(crate) struct Fields(Secret);
 
 impl Fields {
-    /// The octets on the wire, for a server behind `url`.
-    pub(crate) fn addressed_to(&self, url: &AuthUrl) -> Secret {
-        let beginning = b"GET  HTTP/1.0\r\nHost: \r\n".len() + url.uri.len() + url.host.len();
+    /// The octets on the wire, for a server behind `url`, whose connection may be `kept` for another request.
+    pub(crate) fn addressed_to(&self, url: &AuthUrl, kept: bool) -> Secret {
+        let beginning = b"GET  HTTP/1.1\r\nHost: \r\nConnection: keep-alive\r\n".len();
+        let beginning = beginning + url.uri.len() + url.host.len();
         let mut head = Head(Secret::with_capacity(beginning + self.0.len()));
-        head.line(&[b"GET ", url.uri.as_bytes(), b" HTTP/1.0"]);
+        let version: &[u8] = if kept { b" HTTP/1.1" } else { b" HTTP/1.0" };
+        head.line(&[b"GET ", url.uri.as_bytes(), version]);
         head.field("Host", url.host.as_bytes());
+        if kept {
+            head.field("Connection", b"keep-alive");
+        }
         head.0.extend(self.0.expose());
         head.0
     }
@@ -180,7 +185,7 @@ mod tests {
             proxied: None,
             envelope: None,
         };
-        String::from_utf8(change(request).addressed_to(&url).expose().to_vec()).unwrap()
+        String::from_utf8(change(request).addressed_to(&url, false).expose().to_vec()).unwrap()
     }
 
     #[test]

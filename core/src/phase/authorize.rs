@@ -75,6 +75,8 @@ pub(crate) struct Authorize<D> {
     /// The host name that it was chosen by, if it was chosen and has one.
     name: Option<Arc<str>>,
     way: Way,
+    /// The connection is one that was kept: it may have ended before the question came.
+    reused: bool,
     answer: Box<Head>,
     /// One budget for all servers.
     until: Instant,
@@ -166,6 +168,7 @@ impl<D: Dialect> Authorize<D> {
             at: 0,
             name: None,
             way: Way::Connecting,
+            reused: false,
             answer: Box::default(),
             until,
             untried: 1,
@@ -177,7 +180,10 @@ impl<D: Dialect> Authorize<D> {
 
     /// Begins with the servers of the URL whose turn it is.
     fn open(&mut self, cx: &Context<'_>, out: &mut Actions) {
-        out.open(Wire::Auth, self.url.target.clone());
+        match keeps(cx) {
+            true => out.open_or_reuse(Wire::Auth, self.url.target.clone(), self.url.scheme.clone()),
+            false => out.open(Wire::Auth, self.url.target.clone()),
+        }
         self.server = first_address(&self.url.target);
         let urls = cx.policy.auth.iter().flat_map(|auth| &auth.urls).skip(self.at);
         let untried = urls.map(|url| url.target.servers()).fold(0, usize::saturating_add);
@@ -189,6 +195,7 @@ impl<D: Dialect> Authorize<D> {
     fn begin_with_one(&mut self, cx: &Context<'_>) {
         self.name = None;
         self.way = Way::Connecting;
+        self.reused = false;
         *self.answer = Head::default();
         self.by = share(cx.now, self.until, self.untried);
     }
@@ -251,10 +258,10 @@ impl<D: Dialect> Authorize<D> {
         self.into()
     }
 
-    pub(super) fn opened(mut self, peer: Peer, out: &mut Actions) -> Phase<D> {
+    pub(super) fn opened(mut self, peer: Peer, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
         self.server = peer.remote;
         match &self.url.scheme {
-            Scheme::Http => self.ask_now(out),
+            Scheme::Http => self.ask_now(cx, out),
             Scheme::Https { name } => {
                 let name = name.as_deref().or(self.name.as_deref()).map(Into::into);
                 out.secure(Wire::Auth, Handshake::Connect { name });
@@ -264,16 +271,26 @@ impl<D: Dialect> Authorize<D> {
         self.into()
     }
 
-    pub(super) fn secured(mut self, out: &mut Actions) -> Phase<D> {
+    pub(super) fn secured(mut self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
         if self.way == Way::Securing {
-            self.ask_now(out);
+            self.ask_now(cx, out);
         }
         self.into()
     }
 
-    fn ask_now(&mut self, out: &mut Actions) {
+    pub(super) fn reused(mut self, peer: Peer, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        self.server = peer.remote;
+        self.reused = true;
+        self.ask_now(cx, out);
+        self.into()
+    }
+
+    fn ask_now(&mut self, cx: &Context<'_>, out: &mut Actions) {
         self.way = Way::Open;
-        out.send(Wire::Auth, self.inquiry.request.addressed_to(&self.url));
+        if keeps(cx) {
+            *self.answer = Head::kept();
+        }
+        out.send(Wire::Auth, self.inquiry.request.addressed_to(&self.url, keeps(cx)));
     }
 
     pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
@@ -287,7 +304,10 @@ impl<D: Dialect> Authorize<D> {
                 if self.url.target.is_choice() {
                     out.judge(Wire::Auth, Judgement::Sound);
                 }
-                out.close(Wire::Auth);
+                match self.answer.rest() {
+                    Some(rest) => out.keep(Wire::Auth, rest),
+                    None => out.close(Wire::Auth),
+                }
                 if let Some(fault) = odd {
                     self.report(fault, cx, out);
                 }
@@ -308,7 +328,15 @@ impl<D: Dialect> Authorize<D> {
         }
     }
 
-    pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+    pub(super) fn ended(mut self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if self.reused && self.answer.is_empty() {
+            // A server ends a connection that it has heard nothing on for a while, which may cross the question. That says
+            // nothing against it, and it is asked again; but once, and never behind the beginning of an answer.
+            self.reused = false;
+            self.way = Way::Connecting;
+            out.reopen(Wire::Auth);
+            return self.into();
+        }
         match end {
             End::Finished => self.report(AuthFault::Closed, cx, out),
             End::Insecure(reason) => {
@@ -362,7 +390,10 @@ impl<D: Dialect> Authorize<D> {
         };
         let backend = match backend {
             Ok(backend) => backend,
-            Err(fault) => return self.failed(fault, cx, out),
+            Err(fault) => {
+                self.report(fault, cx, out);
+                return trouble(&self.dialect, cx, out);
+            }
         };
         cx.login_is(&named);
         let (replaced, unauthenticated) = (granted.password, credentials.method == Method::None);
@@ -370,7 +401,6 @@ impl<D: Dialect> Authorize<D> {
             Ok(proof) => proof,
             Err(fault) => {
                 cx.report(Notice::AuthAnswer { server: self.server, fault }, out);
-                out.close(Wire::Auth);
                 return trouble(&self.dialect, cx, out);
             }
         };
@@ -464,6 +494,11 @@ impl<D: Dialect> Authorize<D> {
     fn report(&self, fault: AuthFault, cx: &Context<'_>, out: &mut Actions) {
         cx.report(Notice::AuthAnswer { server: self.server.clone(), fault }, out);
     }
+}
+
+/// Whether connections to auth servers are used more than once.
+fn keeps(cx: &Context<'_>) -> bool {
+    cx.policy.auth.as_ref().is_some_and(|auth| auth.keepalive > 0)
 }
 
 const fn waiting_max(policy: &Policy) -> Duration {

@@ -37,6 +37,10 @@ impl Scene {
         self.tell(Event::Deadline);
     }
 
+    pub(crate) fn session_deadline(&self) -> Option<Instant> {
+        self.session.deadline().map(|deadline| deadline.at)
+    }
+
     pub(crate) fn log_in(&mut self, protocol: Protocol) {
         let words = match protocol {
             Protocol::Imap => "a LOGIN fred hunter2\r\n",

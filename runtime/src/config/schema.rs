@@ -118,6 +118,7 @@ pub(super) enum Keyword {
     AuthHttpTimeout,
     AuthHttpHeader,
     AuthHttpPassClientCert,
+    AuthHttpKeepalive,
     AuthHttpSsl(ClientSslWord),
     ProxyBuffer,
     ProxyTimeout,

@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::tls::fixture::{Fixture, NAME};
 
+mod auth_kept;
 mod auth_tls;
 mod backend_tls;
 mod dialogue;
@@ -158,6 +159,7 @@ impl Scene {
             auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            auth_pool: None,
             seed: Seed([7; 16]),
             number: 1,
         };

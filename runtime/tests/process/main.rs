@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod auth_kept;
 mod auth_tls;
 mod limits;
 mod load;

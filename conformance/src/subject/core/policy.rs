@@ -63,6 +63,10 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
     match name.as_str() {
         "timeout" => policy.timeout = time()?,
         "auth_http_timeout" => policy.auth = Some(AuthServer { timeout: time()?, ..auth(policy)? }),
+        "auth_http_keepalive" => {
+            let keepalive = usize::try_from(number()?).map_err(|error| error.to_string())?;
+            policy.auth = Some(AuthServer { keepalive, ..auth(policy)? });
+        }
         "smtp_greeting_delay" => policy.greeting_delay = time()?,
         "max_errors" => policy.errors_max = number()?,
         "max_commands" => policy.commands_max = number()?,

@@ -8,7 +8,7 @@ use super::Ground;
 use super::address::{Fault, Host, sockets_of, split, unix_path};
 use super::scope::Scope;
 use super::upstream::{Groups, at_port};
-use super::value::text;
+use super::value::{argument, invalid, number, text};
 use crate::config::diagnostic::Complaint;
 use crate::config::lex::Word;
 use crate::config::surroundings::Surroundings;
@@ -22,6 +22,16 @@ const HTTP_PORT: u16 = 80;
 
 /// The same under TLS.
 const HTTPS_PORT: u16 = 443;
+
+/// More connections than this wait for nobody: an auth server answers a thousand questions a second over as many.
+const KEEPALIVE_MAX: usize = 1024;
+
+/// Understands how many connections to an auth server wait for the next question.
+pub(super) fn keepalive(directive: &Directive) -> Result<usize, Complaint> {
+    let most = usize::try_from(number(directive)?).ok().filter(|&most| most <= KEEPALIVE_MAX);
+    let word = argument(directive, 0)?;
+    most.ok_or_else(|| invalid(directive, word).label(format!("a number from 0 to {KEEPALIVE_MAX}")))
+}
 
 /// Understands the URLs of auth servers, to be tried in their order.
 pub(super) fn auth_http(directive: &Directive, ground: &Ground<'_>) -> Result<AuthServer, Complaint> {

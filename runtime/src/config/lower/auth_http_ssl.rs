@@ -18,7 +18,8 @@ pub(super) fn is_wanted(auth: Option<&AuthServer>) -> bool {
     auth.is_some_and(|auth| auth.urls.iter().any(|url| url.scheme != Scheme::Http))
 }
 
-/// Reads what a server needs to speak TLS to its auth servers, if it does.
+/// Reads what a server needs to speak TLS to its auth servers, if it does. Servers that say nothing of it themselves have the same,
+/// which is `inherited` by the next one.
 ///
 /// # Errors
 ///
@@ -26,13 +27,21 @@ pub(super) fn is_wanted(auth: Option<&AuthServer>) -> bool {
 pub(super) fn load(
     block: &Block,
     mail: &Scope,
+    inherited: &mut Option<Arc<rustls::ClientConfig>>,
     ground: &Ground<'_>,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, Complaint> {
     let auth = effective(block.scope.auth_http.as_ref(), mail.auth_http.as_ref());
     if !is_wanted(auth) {
         return Ok(None);
     }
-    ClientSsl::load(&block.scope.auth_http_ssl, &mail.auth_http_ssl, WHOM, block, ground).map(Some)
+    let (own, mail) = (&block.scope.auth_http_ssl, &mail.auth_http_ssl);
+    if own.said.is_some() {
+        return ClientSsl::load(own, mail, WHOM, block, ground).map(Some);
+    }
+    if inherited.is_none() {
+        *inherited = Some(ClientSsl::load(own, mail, WHOM, block, ground)?);
+    }
+    Ok(inherited.clone())
 }
 
 /// The certificates have to be for `auth_http_ssl_name`, if that is said.

@@ -55,6 +55,7 @@ pub(super) struct Scope {
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
     pub(super) pass_client_cert: Option<bool>,
+    pub(super) auth_http_keepalive: Option<usize>,
     pub(super) auth_http_ssl: ClientSsl,
     pub(super) proxy_buffer_bytes: Option<usize>,
     pub(super) proxy_timeout: Option<Duration>,
@@ -189,6 +190,7 @@ impl Scope {
                 self.auth_http_headers.push((name, value));
             }
             Keyword::AuthHttpPassClientCert => self.pass_client_cert = Some(flag(directive)?),
+            Keyword::AuthHttpKeepalive => self.auth_http_keepalive = Some(auth_http::keepalive(directive)?),
             Keyword::AuthHttpSsl(word) => self.auth_http_ssl.take(word, directive, ground)?,
             Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(buffer(directive, complaints)?),
             Keyword::ProxyPass => self.proxy_pass = Some(ProxyPass::new(directive)?),

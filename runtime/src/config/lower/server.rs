@@ -62,9 +62,9 @@ pub(super) fn servers(
         let made = protocol.map(|protocol| proxy_ssl::load(block, &mail.proxy_ssl, protocol, ground));
         backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
     }
-    let mut auth_tls = Vec::new();
+    let (mut auth_tls, mut inherited) = (Vec::new(), None);
     for block in blocks {
-        auth_tls.push(complaints.note(auth_http_ssl::load(block, mail, ground)).flatten());
+        auth_tls.push(complaints.note(auth_http_ssl::load(block, mail, &mut inherited, ground)).flatten());
     }
     auth_http_ssl::warn_of_no_use(mail, blocks, complaints);
     let mut servers = Vec::new();
@@ -275,6 +275,7 @@ fn policy(
             if own.auth_http_headers.is_empty() { &mail.auth_http_headers } else { &own.auth_http_headers };
         auth.headers.clone_from(headers);
         choose(&mut auth.pass_client_cert, own.pass_client_cert, mail.pass_client_cert);
+        choose(&mut auth.keepalive, own.auth_http_keepalive, mail.auth_http_keepalive);
         auth_http_ssl::name(auth, &own.auth_http_ssl, &mail.auth_http_ssl);
     }
 

@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
     row("auth_http_timeout", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpTimeout)),
     row("auth_http_header", BOTH, TWO, Adds, Honoured(Keyword::AuthHttpHeader)),
     row("auth_http_pass_client_cert", BOTH, FLAG, Refused, Honoured(Keyword::AuthHttpPassClientCert)),
-    row("auth_http_keepalive", BOTH, ONE, Refused, NotYet("")),
+    row("auth_http_keepalive", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpKeepalive)),
     row("auth_http_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::AuthHttpSsl(Verify))),
     row(
         "auth_http_ssl_trusted_certificate",

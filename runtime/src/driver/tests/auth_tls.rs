@@ -11,15 +11,15 @@ use crate::tls::{ClientSettings, Settings, client_config, server_config};
 const OTHER: &str = "192.0.2.5:443";
 
 /// An auth server's certificate, and a session's trust in it.
-struct Trust {
+pub(super) struct Trust {
     _fixture: Fixture,
-    acceptor: TlsAcceptor,
-    config: Arc<ClientConfig>,
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) config: Arc<ClientConfig>,
 }
 
 impl Trust {
     /// In a certificate for `name`.
-    fn in_one_for(name: &str) -> Self {
+    pub(super) fn in_one_for(name: &str) -> Self {
         let mut fixture = Fixture::new();
         let pair = fixture.pair_for(name, &PKCS_ED25519);
         let config = client_config(&ClientSettings {
@@ -37,7 +37,7 @@ impl Trust {
     }
 }
 
-fn https(name: Option<&str>, at: &str) -> AuthUrl {
+pub(super) fn https(name: Option<&str>, at: &str) -> AuthUrl {
     let scheme = Scheme::Https { name: name.map(Into::into) };
     AuthUrl { scheme, ..AuthUrl::new(Target::Address(inet(at)), "auth.example") }
 }
@@ -53,7 +53,7 @@ async fn asking(net: &TestNet, urls: Vec<AuthUrl>, config: Option<Arc<ClientConf
 }
 
 /// The beginning of a request, up to its empty line.
-async fn request<S: AsyncRead + Unpin>(stream: &mut S) -> String {
+pub(super) async fn request<S: AsyncRead + Unpin>(stream: &mut S) -> String {
     let mut asked = Vec::new();
     while !asked.ends_with(b"\r\n\r\n") {
         asked.push(stream.read_u8().await.expect("a question"));

@@ -196,7 +196,7 @@ pub(super) const TABLE: &[Entry] = &[
     entry("auth_http_timeout", Both, "60s", &["5s"], ONE, Refused, NO_TIME, ALIKE),
     entry("auth_http_header", Both, "", &["A b", "C d"], TWO, Taken, NOTHING, ALIKE),
     entry("auth_http_pass_client_cert", Both, "off", FLAG, ONE, Refused, NO_FLAG, ALIKE),
-    entry("auth_http_keepalive", Both, "", &["16"], ONE, Refused, NO_NUMBER, Unknown),
+    entry("auth_http_keepalive", Both, "0", &["16"], ONE, Refused, NO_NUMBER, Unknown),
     entry("auth_http_ssl_verify", Both, "on", FLAG, ONE, Refused, NO_FLAG, Unknown),
     entry("auth_http_ssl_trusted_certificate", Both, "", &["desk.pem"], ONE, Refused, NOTHING, Unknown),
     entry("auth_http_ssl_name", Both, "", &["auth.example.com"], ONE, Refused, &[("a..test", r#""*" directive invalid value"#)], Unknown),
