@@ -44,9 +44,6 @@ pub struct Transcript {
     pub config: Config,
     /// Who can play it.
     pub runners: Vec<Runner>,
-    /// How the core is fed the client's octets.
-    #[serde(default)]
-    pub split: SplitPlan,
     /// What happens.
     pub script: Vec<Step>,
     /// Where a runner does something else on purpose.
@@ -125,19 +122,6 @@ impl fmt::Display for Runner {
             Self::Nginx => "nginx",
         })
     }
-}
-
-/// How the core is fed the client's octets. Where this is octet by octet, the binary gets them once as written, and once more
-/// cut at random.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum SplitPlan {
-    /// A `Client` step at a time.
-    #[default]
-    AsWritten,
-    /// As written, then once for each boundary between two octets of a `Client` step, cut there.
-    EveryOctet,
-    /// As written, then once with these cuts, counted in octets from the start of the client's stream.
-    At(Vec<usize>),
 }
 
 /// One thing a party does, or one thing it observes next.

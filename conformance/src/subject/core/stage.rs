@@ -71,7 +71,7 @@ pub(super) struct CoreStage {
 
 #[derive(Default)]
 struct Inbox {
-    octets: VecDeque<u8>,
+    octets: Vec<u8>,
     end: Option<End>,
 }
 
@@ -296,7 +296,7 @@ impl CoreStage {
             // Whoever has hung up does not hear what was still on its way.
             return if self.known.contains(&wire) { Ok(()) } else { Err(format!("{wire:?} was never open")) };
         };
-        inbox.octets.extend(octets);
+        inbox.octets.extend_from_slice(octets);
         inbox.end = end;
         match self.next_arrival() {
             None => Ok(()),
@@ -362,7 +362,7 @@ impl Stage for CoreStage {
         self.arrives(Wire::Client, octets, None)
     }
 
-    fn pause(&mut self) -> Acted {
+    fn pause(&mut self, _wire: Wire) -> Acted {
         Ok(()) // each event is heard as it comes
     }
 
@@ -385,7 +385,7 @@ impl Stage for CoreStage {
             return Err("the proxy does not wait for a handshake".to_owned());
         };
         if let Some(inbox) = self.inbox.get_mut(&Wire::Client) {
-            begun.extend(inbox.octets.drain(..));
+            begun.append(&mut inbox.octets);
         }
         if begun != *attempt.begun {
             return Err(format!("the handshake begins with {} on the wire", Shown(&begun)));
