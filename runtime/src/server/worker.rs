@@ -110,11 +110,8 @@ impl Worker {
                     if let Some(acceptor) = acceptor.take() {
                         acceptor.finish(|accepted| sessions.begin(accepted));
                     }
-<<<<<<< HEAD
                     renewing.abort_all();
-=======
                     sessions.close_pools();
->>>>>>> authhttp
                     patience = sessions.shared.shutdown_timeout.map(|timeout| Instant::now() + timeout.min(PATIENCE_MAX));
                 }
                 () = moment(cut) => return,
