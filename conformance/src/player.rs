@@ -154,7 +154,7 @@ impl<'s> Player<'s> {
     /// until the proxy has certainly noticed: until the next client comes.
     fn prepare<'t>(&mut self, ahead: impl Iterator<Item = &'t Step> + Clone) -> Result<(), String> {
         let auth = ahead.clone().find_map(|step| match step {
-            Step::AuthGets(_) | Step::AuthGetsExactly(_) => Some(true),
+            Step::AuthGets(_) | Step::AuthGetsExactly(_) | Step::AuthGetsAgain(_) => Some(true),
             Step::AuthFails(ServerFailure::Refused) => Some(false),
             _ => None,
         });
@@ -211,6 +211,7 @@ impl<'s> Player<'s> {
                 self.opens(Server::Auth)?;
                 self.gets(Wire::Auth, wanted)
             }
+            Step::AuthGetsAgain(wanted) => self.gets(Wire::Auth, wanted),
             Step::AuthSays(says) => {
                 self.server_sends(Server::Auth, &http::answer(says, &self.variables)?)?;
                 self.server_ends(Server::Auth, Ending::Reset)
