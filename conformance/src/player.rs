@@ -1,7 +1,7 @@
 //! Plays a transcript: does what its steps say, and sees to it that the proxy does what they expect and no more.
 
 mod expect;
-mod http;
+pub(crate) mod http;
 mod plan;
 mod seeds;
 #[cfg(test)]
@@ -147,7 +147,7 @@ impl<'s> Player<'s> {
     /// until the proxy has certainly noticed: until the next client comes.
     fn prepare<'t>(&mut self, ahead: impl Iterator<Item = &'t Step> + Clone) -> Result<(), String> {
         let auth = ahead.clone().find_map(|step| match step {
-            Step::AuthGets(_) | Step::AuthGetsExactly(_) => Some(true),
+            Step::AuthGets(_) | Step::AuthGetsExactly(_) | Step::AuthGetsExpr(_) => Some(true),
             Step::AuthFails(ServerFailure::Refused) => Some(false),
             _ => None,
         });
@@ -203,6 +203,10 @@ impl<'s> Player<'s> {
             Step::AuthGetsExactly(wanted) => {
                 self.opens(Server::Auth)?;
                 self.gets(Wire::Auth, wanted)
+            }
+            Step::AuthGetsExpr(parts) => {
+                self.opens(Server::Auth)?;
+                self.gets_octets(Wire::Auth, &Part::join(parts, &self.variables)?)
             }
             Step::AuthSays(says) => {
                 self.server_sends(Server::Auth, &http::answer(says, &self.variables)?)?;
