@@ -3,7 +3,7 @@
 
 mod cuts;
 mod expect;
-mod http;
+pub(crate) mod http;
 mod plan;
 mod seeds;
 #[cfg(test)]
@@ -154,7 +154,10 @@ impl<'s> Player<'s> {
     /// until the proxy has certainly noticed: until the next client comes.
     fn prepare<'t>(&mut self, ahead: impl Iterator<Item = &'t Step> + Clone) -> Result<(), String> {
         let auth = ahead.clone().find_map(|step| match step {
-            Step::AuthGets(_) | Step::AuthGetsExactly(_) | Step::AuthGetsAgain(_) => Some(true),
+            Step::AuthGets(_)
+            | Step::AuthGetsExactly(_)
+            | Step::AuthGetsExpr(_)
+            | Step::AuthGetsAgain(_) => Some(true),
             Step::AuthFails(ServerFailure::Refused) => Some(false),
             _ => None,
         });
@@ -212,6 +215,10 @@ impl<'s> Player<'s> {
                 self.gets(Wire::Auth, wanted)
             }
             Step::AuthGetsAgain(wanted) => self.gets(Wire::Auth, wanted),
+            Step::AuthGetsExpr(parts) => {
+                self.opens(Server::Auth)?;
+                self.gets_octets(Wire::Auth, &Part::join(parts, &self.variables)?)
+            }
             Step::AuthSays(says) => {
                 self.server_sends(Server::Auth, &http::answer(says, &self.variables)?)?;
                 self.server_ends(Server::Auth, Ending::Reset)

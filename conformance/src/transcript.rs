@@ -12,6 +12,8 @@ mod library;
 mod lookup;
 mod part;
 mod proxy;
+mod recorded;
+mod sessions;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ pub use library::{Library, LoadError};
 pub use lookup::{Lookup, LookupAnswer, LookupFailure, LookupQuestion};
 pub use part::{Part, Variables, base64_of, expand};
 pub use proxy::{Checksum, ProxyV2};
+pub use recorded::Recorded;
+pub use sessions::{sessions, sessions_folder};
 pub use tls::{BackendTls, ClientCertificate, TlsResult, TlsTry};
 
 /// One dialogue between a client, the proxy, the auth server and a backend.
@@ -40,6 +44,9 @@ pub struct Transcript {
     /// Free words for selection: `imap`, `literal`, `security`, `nginx-bug`, …
     #[serde(default)]
     pub tags: Vec<String>,
+    /// The real client whose session this is, if it is one.
+    #[serde(default)]
+    pub recorded: Option<Recorded>,
     /// The `server {}` block it needs.
     pub config: Config,
     /// Who can play it.
@@ -165,6 +172,8 @@ pub enum Step {
     AuthGetsExactly(Octets),
     /// The auth server gets exactly this request on the connection that it was asked by before.
     AuthGetsAgain(Octets),
+    /// The auth server is connected to and gets exactly the request that these parts come to.
+    AuthGetsExpr(Vec<Part>),
     /// The auth server answers and closes.
     AuthSays(AuthSays),
     /// The auth server sends just these octets and keeps the connection.
