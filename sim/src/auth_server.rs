@@ -3,6 +3,7 @@
 //! It is strict where Gatepost has to be exact (spelling, `HTTP/1.0`, escapes) so that a slip is a refusal by HTTP status,
 //! which fails the login loudly, rather than a puzzle.
 
+pub mod mood;
 mod request;
 
 use std::collections::BTreeMap;
@@ -28,13 +29,26 @@ pub struct User {
     pub backend_login: Option<String>,
     /// The password the backend wants, if another (`Auth-Pass`).
     pub backend_password: Option<String>,
+    /// Where this user's mail is, by protocol. Where nothing is said, it is where everybody's is.
+    pub homes: Vec<(Protocol, Home)>,
+}
+
+/// Where a user is sent.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// `Auth-Server`: an address, or the name of a group.
+    pub server: String,
+    /// `Auth-Port`.
+    pub port: Option<u16>,
+    /// `Auth-Server-TLS`.
+    pub tls: Option<&'static str>,
 }
 
 impl User {
     /// One who is the same everywhere.
     #[must_use]
     pub fn new(password: &str) -> Self {
-        Self { password: password.to_owned(), backend_login: None, backend_password: None }
+        Self { password: password.to_owned(), backend_login: None, backend_password: None, homes: Vec::new() }
     }
 }
 
@@ -65,6 +79,7 @@ struct Inner {
     backends: Vec<(Protocol, SocketAddr)>,
     refusal: Refusal,
     requests: Mutex<Vec<Request>>,
+    malformed: Mutex<Vec<&'static str>>,
 }
 
 impl AuthServer {
@@ -75,13 +90,25 @@ impl AuthServer {
         backends: Vec<(Protocol, SocketAddr)>,
         refusal: Refusal,
     ) -> Self {
-        Self(Arc::new(Inner { users, backends, refusal, requests: Mutex::default() }))
+        Self(Arc::new(Inner {
+            users,
+            backends,
+            refusal,
+            requests: Mutex::default(),
+            malformed: Mutex::default(),
+        }))
     }
 
     /// Every well-formed question so far, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was wrong with each question that was none.
+    #[must_use]
+    pub fn malformed(&self) -> Vec<&'static str> {
+        self.0.malformed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answers one request on `stream` and hangs up, as HTTP/1.0 does.
@@ -93,7 +120,10 @@ impl AuthServer {
         let mut talk = Talk::answering(stream, ear);
         let answer = match heard(&mut talk).await? {
             Ok(request) => self.answer(request),
-            Err(Malformed(what)) => format!("HTTP/1.0 400 Bad Request\r\nX-Reason: {what}\r\n\r\n"),
+            Err(Malformed(what)) => {
+                self.0.malformed.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+                format!("HTTP/1.0 400 Bad Request\r\nX-Reason: {what}\r\n\r\n")
+            }
         };
         talk.say(answer).await?;
         talk.hang_up().await
@@ -107,10 +137,11 @@ impl AuthServer {
         let mut answer = String::from("HTTP/1.0 200 OK\r\n");
         let mut header = |name: &str, value: &str| answer.push_str(&format!("{name}: {value}\r\n"));
         match granted {
-            Some((user, backend)) => {
+            Some((user, home)) => {
                 header("Auth-Status", "OK");
-                header("Auth-Server", &backend.ip().to_string());
-                header("Auth-Port", &backend.port().to_string());
+                header("Auth-Server", &home.server);
+                home.port.iter().for_each(|port| header("Auth-Port", &port.to_string()));
+                home.tls.iter().for_each(|word| header("Auth-Server-TLS", word));
                 user.backend_login.iter().for_each(|login| header("Auth-User", login));
                 match &user.backend_password {
                     Some(password) => header("Auth-Pass", password),
@@ -129,11 +160,18 @@ impl AuthServer {
         answer
     }
 
-    fn granted(&self, request: &Request) -> Option<(&User, SocketAddr)> {
+    fn granted(&self, request: &Request) -> Option<(&User, Home)> {
         let user = self.0.users.get(std::str::from_utf8(&request.login).ok()?)?;
         let protocol = request.header("Auth-Protocol")?;
-        let (_, backend) = self.0.backends.iter().find(|(known, _)| known.name() == protocol)?;
-        user.is_proven(request).then_some((user, *backend))
+        let own = user.homes.iter().find(|(known, _)| known.name() == protocol);
+        let home = match own {
+            Some((_, home)) => home.clone(),
+            None => {
+                let (_, backend) = self.0.backends.iter().find(|(known, _)| known.name() == protocol)?;
+                Home { server: backend.ip().to_string(), port: Some(backend.port()), tls: None }
+            }
+        };
+        user.is_proven(request).then_some((user, home))
     }
 }
 
