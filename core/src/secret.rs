@@ -83,6 +83,9 @@ impl From<&[u8]> for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if cfg!(planted = "secret-in-a-log-line") {
+            return f.write_str(&alloc::string::String::from_utf8_lossy(&self.0));
+        }
         f.write_str("[secret]")
     }
 }
