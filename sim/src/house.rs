@@ -1,7 +1,7 @@
 //! Gatepost's host in the made-up world: the production driver behind a few listeners, with a configuration that can be read again, and
 //! a process that can die.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -13,13 +13,15 @@ use std::time::Duration;
 use gatepost::drain::Drain;
 use gatepost::driver::{Arrival, drive};
 use gatepost::observe::{Ending, Observer};
+use gatepost::pool::Pool;
 use gatepost::upstream::{Member, Rule, Settings, Upstream, Upstreams};
+use gatepost_core::report::Notice;
 use gatepost_core::{
     AuthServer, BackendTls, Client, Group, Guest, Lingering, Mechanism, Mechanisms, Policy, Protocol, Report,
     Seed, Server as Upserver, Target,
 };
 use rustls::{ClientConfig, ServerConfig};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_local};
 
 use crate::backend::counter::Counter;
 use crate::chance::Chance;
@@ -28,6 +30,7 @@ use crate::fault::FAIL_TIMEOUT;
 use crate::jam::Jam;
 use crate::net::{SimNet, SimStream, serve};
 use crate::plan::Terms;
+use crate::weigh::{Weighed, off_the_scales};
 
 /// `timeout`.
 pub const TIMEOUT: Duration = Duration::from_secs(8);
@@ -104,7 +107,25 @@ struct Generation {
     policies: BTreeMap<Protocol, Arc<Policy>>,
     upstreams: Arc<Upstreams>,
     auth_upstreams: Arc<Upstreams>,
+    /// The connections to auth servers that are kept, once there are any.
+    pool: OnceCell<Option<Pool<SimStream>>>,
     drain: Drain,
+}
+
+impl Generation {
+    /// The pool, which is tended from its first use on. To be called on the host.
+    fn pool(&self, most: usize) -> Option<Pool<SimStream>> {
+        let make = || {
+            let pool = (most > 0).then(|| Pool::new(most));
+            pool.iter().for_each(|pool| drop(spawn_local(pool.clone().tend())));
+            pool
+        };
+        self.pool.get_or_init(make).clone()
+    }
+
+    fn close_pool(&self) {
+        self.pool.get().into_iter().flatten().for_each(Pool::close);
+    }
 }
 
 /// What is known of a session.
@@ -116,6 +137,9 @@ pub struct Book {
     pub reports: Vec<Report>,
     /// Each end that was told, with the time that the session had lasted.
     pub endings: Vec<Duration>,
+    /// The most octets of memory it held before its relay began.
+    pub octets_max: i64,
+    has_logged_in: bool,
     /// How many logins the auth server was asked about, as the end told.
     pub attempts: u32,
     /// Its task is done.
@@ -178,10 +202,16 @@ impl House {
         self.0.clock_ahead.set(self.0.clock_ahead.get() + ahead);
     }
 
+    /// Lets go of the connections to auth servers that wait for another question.
+    pub fn close_pool(&self) {
+        self.0.generation.borrow().close_pool();
+    }
+
     /// Reads the configuration again. Hands back the word that ends the sessions that were there.
     #[must_use]
     pub fn reload(&self) -> Drain {
         let old = self.0.generation.borrow().clone();
+        old.close_pool();
         let next = Generation::new(old.number + 1, &self.0.surroundings);
         *self.0.generation.borrow_mut() = Rc::new(next);
         old.drain.clone()
@@ -233,8 +263,10 @@ impl House {
             policy,
             tls: state.acceptors.get(&entrance.clear_port).cloned().map(Into::into),
             backend_tls: Some(state.backend_tls.clone()),
+            auth_tls: None,
             upstreams: generation.upstreams.clone(),
             auth_upstreams: generation.auth_upstreams.clone(),
+            auth_pool: generation.pool(state.surroundings.terms.keepalive),
             seed: Seed(Chance::of(state.seed, "session", number).octets()),
             number,
         });
@@ -249,7 +281,16 @@ impl House {
                 return Err(io::Error::other(format!("session {number} began twice")));
             }
             if let Some(arrival) = arrival {
-                drive(net, arrival, witness, drain).await;
+                let house = witness.house.clone();
+                let weighed = move |octets| {
+                    if let Some(book) = house.0.books.borrow_mut().get_mut(&number)
+                        && !book.has_logged_in
+                    {
+                        book.octets_max = book.octets_max.max(octets);
+                    }
+                };
+                let session = async move { drive(net, arrival, witness, drain).await };
+                Weighed::new(session, weighed).await;
             }
             if let Some(open) = open.take() {
                 open.close();
@@ -294,7 +335,8 @@ impl Observer for Witness {
     fn report(&self, report: &Report) {
         tracing::info!(level = report.level().name(), %report);
         if let Some(book) = self.house.0.books.borrow_mut().get_mut(&self.number) {
-            book.reports.push(report.clone());
+            book.has_logged_in |= matches!(report.notice, Notice::LoggedIn);
+            off_the_scales(|| book.reports.push(report.clone()));
         }
     }
 
@@ -333,6 +375,7 @@ impl Generation {
             policies: policies.collect(),
             upstreams: Arc::new(upstreams),
             auth_upstreams: Arc::new(Upstreams::from([("auth".into(), auth)])),
+            pool: OnceCell::new(),
             drain: Drain::default(),
         }
     }
@@ -362,7 +405,11 @@ fn policy(
     let mechanisms =
         Mechanisms::none().with(Mechanism::Plain).with(Mechanism::Login).with(Mechanism::CramMd5);
     let auth = Group { name: "auth".into(), servers: auth_servers.len(), guest: Guest::default() };
-    let auth = AuthServer { timeout: AUTH_TIMEOUT, ..AuthServer::new(Target::Group(auth), "auth") };
+    let auth = AuthServer {
+        timeout: AUTH_TIMEOUT,
+        keepalive: terms.keepalive,
+        ..AuthServer::new(Target::Group(auth), "auth")
+    };
     let mut policy = Policy::new(protocol, &server_name(generation), auth);
     policy.starttls = terms.starttls;
     policy.timeout = TIMEOUT;

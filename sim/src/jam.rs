@@ -10,6 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::weigh::off_the_scales;
+
 /// Whose buffers are full; and how many streams there are. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
 pub struct Jam(Rc<State>);
@@ -74,14 +76,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Jammed<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        off_the_scales(|| Pin::new(&mut self.inner).poll_read(cx, buf))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Jammed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         std::task::ready!(self.jam.poll_clear(self.address, cx));
-        Pin::new(&mut self.inner).poll_write(cx, octets)
+        off_the_scales(|| Pin::new(&mut self.inner).poll_write(cx, octets))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

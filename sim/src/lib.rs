@@ -37,4 +37,5 @@ pub mod talk;
 pub mod trace;
 pub mod traces;
 pub mod verdict;
+pub mod weigh;
 pub mod world;

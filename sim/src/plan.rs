@@ -65,6 +65,8 @@ pub struct Terms {
     pub starttls: StartTls,
     /// `proxy_smtp_auth`.
     pub smtp_auth: bool,
+    /// `auth_http_keepalive`: how many connections to an auth server are kept for the next question.
+    pub keepalive: usize,
 }
 
 impl Plan {
@@ -88,6 +90,7 @@ impl Plan {
             proxy_header: chance.one_of(&headers, ProxyHeader::Off),
             starttls: if chance.once_in(4) { StartTls::Only } else { StartTls::On },
             smtp_auth: chance.once_in(3),
+            keepalive: chance.one_of(&[0, 0, 1, 2, 8], 0),
         };
         let mut cast = Cast::of(seed, ARRIVALS, terms.starttls == StartTls::On);
         // In every fourth world nothing goes wrong.

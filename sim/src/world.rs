@@ -171,7 +171,11 @@ pub fn play(plan: &Plan) -> turmoil::Result<Story> {
     };
 
     let moods = Rc::new(RefCell::new(Moods::default()));
-    let auth_server = AuthServer::new(users(cast, &backends), Vec::new(), cast.refusal.clone());
+    let (users, refusal) = (users(cast, &backends), cast.refusal.clone());
+    let auth_server = match terms.keepalive {
+        0 => AuthServer::new(users, Vec::new(), refusal),
+        _ => AuthServer::keeping(users, Vec::new(), refusal, Chance::of(seed, "auth manners", 0)),
+    };
     for (at, name) in AUTH_SERVERS.into_iter().enumerate() {
         open_auth_server(&mut sim, seed, name, at, &auth_server, &moods);
     }
@@ -228,6 +232,8 @@ pub fn play(plan: &Plan) -> turmoil::Result<Story> {
             }
         })
         .await;
+        watched.close_pool();
+        sleep(Duration::from_millis(50)).await;
         found.set((watched.open_sessions(), watched.open_streams()));
         Ok(())
     });

@@ -29,8 +29,15 @@ mod tests {
     #[test]
     fn whatever_goes_wrong_nobody_is_told_a_lie_and_the_first_traces_are_those_in_the_repository() {
         let seeds = asked_for(SEEDS.end);
-        let hashes: BTreeMap<u64, String> =
-            seeds.clone().map(|seed| (seed, hash(&play(Of::Gatepost, seed)))).collect();
+        // Connections to auth servers that are kept, used again, and found to have ended meanwhile.
+        let mut lacking = vec!["Keep(Auth", "Reused(Auth", "Reopen(Auth)"];
+        let mut hashes = BTreeMap::new();
+        for seed in seeds.clone() {
+            let trace = play(Of::Gatepost, seed);
+            lacking.retain(|what| !trace.windows(what.len()).any(|octets| octets == what.as_bytes()));
+            hashes.insert(seed, hash(&trace));
+        }
+        assert!(hashes.len() < 64 || lacking.is_empty(), "it never came to {lacking:?}");
         if seeds.contains(&SEEDS.start) && seeds.contains(&(SEEDS.end - 1)) {
             let changed = Traces::read().unwrap().changed(&Traces::of(&hashes));
             let again =

@@ -13,6 +13,7 @@ pub struct Census {
     endings: BTreeMap<String, u64>,
     rogues: BTreeMap<String, u64>,
     faults: BTreeMap<&'static str, u64>,
+    octets_max: i64,
 }
 
 impl Census {
@@ -31,6 +32,7 @@ impl Census {
             *self.faults.entry(fault.kind.name()).or_default() += 1;
         }
         for book in story.books.values() {
+            self.octets_max = self.octets_max.max(book.octets_max);
             let last = book.reports.last().map(|report| format!("{:?}", report.notice)).unwrap_or_default();
             let last: String = last.chars().take_while(char::is_ascii_alphanumeric).collect();
             let last = if book.is_cut { "cut by a crash".to_owned() } else { last };
@@ -63,6 +65,7 @@ impl fmt::Display for Census {
         ] {
             table(title, counts.iter().map(|(name, count)| (name.as_str(), *count)).collect())?;
         }
-        table("faults", self.faults.iter().map(|(&name, &count)| (name, count)).collect())
+        table("faults", self.faults.iter().map(|(&name, &count)| (name, count)).collect())?;
+        writeln!(f, "the most memory of a session before its relay: {} octets", self.octets_max)
     }
 }

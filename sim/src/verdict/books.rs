@@ -13,6 +13,10 @@ use crate::world::Story;
 /// mood to, the answer, and the backend.
 const LOGIN_TAKES_MAX: Duration = Duration::from_secs(12 + 2 * AUTH_TIMEOUT.as_secs() + TIMEOUT.as_secs());
 
+/// How much memory a session may hold before its relay begins, in octets, with TLS on all its wires: README, Architecture. Rogues and
+/// backends that do not stop say more than that.
+const SESSION_BYTES_MAX: i64 = 160 * 1024;
+
 /// The longest `Auth-Wait`.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -24,6 +28,9 @@ pub(super) fn judge(story: &Story, faults: &mut Vec<String>) {
             faults.push(format!("session {number}: {what}: {lines:#?}"));
         };
         every_line_is_one(book, &mut complain);
+        if book.octets_max > SESSION_BYTES_MAX {
+            complain(format!("held {} octets before its login", book.octets_max));
+        }
         if book.is_cut {
             if !dies {
                 complain("was cut".to_owned());
