@@ -91,6 +91,9 @@ impl core::hash::Hash for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if cfg!(planted = "secret-in-a-log-line") {
+            return f.write_str(&alloc::string::String::from_utf8_lossy(&self.0));
+        }
         f.write_str("[secret]")
     }
 }

@@ -91,6 +91,9 @@ impl Relay {
             if self.has_moved() {
                 progress = Instant::now();
             }
+            if cfg!(planted = "idle-timer-forgotten") {
+                return Poll::Pending;
+            }
             // After one side's end, running out of time is the ordinary end of the other.
             let (allowed, timed_out) = match self.is_half_done() {
                 true => (linger.min(idle), false),
@@ -132,7 +135,9 @@ impl Relay {
                 break;
             }
         }
-        match self.to_client.done && self.to_backend.done {
+        let one_is_enough =
+            cfg!(planted = "half-close-dropped") && (self.to_client.done || self.to_backend.done);
+        match one_is_enough || self.to_client.done && self.to_backend.done {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
@@ -233,6 +238,7 @@ impl Direction {
         cx: &mut Context<'_>,
         to: &mut W,
     ) -> io::Result<()> {
+        let all = octets;
         while !octets.is_empty() {
             match Pin::new(&mut *to).poll_write(cx, octets) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
@@ -242,6 +248,7 @@ impl Direction {
                 }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
+                    let octets = if cfg!(planted = "written-twice") { all } else { octets };
                     self.unsent.push(Payload::Public(Bytes::copy_from_slice(octets)));
                     return Ok(());
                 }

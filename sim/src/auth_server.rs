@@ -4,6 +4,7 @@
 //! which fails the login loudly, rather than a puzzle.
 
 mod manner;
+pub mod mood;
 mod request;
 
 use std::collections::BTreeMap;
@@ -34,13 +35,26 @@ pub struct User {
     pub backend_login: Option<String>,
     /// The password the backend wants, if another (`Auth-Pass`).
     pub backend_password: Option<String>,
+    /// Where this user's mail is, by protocol. Where nothing is said, it is where everybody's is.
+    pub homes: Vec<(Protocol, Home)>,
+}
+
+/// Where a user is sent.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// `Auth-Server`: an address, or the name of a group.
+    pub server: String,
+    /// `Auth-Port`.
+    pub port: Option<u16>,
+    /// `Auth-Server-TLS`.
+    pub tls: Option<&'static str>,
 }
 
 impl User {
     /// One who is the same everywhere.
     #[must_use]
     pub fn new(password: &str) -> Self {
-        Self { password: password.to_owned(), backend_login: None, backend_password: None }
+        Self { password: password.to_owned(), backend_login: None, backend_password: None, homes: Vec::new() }
     }
 }
 
@@ -71,6 +85,7 @@ struct Inner {
     backends: Vec<(Protocol, SocketAddr)>,
     refusal: Refusal,
     requests: Mutex<Vec<Request>>,
+    malformed: Mutex<Vec<&'static str>>,
     /// Where it is asked in HTTP/1.1, by connections that may be kept: how it answers is drawn from this.
     keeps: Option<Chance>,
     connections: AtomicUsize,
@@ -104,8 +119,9 @@ impl AuthServer {
         refusal: Refusal,
         keeps: Option<Chance>,
     ) -> Self {
-        let (requests, connections) = (Mutex::default(), AtomicUsize::default());
-        Self(Arc::new(Inner { users, backends, refusal, requests, keeps, connections }))
+        let (requests, malformed) = (Mutex::default(), Mutex::default());
+        let connections = AtomicUsize::default();
+        Self(Arc::new(Inner { users, backends, refusal, requests, malformed, keeps, connections }))
     }
 
     /// How many connections there have been.
@@ -118,6 +134,12 @@ impl AuthServer {
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was wrong with each question that was none.
+    #[must_use]
+    pub fn malformed(&self) -> Vec<&'static str> {
+        self.0.malformed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answers one request on `stream` and hangs up, as HTTP/1.0 does; or as many as may come, where connections are kept.
@@ -135,6 +157,7 @@ impl AuthServer {
             let fields = match request {
                 Ok(request) => self.answer(request),
                 Err(Malformed(what)) => {
+                    self.0.malformed.lock().unwrap_or_else(PoisonError::into_inner).push(what);
                     talk.say(format!("HTTP/1.0 400 Bad Request\r\nX-Reason: {what}\r\n\r\n")).await?;
                     return talk.hang_up().await;
                 }
@@ -174,10 +197,11 @@ impl AuthServer {
         let mut answer = String::new();
         let mut header = |name: &str, value: &str| answer.push_str(&format!("{name}: {value}\r\n"));
         match granted {
-            Some((user, backend)) => {
+            Some((user, home)) => {
                 header("Auth-Status", "OK");
-                header("Auth-Server", &backend.ip().to_string());
-                header("Auth-Port", &backend.port().to_string());
+                header("Auth-Server", &home.server);
+                home.port.iter().for_each(|port| header("Auth-Port", &port.to_string()));
+                home.tls.iter().for_each(|word| header("Auth-Server-TLS", word));
                 user.backend_login.iter().for_each(|login| header("Auth-User", login));
                 match &user.backend_password {
                     Some(password) => header("Auth-Pass", password),
@@ -195,11 +219,18 @@ impl AuthServer {
         answer
     }
 
-    fn granted(&self, request: &Request) -> Option<(&User, SocketAddr)> {
+    fn granted(&self, request: &Request) -> Option<(&User, Home)> {
         let user = self.0.users.get(std::str::from_utf8(&request.login).ok()?)?;
         let protocol = request.header("Auth-Protocol")?;
-        let (_, backend) = self.0.backends.iter().find(|(known, _)| known.name() == protocol)?;
-        user.is_proven(request).then_some((user, *backend))
+        let own = user.homes.iter().find(|(known, _)| known.name() == protocol);
+        let home = match own {
+            Some((_, home)) => home.clone(),
+            None => {
+                let (_, backend) = self.0.backends.iter().find(|(known, _)| known.name() == protocol)?;
+                Home { server: backend.ip().to_string(), port: Some(backend.port()), tls: None }
+            }
+        };
+        user.is_proven(request).then_some((user, home))
     }
 }
 

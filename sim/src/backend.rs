@@ -1,9 +1,11 @@
 //! Small but true mail servers: what stands behind Gatepost. Each serves one connection over any stream, opens
 //! mailboxes of a [`PostOffice`](crate::post_office::PostOffice), and speaks enough of its protocol for curl.
 //!
-//! Speaking TLS, lying and falling over are not theirs: the streams they are given do that.
+//! Speaking TLS, lying and falling over are not theirs: [`counter`] and [`mood`] do that before a server sees the stream.
 
+pub mod counter;
 pub mod imap;
+pub mod mood;
 pub mod pop3;
 pub mod smtp;
 

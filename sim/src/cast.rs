@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gatepost_core::Protocol;
+use gatepost_core::{BackendTls, Protocol};
 
 use crate::auth_server::Refusal;
 use crate::chance::Chance;
+use crate::client::rogue::Mischief;
 use crate::client::{Sasl, imap, pop3};
 use crate::post_office::Letter;
 
@@ -26,8 +27,8 @@ pub struct Cast {
     pub refusal: Refusal,
     /// Who comes.
     pub visitors: Vec<Visitor>,
-    /// How many connections to the auth server are kept for the next question; none if 0.
-    pub keepalive: usize,
+    /// Who comes and means harm.
+    pub rogues: Vec<Rogue>,
 }
 
 /// Someone with a mailbox.
@@ -41,6 +42,30 @@ pub struct Resident {
     pub backend_password: String,
     /// What is in the mailbox.
     pub mail: Vec<Bytes>,
+    /// Which backends have the mailbox.
+    pub home: Home,
+    /// How Gatepost has to go there.
+    pub tls: BackendTls,
+}
+
+/// Where a mailbox is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// At one backend, by its place in [`world::BACKENDS`](crate::world::BACKENDS); the others do not know its owner.
+    At(usize),
+    /// At all of them.
+    Everywhere,
+}
+
+impl Home {
+    /// Whether the backend at this place has the mailbox.
+    #[must_use]
+    pub fn is_at(self, backend: usize) -> bool {
+        match self {
+            Self::At(home) => home == backend,
+            Self::Everywhere => true,
+        }
+    }
 }
 
 /// A client and what it is going to do.
@@ -58,6 +83,25 @@ pub struct Visitor {
     pub pipelined: bool,
     /// Whether it half-closes behind its last command.
     pub half_closes: bool,
+    /// How long into the world it connects.
+    pub delay: Duration,
+    /// How long it thinks before it says anything.
+    pub thinks: Option<Duration>,
+    /// How long after it has connected it loses its patience and is gone, whatever it was doing.
+    pub leaves_after: Option<Duration>,
+}
+
+/// A client that means harm.
+#[derive(Clone, Debug)]
+pub struct Rogue {
+    /// Where it comes in.
+    pub protocol: Protocol,
+    /// And how.
+    pub door: Door,
+    /// Whose password it has got hold of: an index into [`Cast::residents`].
+    pub resident: usize,
+    /// What it is up to.
+    pub mischief: Mischief,
     /// How long into the world it connects.
     pub delay: Duration,
 }
@@ -123,42 +167,46 @@ impl Visitor {
 }
 
 impl Cast {
-    /// The people of the world of `seed`: each protocol through each door, and through some door with a wrong password.
+    /// The people of the world of `seed`, who come within `arrivals`. Where clear text is not an option nobody honest uses it.
     #[must_use]
-    pub fn of(seed: u64) -> Self {
+    pub fn of(seed: u64, arrivals: Duration, clear_text: bool) -> Self {
         let chance = Chance::of(seed, "cast", 0);
-        let resident = |login: &str, backend_login: &str, backend_password: &str| Resident {
+        let homes = [Home::At(0), Home::At(1), Home::Everywhere];
+        let ways = [BackendTls::Off, BackendTls::Off, BackendTls::StartTls, BackendTls::On];
+        let resident = |login: &str, backend_login: &str, backend_password: &str, home| Resident {
             login: login.to_owned(),
             backend_login: backend_login.to_owned(),
             backend_password: backend_password.to_owned(),
             mail: (0..chance.below(4)).map(|_| message(&chance)).collect(),
+            home,
+            tls: chance.one_of(&ways, BackendTls::Off),
         };
         let residents = vec![
-            resident("john@example.com", "john@example.com", PASSWORD),
-            resident("jane+lists%x=1@example.com", "jane+lists%x=1@example.com", PASSWORD),
-            resident("joe", "joe@example.com", "behind-hunter2"),
+            resident("john@example.com", "john@example.com", PASSWORD, Home::At(0)),
+            resident("jane+lists%x=1@example.com", "jane+lists%x=1@example.com", PASSWORD, Home::At(1)),
+            resident("joe", "joe@example.com", "behind-hunter2", Home::Everywhere),
+            resident("jim", "jim", PASSWORD, chance.one_of(&homes, Home::Everywhere)),
         ];
-        let wait_seconds = chance.once_in(2).then(|| u32::try_from(1 + chance.below(4)).unwrap_or(1));
+        let wait_seconds = chance.once_in(2).then(|| u32::try_from(1 + chance.below(2)).unwrap_or(1));
         let refusal = Refusal { wait_seconds, ..Refusal::default() };
+        let doors: &[Door] = match clear_text {
+            true => &[Door::Implicit, Door::StartTls, Door::Clear],
+            false => &[Door::Implicit, Door::StartTls],
+        };
+        let visitors = 4 + chance.below(6);
+        let visitors =
+            (0..visitors).map(|_| visitor(doors, arrivals, wait_seconds, &residents, &chance)).collect();
+        let rogues = (0..chance.below(5)).map(|_| rogue(arrivals, residents.len(), &chance)).collect();
+        Self { residents, refusal, visitors, rogues }
+    }
 
-        let right = || vec![PASSWORD.to_owned()];
-        let wrong = vec![WRONG_PASSWORD.to_owned()];
-        let mut visitors = Vec::new();
-        for protocol in [Protocol::Imap, Protocol::Pop3, Protocol::Smtp] {
-            let doors = [Door::Implicit, Door::StartTls, Door::Clear];
-            for door in doors {
-                visitors.push(visitor(protocol, door, right(), &residents, &chance));
-            }
-            let passwords = match wait_seconds {
-                // The session goes on behind the wait, so that a client may think better of it.
-                Some(_) if chance.once_in(2) => [wrong.clone(), right()].concat(),
-                _ => wrong.clone(),
-            };
-            let door = chance.one_of(&doors, Door::Implicit);
-            visitors.push(visitor(protocol, door, passwords, &residents, &chance));
-        }
-        let keepalive = chance.one_of(&[0, 1, 2, 8], 0);
-        Self { residents, refusal, visitors, keepalive }
+    /// One more visitor, who comes after `delay`, when all is quiet again, with the right password and all the time of the world.
+    pub fn add_latecomer(&mut self, seed: u64, delay: Duration) {
+        let chance = Chance::of(seed, "latecomer", 0);
+        let visitor =
+            visitor(&[Door::Implicit, Door::StartTls], Duration::ZERO, None, &self.residents, &chance);
+        let passwords = vec![PASSWORD.to_owned()];
+        self.visitors.push(Visitor { delay, passwords, leaves_after: None, ..visitor });
     }
 
     /// Whom a visitor comes as.
@@ -169,12 +217,21 @@ impl Cast {
 }
 
 fn visitor(
-    protocol: Protocol,
-    door: Door,
-    passwords: Vec<String>,
+    doors: &[Door],
+    arrivals: Duration,
+    wait_seconds: Option<u32>,
     residents: &[Resident],
     chance: &Chance,
 ) -> Visitor {
+    let protocol = chance.one_of(&Protocol::ALL, Protocol::Imap);
+    let door = chance.one_of(doors, Door::Implicit);
+    let (right, wrong) = (PASSWORD.to_owned(), WRONG_PASSWORD.to_owned());
+    let passwords = match chance.below(5) {
+        // The session goes on behind the wait, so that a client may think better of it.
+        0 if wait_seconds.is_some() => vec![wrong, right],
+        0 | 1 => vec![wrong],
+        _ => vec![right],
+    };
     let index = usize::try_from(chance.below(residents.len() as u64)).unwrap_or(0);
     let login = residents.get(index).map(|resident| resident.backend_login.clone());
     let sasl = chance.one_of(&[Sasl::PlainAtOnce, Sasl::Plain, Sasl::Login, Sasl::CramMd5], Sasl::Plain);
@@ -207,8 +264,26 @@ fn visitor(
         pipelined: passwords == [PASSWORD] && chance.once_in(3),
         half_closes: chance.once_in(3),
         passwords,
-        delay: Duration::from_millis(chance.below(200)),
+        delay: within(arrivals, chance),
+        thinks: chance.once_in(4).then(|| Duration::from_millis(20 + chance.below(200))),
+        leaves_after: chance.once_in(8).then(|| Duration::from_millis(chance.below(1500))),
     }
+}
+
+fn rogue(arrivals: Duration, residents: usize, chance: &Chance) -> Rogue {
+    let protocol = chance.one_of(&Protocol::ALL, Protocol::Imap);
+    let mischief = chance.one_of(&Mischief::ALL, Mischief::Garbage);
+    Rogue {
+        protocol,
+        door: mischief.door(chance),
+        resident: usize::try_from(chance.below(residents as u64)).unwrap_or(0),
+        mischief,
+        delay: within(arrivals, chance),
+    }
+}
+
+fn within(span: Duration, chance: &Chance) -> Duration {
+    Duration::from_millis(chance.below(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// A message of chance: any octet but NUL and bare CR or LF, lines that begin with dots, now and then a long one.
@@ -233,13 +308,19 @@ mod tests {
 
     #[test]
     fn the_same_seed_casts_the_same_people() {
-        assert_eq!(format!("{:?}", Cast::of(1)), format!("{:?}", Cast::of(1)));
-        assert_ne!(format!("{:?}", Cast::of(1)), format!("{:?}", Cast::of(2)));
+        let cast = |seed| format!("{:?}", Cast::of(seed, Duration::from_secs(1), true));
+        assert_eq!(cast(1), cast(1));
+        assert_ne!(cast(1), cast(2));
     }
 
     #[test]
     fn over_some_seeds_everything_is_played() {
-        let visitors: Vec<Visitor> = (0..40).flat_map(|seed| Cast::of(seed).visitors).collect();
+        let casts = (0..100).map(|seed| Cast::of(seed, Duration::from_secs(1), true));
+        let (visitors, rogues): (Vec<_>, Vec<_>) = casts.map(|cast| (cast.visitors, cast.rogues)).unzip();
+        let visitors = visitors.concat();
+        for mischief in Mischief::ALL {
+            assert!(rogues.iter().flatten().any(|rogue| rogue.mischief == mischief), "{mischief:?}");
+        }
         let played = |test: &dyn Fn(&Visitor) -> bool| assert!(visitors.iter().any(test));
         for sasl in [Sasl::PlainAtOnce, Sasl::Plain, Sasl::Login, Sasl::CramMd5] {
             played(&|visitor| visitor.errand == Errand::Imap(imap::How::Sasl(sasl)));

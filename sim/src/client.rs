@@ -4,6 +4,7 @@
 pub mod imap;
 mod link;
 pub mod pop3;
+pub mod rogue;
 pub mod smtp;
 
 use std::io;

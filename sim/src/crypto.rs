@@ -21,7 +21,10 @@ use crate::client::Tls;
 const CERTIFICATE: &[u8] = include_bytes!("../fixture/certificate.der");
 const KEY: &[u8] = include_bytes!("../fixture/key.der");
 
-/// Gatepost's side of TLS for one protocol, with the fixture's certificate.
+/// The name that the fixture's certificate is for.
+pub const NAME: &str = "gatepost";
+
+/// A server's side of TLS for one protocol, with the fixture's certificate.
 ///
 /// # Errors
 ///
@@ -42,15 +45,28 @@ pub fn server(protocol: Protocol, chance: &Chance) -> Result<Arc<ServerConfig>, 
 ///
 /// As for [`server`].
 pub fn client(protocol: Protocol, chance: &Chance) -> Result<Tls, rustls::Error> {
+    let mut config = trusting(chance)?;
+    config.alpn_protocols = vec![protocol.name().into()];
+    let name = ServerName::try_from(NAME).map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+}
+
+/// Gatepost's side towards backends. It trusts the same certificate, which is theirs too.
+///
+/// # Errors
+///
+/// As for [`server`].
+pub fn towards_backends(chance: &Chance) -> Result<Arc<ClientConfig>, rustls::Error> {
+    Ok(Arc::new(trusting(chance)?))
+}
+
+fn trusting(chance: &Chance) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(CERTIFICATE))?;
-    let mut config = ClientConfig::builder_with_details(provider(chance), Arc::new(SimClock))
+    Ok(ClientConfig::builder_with_details(provider(chance), Arc::new(SimClock))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![protocol.name().into()];
-    let name = ServerName::try_from("gatepost").map_err(|error| rustls::Error::General(error.to_string()))?;
-    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+        .with_no_client_auth())
 }
 
 /// aws-lc-rs, but for what is random. Leaks a few octets each time, since rustls wants both parts for ever.

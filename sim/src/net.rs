@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use gatepost::net::Net;
 use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
@@ -12,38 +14,74 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use crate::chance::Chance;
 use crate::chop::Chop;
+use crate::jam::{Jam, Jammed};
 
 /// Linux's ECONNREFUSED. turmoil tells only the kind of an error, and log lines have the number in them.
 const CONNECTION_REFUSED: i32 = 111;
+
+/// A stream of this world.
+pub type SimStream = Chop<Jammed<TcpStream>>;
 
 /// The network as one host of the world of `seed` sees it.
 #[derive(Clone, Debug)]
 pub struct SimNet {
     seed: u64,
+    /// Whose streams they are.
+    party: &'static str,
     streams: Rc<Cell<u64>>,
+    jam: Jam,
+    clock_ahead: Rc<Cell<Duration>>,
 }
 
 impl SimNet {
     /// A host with no streams yet.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, streams: Rc::default() }
+        Self {
+            seed,
+            party: "dialed",
+            streams: Rc::default(),
+            jam: Jam::default(),
+            clock_ahead: Rc::default(),
+        }
     }
 
-    /// Puts a stream this host has accepted under the same treatment as those it opens.
+    /// A host that may suffer from `jam`, and whose clock is ahead of the world's by `clock_ahead`.
+    #[must_use]
+    pub fn with(self, jam: Jam, clock_ahead: Rc<Cell<Duration>>) -> Self {
+        Self { jam, clock_ahead, ..self }
+    }
+
+    /// The network as one session of that number sees it: how its streams are cut has nothing to do with how many others there are.
+    #[must_use]
+    pub fn of_session(&self, number: u64) -> Self {
+        Self { party: "session dialed", streams: Rc::new(Cell::new(number << 16)), ..self.clone() }
+    }
+
+    /// Puts a stream this host has accepted under the same treatment as those it opens. How it is cut depends on whose it is, and not
+    /// on how many there are.
     ///
     /// # Errors
     ///
     /// The stream is closed already.
-    pub fn take(&self, stream: TcpStream) -> io::Result<(Chop<TcpStream>, Peer)> {
-        let peer = Peer { remote: stream.peer_addr()?.into(), local: stream.local_addr()?.into() };
-        let number = self.streams.replace(self.streams.get() + 1);
-        Ok((Chop::new(stream, Chance::of(self.seed, "stream", number)), peer))
+    pub fn accept(&self, stream: TcpStream) -> io::Result<(SimStream, Peer)> {
+        let remote = stream.peer_addr()?;
+        let number = match remote.ip() {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()) << 16 | u64::from(remote.port()),
+            IpAddr::V6(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        self.take(stream, Chance::of(self.seed, "accepted", number))
+    }
+
+    fn take(&self, stream: TcpStream, chance: Chance) -> io::Result<(SimStream, Peer)> {
+        let remote = stream.peer_addr()?;
+        let peer = Peer { remote: remote.into(), local: stream.local_addr()?.into() };
+        Ok((Chop::new(self.jam.take(stream, remote.ip()), chance), peer))
     }
 }
 
 impl Net for SimNet {
-    type Stream = Chop<TcpStream>;
+    type Stream = SimStream;
 
     fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
         let (net, address) = (self.clone(), address.clone());
@@ -53,7 +91,8 @@ impl Net for SimNet {
                 io::ErrorKind::ConnectionRefused => io::Error::from_raw_os_error(CONNECTION_REFUSED),
                 _ => error,
             })?;
-            net.take(stream)
+            let number = net.streams.replace(net.streams.get() + 1);
+            net.take(stream, Chance::of(net.seed, net.party, number))
         }
     }
 
@@ -66,22 +105,17 @@ impl Net for SimNet {
     }
 
     fn now(&self) -> Instant {
-        let since_epoch = turmoil::since_epoch().unwrap_or_default();
+        let since_epoch = turmoil::since_epoch().unwrap_or_default() + self.clock_ahead.get();
         Instant::from_unix_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
-/// Accepts at `port` for ever, a task for each connection. A task that panics takes the world with it; so does one
-/// that fails, since nobody in this world means harm.
+/// Accepts at `port` for ever, a task for each connection. A task that panics takes the world with it; so does one that fails.
 ///
 /// # Errors
 ///
 /// The network's, and the first task's.
-pub async fn serve<F>(
-    port: u16,
-    net: SimNet,
-    mut task: impl FnMut(Chop<TcpStream>, Peer) -> F,
-) -> turmoil::Result
+pub async fn serve<F>(port: u16, net: SimNet, mut task: impl FnMut(SimStream, Peer) -> F) -> turmoil::Result
 where
     F: Future<Output = io::Result<()>> + 'static,
 {
@@ -94,7 +128,7 @@ where
                 io::Error::new(error.kind(), format!("at port {port}: {error}"))
             })?,
             accepted = listener.accept() => {
-                let (stream, peer) = net.take(accepted?.0)?;
+                let (stream, peer) = net.accept(accepted?.0)?;
                 tasks.spawn_local(task(stream, peer));
             }
         }
@@ -116,7 +150,7 @@ mod tests {
 
     async fn connect() -> turmoil::Result {
         let _stream = TcpStream::connect(("host", 1)).await?;
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(())
     }
 

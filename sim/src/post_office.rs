@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use gatepost_core::Protocol;
+use gatepost_core::{BackendTls, Protocol};
 
 /// A message in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,15 +38,36 @@ pub struct Visit {
     pub login: String,
 }
 
+/// Somebody said who they are, whether or not they were let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// At which backend.
+    pub protocol: Protocol,
+    /// As whom.
+    pub login: Vec<u8>,
+    /// Whether the password was right; a vouching counts as one.
+    pub admitted: bool,
+    /// Over which counter.
+    pub counter: BackendTls,
+    /// When, in a world that has a clock.
+    pub at: Option<Duration>,
+}
+
 /// All mailboxes, shared by the three backends. Cloning makes another handle.
 #[derive(Clone, Debug, Default)]
-pub struct PostOffice(Arc<Mutex<Rooms>>);
+pub struct PostOffice {
+    rooms: Arc<Mutex<Rooms>>,
+    counter: BackendTls,
+    /// Whether nobody's password is known.
+    is_forgetful: bool,
+}
 
 #[derive(Debug, Default)]
 struct Rooms {
     mailboxes: BTreeMap<String, Mailbox>,
     letters: Vec<Letter>,
     visits: Vec<Visit>,
+    attempts: Vec<Attempt>,
 }
 
 #[derive(Debug)]
@@ -70,22 +92,59 @@ impl PostOffice {
         self.rooms().mailboxes.insert(login.to_owned(), mailbox);
     }
 
+    /// The same office, for those who come this way.
+    #[must_use]
+    pub fn over(&self, counter: BackendTls) -> Self {
+        Self { counter, ..self.clone() }
+    }
+
+    /// The same office, with somebody at the counter who knows nobody's password.
+    #[must_use]
+    pub fn forgetful(&self) -> Self {
+        Self { is_forgetful: true, ..self.clone() }
+    }
+
     /// Lets `login` in if the password is right, and remembers the visit. The name as it is spelt here.
     #[must_use]
     pub fn admit(&self, protocol: Protocol, login: &[u8], password: &[u8]) -> Option<String> {
-        let login = std::str::from_utf8(login).ok()?;
-        let mut rooms = self.rooms();
-        let mailbox = rooms.mailboxes.get(login)?;
-        if mailbox.password.as_bytes() != password {
+        if self.is_forgetful {
             return None;
         }
-        rooms.visits.push(Visit { protocol, login: login.to_owned() });
-        Some(login.to_owned())
+        let mut rooms = self.rooms();
+        let text = std::str::from_utf8(login).ok();
+        let known = text.filter(|&login| {
+            rooms.mailboxes.get(login).is_some_and(|mailbox| mailbox.password.as_bytes() == password)
+        });
+        rooms.attempts.push(Attempt {
+            protocol,
+            login: login.to_vec(),
+            admitted: known.is_some(),
+            counter: self.counter,
+            at: turmoil::sim_elapsed(),
+        });
+        let login = known?.to_owned();
+        rooms.visits.push(Visit { protocol, login: login.clone() });
+        Some(login)
     }
 
     /// Takes somebody else's word (XCLIENT) that this is `login`.
     pub fn vouch(&self, protocol: Protocol, login: &str) {
-        self.rooms().visits.push(Visit { protocol, login: login.to_owned() });
+        let attempt = Attempt {
+            protocol,
+            login: login.as_bytes().to_vec(),
+            admitted: true,
+            counter: self.counter,
+            at: turmoil::sim_elapsed(),
+        };
+        let mut rooms = self.rooms();
+        rooms.attempts.push(attempt);
+        rooms.visits.push(Visit { protocol, login: login.to_owned() });
+    }
+
+    /// Everybody who said who they are so far, in order.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.rooms().attempts.clone()
     }
 
     /// What is in `login`'s mailbox now.
@@ -131,7 +190,7 @@ impl PostOffice {
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

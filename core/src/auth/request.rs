@@ -145,6 +145,7 @@ impl Head {
         self.0.extend(b": ");
         for &octet in value {
             match octet {
+                b'%' if cfg!(planted = "percent-not-escaped") => self.0.extend(b"%"),
                 0..=b' ' | b'%' => self.0.extend(format!("%{octet:02X}").as_bytes()),
                 other => self.0.extend(&[other]),
             }

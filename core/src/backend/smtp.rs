@@ -228,7 +228,9 @@ fn address(client: &Address) -> alloc::string::String {
 fn xtext(octets: &[u8], text: &mut Vec<u8>) {
     for &octet in octets {
         match octet {
-            b'+' | b'=' => text.extend_from_slice(alloc::format!("+{octet:02X}").as_bytes()),
+            b'+' | b'=' if !cfg!(planted = "xtext-not-escaped") => {
+                text.extend_from_slice(alloc::format!("+{octet:02X}").as_bytes());
+            }
             b'!'..=b'~' => text.push(octet),
             other => text.extend_from_slice(alloc::format!("+{other:02X}").as_bytes()),
         }

@@ -72,7 +72,9 @@ impl Dialect for Imap {
 
     fn on_frame(&mut self, frame: &[u8], cx: &Context<'_>) -> Step {
         let (tag, command) = Command::parse(frame);
-        self.tag = tag.map(Bytes::copy_from_slice);
+        if !cfg!(planted = "tag-not-cleared") || self.tag.is_none() {
+            self.tag = tag.map(Bytes::copy_from_slice);
+        }
         let command = match command {
             Ok(command) => command,
             Err(_) => return Refusal::Malformed.into(),
@@ -154,6 +156,9 @@ impl Dialect for Imap {
     }
 
     fn trouble(&self, _: &Context<'_>) -> Bytes {
+        if cfg!(planted = "trouble-reads-as-wrong-password") {
+            return line(&[self.tag(), b" NO [AUTHENTICATIONFAILED] internal server error"]);
+        }
         line(&[self.tag(), b" NO [UNAVAILABLE] internal server error"])
     }
 

@@ -232,6 +232,7 @@ impl<'a> Rest<'a> {
             .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok())
             .ok_or(SyntaxError::Arguments)?;
+        let number = if cfg!(planted = "literal-off-by-one") { number.saturating_sub(1) } else { number };
         let behind = behind.ok_or(SyntaxError::Arguments)?;
         let behind = behind
             .strip_prefix(b"\r\n")

@@ -283,7 +283,9 @@ impl Context<'_> {
 
     /// One more login attempt; tells its number.
     pub(crate) const fn count_attempt(&mut self) -> u32 {
-        self.connection.attempts = self.connection.attempts.saturating_add(1);
+        if !cfg!(planted = "attempt-not-counted") || self.connection.attempts == 0 {
+            self.connection.attempts = self.connection.attempts.saturating_add(1);
+        }
         self.connection.attempts
     }
 

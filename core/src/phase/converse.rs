@@ -125,6 +125,12 @@ impl<D: Dialect> Converse<D> {
         if cx.policy.starttls == StartTls::Off {
             return self.refuse(Refusal::TlsUnavailable, cx, out);
         }
+        #[cfg(planted = "starttls-buffer-kept")]
+        if !self.inbox.octets().is_empty() {
+            let mut upgrade = Upgrade::begin(&self.dialect, self.until, cx, out);
+            upgrade.kept = self.inbox;
+            return Turn::Rest(upgrade.into());
+        }
         if !self.inbox.octets().is_empty() {
             cx.report(Notice::DataBehindStartTls, out);
             return Turn::Rest(close(out));

@@ -18,6 +18,8 @@ use crate::wire::Wire;
 pub(crate) struct Upgrade {
     /// The budget of the conversation; the handshake does not extend it (decision 6).
     until: Instant,
+    #[cfg(planted = "starttls-buffer-kept")]
+    pub(super) kept: Inbox,
 }
 
 impl Upgrade {
@@ -31,7 +33,11 @@ impl Upgrade {
         cx.starttls_accepted();
         out.send(Wire::Client, dialect.ready_for_tls());
         out.secure(Wire::Client, Handshake::Accept { already_read: Bytes::new() });
-        Self { until }
+        Self {
+            until,
+            #[cfg(planted = "starttls-buffer-kept")]
+            kept: Inbox::default(),
+        }
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
@@ -52,6 +58,9 @@ impl Upgrade {
             return close(out);
         }
         cx.doing(Activity::Auth);
+        #[cfg(planted = "starttls-buffer-kept")]
+        return Converse::new(D::default(), self.kept, self.until).into();
+        #[cfg(not(planted = "starttls-buffer-kept"))]
         Converse::new(D::default(), Inbox::default(), self.until).into()
     }
 }

@@ -232,6 +232,8 @@ impl<N: Net> Pipes<N> {
     }
 
     fn dial_anew(&mut self, wire: Wire, address: Address) {
+        #[cfg(planted = "backend-of-another-session")]
+        let address = another_sessions(wire, address);
         let dial = Box::pin(dial(self.net.clone(), address));
         self.wire(wire).dial(dial);
     }
@@ -286,7 +288,9 @@ impl<N: Net> Pipes<N> {
             closing.tally.sent(Wire::Backend, leftovers.to_backend.expose().len());
         }
         to_client.push(Payload::Public(leftovers.to_client));
-        to_backend.push(Payload::Secret(leftovers.to_backend));
+        if !cfg!(planted = "leftovers-lost") {
+            to_backend.push(Payload::Secret(leftovers.to_backend));
+        }
         let start = Start { to_backend, to_client, client_ended, backend_ended };
         let context = leftovers.context;
         Some(Box::new(Relaying {
@@ -300,6 +304,17 @@ impl<N: Net> Pipes<N> {
             observer,
             drain,
         }))
+    }
+}
+
+#[cfg(planted = "backend-of-another-session")]
+fn another_sessions(wire: Wire, address: Address) -> Address {
+    thread_local! {
+        static BEFORE: std::cell::RefCell<Option<Address>> = const { std::cell::RefCell::new(None) };
+    }
+    match wire {
+        Wire::Backend => BEFORE.replace(Some(address.clone())).unwrap_or(address),
+        Wire::Auth | Wire::Client => address,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The question: a GET whose headers say everything, and nothing else does.
 
 use std::io;
+use std::time::Duration;
 
 use gatepost_core::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,6 +22,8 @@ pub struct Request {
     pub password: Secret,
     /// Whether the answer was `OK`.
     pub granted: bool,
+    /// When it was asked, in a world that has a clock.
+    pub at: Option<Duration>,
 }
 
 impl Request {
@@ -67,8 +70,13 @@ fn parsed(lines: &[Secret], kept: bool) -> Result<Request, Malformed> {
     if target.iter().any(|octet| !octet.is_ascii_graphic()) {
         return Err(Malformed("request target"));
     }
-    let mut request =
-        Request { headers: Vec::new(), login: Vec::new(), password: Secret::empty(), granted: false };
+    let mut request = Request {
+        headers: Vec::new(),
+        login: Vec::new(),
+        password: Secret::empty(),
+        granted: false,
+        at: turmoil::sim_elapsed(),
+    };
     for line in rest {
         let line = line.expose();
         let colon = line.windows(2).position(|pair| pair == b": ").ok_or(Malformed("no colon and space"))?;

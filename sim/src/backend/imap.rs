@@ -27,8 +27,28 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     ear: Ear,
 ) -> io::Result<()> {
     let mut talk = Talk::answering(stream, ear);
-    let mut guest = Guest { office, login: None, selected: None };
     talk.say(format!("* OK [CAPABILITY {CAPABILITIES}] IMAP ready\r\n")).await?;
+    converse(talk, office).await
+}
+
+/// Serves one that was greeted before TLS was made.
+///
+/// # Errors
+///
+/// As there.
+pub async fn go_on<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    office: &PostOffice,
+    ear: Ear,
+) -> io::Result<()> {
+    converse(Talk::answering(stream, ear), office).await
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut talk: Talk<S>,
+    office: &PostOffice,
+) -> io::Result<()> {
+    let mut guest = Guest { office, login: None, selected: None };
     while let Some(command) = command::read(&mut talk).await? {
         let reply = match &command {
             Ok(command) => guest.reply(command),

@@ -22,6 +22,26 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> io::Result<()> {
     let mut talk = Talk::answering(stream, ear);
     talk.say("+OK POP3 ready\r\n").await?;
+    converse(talk, office).await
+}
+
+/// Serves one that was greeted before TLS was made.
+///
+/// # Errors
+///
+/// As there.
+pub async fn go_on<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    office: &PostOffice,
+    ear: Ear,
+) -> io::Result<()> {
+    converse(Talk::answering(stream, ear), office).await
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut talk: Talk<S>,
+    office: &PostOffice,
+) -> io::Result<()> {
     let Some(login) = authorized(&mut talk, office).await? else { return talk.hang_up().await };
     let mut maildrop = Maildrop { mail: office.mail(&login), deleted: Vec::new() };
     while let Some(line) = talk.line().await? {

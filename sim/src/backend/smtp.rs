@@ -31,8 +31,28 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     ear: Ear,
 ) -> io::Result<()> {
     let mut talk = Talk::answering(stream, ear);
-    let mut guest = Guest::default();
     talk.say("220 backend ESMTP\r\n").await?;
+    converse(talk, office).await
+}
+
+/// Serves one that was greeted before TLS was made.
+///
+/// # Errors
+///
+/// As there.
+pub async fn go_on<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    office: &PostOffice,
+    ear: Ear,
+) -> io::Result<()> {
+    converse(Talk::answering(stream, ear), office).await
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut talk: Talk<S>,
+    office: &PostOffice,
+) -> io::Result<()> {
+    let mut guest = Guest::default();
     while let Some(line) = talk.line().await? {
         let (verb, rest) = verb(&line);
         match verb.as_slice() {

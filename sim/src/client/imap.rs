@@ -54,8 +54,25 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     how: How,
     ear: Ear,
 ) -> Result<Seen, VisitError> {
+    let mut seen = Seen::default();
+    visit_and_tell(stream, caller, how, ear, &mut seen).await?;
+    Ok(seen)
+}
+
+/// The same for a visit that may be cut short: what was seen until then is in `seen`, which is empty before.
+///
+/// # Errors
+///
+/// As there.
+pub async fn visit_and_tell<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    caller: &Caller,
+    how: How,
+    ear: Ear,
+    seen: &mut Seen,
+) -> Result<(), VisitError> {
     let mut call = Call::begin(stream, caller, ear).await?;
-    let mut seen = Seen { greeting: call.line().await?, ..Seen::default() };
+    seen.greeting = call.line().await?;
     if !seen.greeting.starts_with("* OK") {
         return Err(call.unexpected(&seen.greeting));
     }
@@ -80,10 +97,10 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
         if !caller.pipelined {
             call.say(SELECT).await?;
         }
-        inbox(&mut call, &mut seen).await?;
+        inbox(&mut call, seen).await?;
     }
     seen.farewell = call.leave("z LOGOUT\r\n").await?;
-    Ok(seen)
+    Ok(())
 }
 
 /// Hears the answer to SELECT, then fetches every message.

@@ -46,8 +46,25 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     how: How,
     ear: Ear,
 ) -> Result<Seen, VisitError> {
+    let mut seen = Seen::default();
+    visit_and_tell(stream, caller, how, ear, &mut seen).await?;
+    Ok(seen)
+}
+
+/// The same for a visit that may be cut short: what was seen until then is in `seen`, which is empty before.
+///
+/// # Errors
+///
+/// As there.
+pub async fn visit_and_tell<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    caller: &Caller,
+    how: How,
+    ear: Ear,
+    seen: &mut Seen,
+) -> Result<(), VisitError> {
     let mut call = Call::begin(stream, caller, ear).await?;
-    let mut seen = Seen { greeting: expect_ok(&mut call).await?, ..Seen::default() };
+    seen.greeting = expect_ok(&mut call).await?;
     if let Security::StartTls(tls) = &caller.security {
         call.say("STLS\r\n").await?;
         expect_ok(&mut call).await?;
@@ -71,10 +88,10 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
         if !caller.pipelined {
             call.say(STAT).await?;
         }
-        maildrop(&mut call, &mut seen).await?;
+        maildrop(&mut call, seen).await?;
     }
     seen.farewell = call.leave("QUIT\r\n").await?;
-    Ok(seen)
+    Ok(())
 }
 
 /// Hears the answer to STAT, then retrieves every message.

@@ -8,6 +8,9 @@ use crate::post_office::Letter;
 
 const EHLO: &str = "EHLO client.example.org\r\n";
 
+/// What a client calls itself before STARTTLS: a name that must be forgotten then.
+pub const NAME_IN_CLEAR: &str = "in-clear.example.org";
+
 /// The whole visit; the letter's `login` is who the books should show.
 ///
 /// # Errors
@@ -20,9 +23,30 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     letter: &Letter,
     ear: Ear,
 ) -> Result<Seen, VisitError> {
+    let mut seen = Seen::default();
+    visit_and_tell(stream, caller, how, letter, ear, &mut seen).await?;
+    Ok(seen)
+}
+
+/// The same for a visit that may be cut short: what was seen until then is in `seen`, which is empty before.
+///
+/// # Errors
+///
+/// As there.
+pub async fn visit_and_tell<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    caller: &Caller,
+    how: Sasl,
+    letter: &Letter,
+    ear: Ear,
+    seen: &mut Seen,
+) -> Result<(), VisitError> {
     let mut call = Call::begin(stream, caller, ear).await?;
-    let mut seen = Seen { greeting: expect(&mut call, "220").await?, ..Seen::default() };
-    call.say(EHLO).await?;
+    seen.greeting = expect(&mut call, "220").await?;
+    match &caller.security {
+        Security::StartTls(_) => call.say(format!("EHLO {NAME_IN_CLEAR}\r\n")).await?,
+        Security::Clear | Security::Implicit(_) => call.say(EHLO).await?,
+    }
     let extensions = expect(&mut call, "250").await?;
     if let Security::StartTls(tls) = &caller.security {
         if !extensions.contains("STARTTLS") {
@@ -56,7 +80,7 @@ pub async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
         send(&mut call, letter).await?;
     }
     seen.farewell = call.leave("QUIT\r\n").await?;
-    Ok(seen)
+    Ok(())
 }
 
 /// Hears the answer to MAIL and goes on from there.
