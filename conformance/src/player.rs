@@ -154,10 +154,9 @@ impl<'s> Player<'s> {
     /// until the proxy has certainly noticed: until the next client comes.
     fn prepare<'t>(&mut self, ahead: impl Iterator<Item = &'t Step> + Clone) -> Result<(), String> {
         let auth = ahead.clone().find_map(|step| match step {
-            Step::AuthGets(_)
-            | Step::AuthGetsExactly(_)
-            | Step::AuthGetsExpr(_)
-            | Step::AuthGetsAgain(_) => Some(true),
+            Step::AuthGets(_) | Step::AuthGetsExactly(_) | Step::AuthGetsExpr(_) | Step::AuthGetsAgain(_) => {
+                Some(true)
+            }
             Step::AuthFails(ServerFailure::Refused) => Some(false),
             _ => None,
         });

@@ -12,12 +12,10 @@ use gatepost::net::Net;
 use gatepost::upstream::{Die, Lease, Tried, Upstream};
 use gatepost_core::{Address, Guest, Judgement, Seed};
 use tokio::time::timeout;
-use turmoil::net::TcpStream;
 
 use super::{BUDGET, CONNECT, Seen};
-use crate::chop::Chop;
 use crate::dialogue::Ear;
-use crate::net::SimNet;
+use crate::net::{SimNet, SimStream};
 use crate::talk::Talk;
 
 /// What may be wrong with it.
@@ -66,7 +64,7 @@ pub(super) struct StandIn {
 }
 
 /// A backend's side.
-type Backend = Talk<Chop<TcpStream>>;
+type Backend = Talk<SimStream>;
 
 /// Why a login came to nothing.
 enum Failed {
@@ -86,7 +84,7 @@ impl StandIn {
     }
 
     /// Serves one client.
-    pub(super) async fn serve(self, stream: Chop<TcpStream>, seed: Seed) -> io::Result<()> {
+    pub(super) async fn serve(self, stream: SimStream, seed: Seed) -> io::Result<()> {
         self.seen.open_sessions.set(self.seen.open_sessions.get() + 1);
         let mut client = Talk::answering(stream, Ear::default());
         // However the client takes it.
@@ -98,7 +96,7 @@ impl StandIn {
         Ok(())
     }
 
-    async fn attend(&self, client: &mut Talk<Chop<TcpStream>>, seed: Seed) -> io::Result<()> {
+    async fn attend(&self, client: &mut Talk<SimStream>, seed: Seed) -> io::Result<()> {
         client.say("* OK ready\r\n").await?;
         let line = client.line().await?.unwrap_or_default();
         let line = String::from_utf8_lossy(&line).into_owned();
