@@ -45,6 +45,7 @@ impl Account {
 
 /// What shows a backend that it is them.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) enum Proof {
     Password(Secret),
     Token(Token),

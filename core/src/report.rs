@@ -122,7 +122,7 @@ impl fmt::Display for Context {
 }
 
 /// What a session was doing; the last one that was begun (logging.md section 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the text below says what each is")]
 pub enum Activity {
     ReadingProxyHeader,
@@ -267,6 +267,20 @@ pub enum Notice {
         /// The auth server's address.
         server: Address,
     },
+    /// TLS with the auth server could not be agreed on.
+    AuthHandshakeFailed {
+        /// The auth server's address.
+        server: Address,
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
+    /// TLS with the auth server broke after the handshake.
+    AuthTlsFailed {
+        /// The auth server's address.
+        server: Address,
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
     /// The auth server's answer made no sense.
     AuthAnswer {
         /// The auth server's address.
@@ -397,6 +411,8 @@ impl Notice {
             },
             Self::AuthFailed(_)
             | Self::AuthTimedOut { .. }
+            | Self::AuthHandshakeFailed { .. }
+            | Self::AuthTlsFailed { .. }
             | Self::NoLiveUpstreams { .. }
             | Self::UpstreamFailed(_)
             | Self::UpstreamClosed
@@ -466,6 +482,14 @@ impl fmt::Display for Notice {
             }
             Self::AuthTimedOut { server } => {
                 write!(f, "auth http server {server} timed out (110: Connection timed out)")
+            }
+            Self::AuthHandshakeFailed { server, reason } => {
+                let reason = Escaped(reason.as_bytes());
+                write!(f, "auth http server {server}: SSL_do_handshake() failed (SSL: {reason})")
+            }
+            Self::AuthTlsFailed { server, reason } => {
+                let reason = Escaped(reason.as_bytes());
+                write!(f, "auth http server {server}: SSL_read() failed (SSL: {reason})")
             }
             Self::AuthAnswer { server, fault } => write!(f, "auth http server {server} {fault}"),
             Self::UpstreamTimedOut => f.write_str("upstream timed out (110: Connection timed out)"),

@@ -208,8 +208,10 @@ async fn gatepost(seed: u64, upstreams: Arc<Upstreams>, seen: Rc<Seen>) -> turmo
             policy: Arc::new(policy()),
             tls: None,
             backend_tls: None,
+            auth_tls: None,
             upstreams: upstreams.clone(),
             auth_upstreams: Arc::default(),
+            auth_pool: None,
             seed: Seed(Chance::of(seed, "session", number.get()).octets()),
             number: number.get(),
         };

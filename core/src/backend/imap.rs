@@ -13,6 +13,7 @@ use crate::report::{Activity, Notice};
 
 /// A login at an IMAP server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
@@ -25,6 +26,7 @@ pub(crate) struct Login {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum State {
     Greeting,
     StartTlsSent,

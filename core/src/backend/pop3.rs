@@ -12,6 +12,7 @@ use crate::report::{Activity, Notice};
 
 /// A login at a POP3 server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
@@ -20,6 +21,7 @@ pub(crate) struct Login {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum State {
     Greeting,
     StlsSent,

@@ -20,6 +20,7 @@ use crate::wire::Address;
 
 /// A login at an SMTP server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
@@ -30,6 +31,7 @@ pub(crate) struct Login {
 
 /// What to do once the backend knows the client.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 enum Purpose {
     /// Nothing more: it takes XCLIENT's word for it.
     Introduce,
@@ -42,6 +44,7 @@ enum Purpose {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum State {
     Greeting,
     HeloSent,

@@ -21,6 +21,7 @@ use crate::wire::{Address, Peer, Server, Wire};
 
 /// Waiting for the backend.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Login<D: Dialect> {
     pub(super) dialect: D,
     pub(super) inbox: Inbox,
@@ -38,6 +39,7 @@ pub(crate) struct Login<D: Dialect> {
 
 /// Whether another server may take the place of this one.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 enum Choice {
     /// No: there is no other, or this one has been told what only one may hear.
     Made,
@@ -47,6 +49,7 @@ enum Choice {
 
 /// What a choice is made from.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 struct Open {
     /// The name of the group, where it is one.
     group: Option<Arc<str>>,
@@ -58,6 +61,7 @@ struct Open {
 
 /// How far the way to the backend is built. The dialogue goes over an open one only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum Way {
     /// Whoever it will be is still being looked for.
     Choosing,
@@ -72,6 +76,7 @@ enum Way {
 
 /// What the backend has said since it was last spoken to.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 struct Heard {
     octets: Vec<u8>,
     /// Where the line begins that is not complete, or not looked at.

@@ -12,32 +12,36 @@ use gatepost_core::{
 use crate::stage::{Door, NOW, PROTOCOLS, address, client, facts, peer, policy, session};
 
 /// A session, and what it did last.
-struct Scene {
+pub(crate) struct Scene {
     session: Session,
-    now: Instant,
-    did: Vec<Action>,
+    pub(crate) now: Instant,
+    pub(crate) did: Vec<Action>,
 }
 
 impl Scene {
-    fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let mut scene = Self { session: session(policy, Door::Plain), now: NOW, did: Vec::new() };
         scene.tell(Event::Opened(Wire::Client, client()));
         scene
     }
 
-    fn tell(&mut self, event: Event<'_>) {
+    pub(crate) fn tell(&mut self, event: Event<'_>) {
         let mut out = Actions::new();
         self.session.handle(self.now, event, &mut out);
         self.did = out.drain().collect();
     }
 
     /// Lets the deadline come.
-    fn wait(&mut self) {
+    pub(crate) fn wait(&mut self) {
         self.now = self.session.deadline().expect("a deadline").at;
         self.tell(Event::Deadline);
     }
 
-    fn log_in(&mut self, protocol: Protocol) {
+    pub(crate) fn session_deadline(&self) -> Option<Instant> {
+        self.session.deadline().map(|deadline| deadline.at)
+    }
+
+    pub(crate) fn log_in(&mut self, protocol: Protocol) {
         let words = match protocol {
             Protocol::Imap => "a LOGIN fred hunter2\r\n",
             Protocol::Pop3 => "USER fred\r\nPASS hunter2\r\n",
@@ -47,22 +51,22 @@ impl Scene {
     }
 
     /// The auth server says yes.
-    fn granted(&mut self, answer: &str) {
+    pub(crate) fn granted(&mut self, answer: &str) {
         self.tell(Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
         self.tell(Event::Received(Wire::Auth, answer.as_bytes()));
     }
 
-    fn chosen(&mut self, wire: Wire, at: &str) {
+    pub(crate) fn chosen(&mut self, wire: Wire, at: &str) {
         self.tell(Event::Chosen(wire, Ok(Server { address: address(at), name: None })));
     }
 
     /// The next server is chosen and connected.
-    fn opened(&mut self, at: &str) {
+    pub(crate) fn opened(&mut self, at: &str) {
         self.chosen(Wire::Backend, at);
         self.tell(Event::Opened(Wire::Backend, peer(at)));
     }
 
-    fn tries_another(&self, wire: Wire) -> bool {
+    pub(crate) fn tries_another(&self, wire: Wire) -> bool {
         let judged = self.did.contains(&Action::Judge(wire, Judgement::Failed));
         judged && self.did.last() == Some(&Action::OpenNext(wire))
     }
@@ -71,7 +75,7 @@ impl Scene {
         self.did.iter().any(|action| matches!(action, Action::Judge(..)))
     }
 
-    fn said_to(&self, wire: Wire) -> String {
+    pub(crate) fn said_to(&self, wire: Wire) -> String {
         let said = self.did.iter().filter_map(|action| match action {
             Action::Send(to, payload) if *to == wire => {
                 Some(String::from_utf8_lossy(payload.expose()).into_owned())
@@ -81,7 +85,7 @@ impl Scene {
         said.collect()
     }
 
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let lines = self.did.iter().filter_map(|action| match action {
             Action::Report(report) => Some(format!("[{}] {report}", report.level().name())),
             _ => None,
@@ -102,7 +106,7 @@ fn passing(protocol: Protocol) -> Policy {
 
 const OK: &str = "Auth-Status: OK\r\n\r\n";
 
-fn refused() -> End {
+pub(crate) fn refused() -> End {
     End::Broken(SystemError { call: "recv()", code: 111, text: "Connection refused".into() })
 }
 

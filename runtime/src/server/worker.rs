@@ -15,15 +15,16 @@ use gatepost_core::{Address, Client, Peer, Seed};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Accepted, Acceptor};
-use super::{Alarm, Shared, Stage, names};
+use super::{Alarm, Door, Shared, Stage, names};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
-use crate::net::Kernel;
+use crate::net::{Kernel, Socket};
 use crate::observe::SessionLog;
+use crate::pool::Pool;
 use crate::resolve::Resolver;
 
 /// How long sessions may take to say goodbye when the process stops.
@@ -112,6 +113,7 @@ impl Worker {
                         acceptor.finish(|accepted| sessions.begin(accepted));
                     }
                     renewing.abort_all();
+                    sessions.close_pools();
                     patience = sessions.shared.shutdown_timeout.map(|timeout| Instant::now() + timeout.min(PATIENCE_MAX));
                 }
                 () = moment(cut) => return,
@@ -147,11 +149,40 @@ async fn next(acceptor: &mut Option<Acceptor>) -> Accepted {
     }
 }
 
+/// A pool for each door that wants one; the same for those that speak to auth servers alike.
+fn pools(doors: &[Door]) -> Vec<Option<Pool<Socket>>> {
+    let mut made = Vec::<(&Door, Pool<Socket>)>::new();
+    let pool = |door| {
+        let most = keepalive(door);
+        if most == 0 {
+            return None;
+        }
+        let alike = made.iter().find(|(other, _)| {
+            let tls = (door.auth_tls.as_ref().map(Arc::as_ptr), other.auth_tls.as_ref().map(Arc::as_ptr));
+            keepalive(other) == most && tls.0 == tls.1
+        });
+        if let Some((_, pool)) = alike {
+            return Some(pool.clone());
+        }
+        let pool = Pool::new(most);
+        spawn_local(pool.clone().tend());
+        made.push((door, pool.clone()));
+        Some(pool)
+    };
+    doors.iter().map(pool).collect()
+}
+
+fn keepalive(door: &Door) -> usize {
+    door.policy.auth.as_ref().map_or(0, |auth| auth.keepalive)
+}
+
 /// A thread's sessions.
 struct Sessions {
     running: JoinSet<()>,
     /// The network as the sessions of each door see it.
     nets: Vec<Kernel>,
+    /// The connections to auth servers that the sessions of each door may use, and leave.
+    pools: Vec<Option<Pool<Socket>>>,
     drain: Drain,
     shared: Arc<Shared>,
 }
@@ -174,7 +205,13 @@ impl Sessions {
             });
         }
         drop(resolvers);
-        Ok(Self { running: JoinSet::new(), nets, drain: Drain::default(), shared })
+        let pools = pools(&shared.doors);
+        Ok(Self { running: JoinSet::new(), nets, pools, drain: Drain::default(), shared })
+    }
+
+    /// Hangs up on auth servers that nobody asks anything just now.
+    fn close_pools(&self) {
+        self.pools.iter().flatten().for_each(Pool::close);
     }
 
     /// Ends all of them, each as it may; tells how long that may take.
@@ -186,6 +223,7 @@ impl Sessions {
     /// Begins a session with whoever came in, if there is room for one more.
     fn begin(&mut self, accepted: Accepted) {
         let Accepted { door, stream, remote, local } = accepted;
+        let pool = self.pools.get(door).cloned().flatten();
         let (Some(door), Some(net)) = (self.shared.doors.get(door), self.nets.get(door)) else { return };
         let place = match self.shared.room.take() {
             Ok(place) => place,
@@ -212,8 +250,10 @@ impl Sessions {
             policy: door.policy.clone(),
             tls: door.tls.clone(),
             backend_tls: door.backend_tls.clone(),
+            auth_tls: door.auth_tls.clone(),
             upstreams: door.upstreams.clone(),
             auth_upstreams: door.auth_upstreams.clone(),
+            auth_pool: pool,
             seed,
             number,
         };

@@ -22,7 +22,7 @@ impl Trust {
             verify: true,
             trusted: Some(pair.0.clone()),
             certificate: None,
-            protocol: Protocol::Imap,
+            alpn: "imap",
             server_name: true,
         };
         let server = Settings::new(Protocol::Imap, vec![pair]);
