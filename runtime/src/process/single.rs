@@ -58,7 +58,8 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
             Signal::SIGUSR1 => {
                 say(&received.told(", reopening logs"));
                 say("reopening logs");
-                reopen(&now.shared);
+                // Sessions of before have logs of their own.
+                now.running.iter().for_each(|running| reopen(running.shared()));
             }
             _ => worker::obey(received, &now.running, &now.shared),
         }

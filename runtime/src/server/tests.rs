@@ -395,3 +395,30 @@ async fn a_client_behind_a_wildcard_is_asked_if_it_is_there_as_its_own_door_says
         assert_eq!(socket2::SockRef::from(stream).keepalive().expect("an option"), wanted);
     }
 }
+
+/// Otherwise its sockets would stay in their groups, and nobody would accept from them.
+#[test]
+fn a_thread_that_panics_stops_the_others() {
+    let (stage, mut seen) = watch::channel(Stage::Serving);
+    let control = Control(Arc::new(stage));
+    let (alive, held) = io::pipe().expect("a pipe");
+    let alarms = [(); 3].map(|()| Alarm::of(&control));
+    let [fine, failing, watching] = alarms;
+    // One that ends as it should stops nobody.
+    thread::spawn(move || drop(fine)).join().expect("no panic");
+    assert_eq!(*seen.borrow(), Stage::Serving);
+    let failing = thread::spawn(move || {
+        let _alarm = failing;
+        panic!("on purpose");
+    });
+    let watching = thread::spawn(move || {
+        let _alarm = watching;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(seen.wait_for(|&stage| stage == Stage::Stopping)).expect("somebody stops it");
+    });
+    let served = Served::start(Protocol::Pop3, nobody(), 1);
+    let shared = served.running.as_ref().expect("running").shared().clone();
+    let running = Running { threads: vec![watching, failing], control, alive, shared };
+    assert!(matches!(running.join(), Err(Error::Panicked(1))));
+    drop(held);
+}
