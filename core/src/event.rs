@@ -17,6 +17,9 @@ pub enum Event<'a> {
     /// The stream is connected. For [`Wire::Client`] this is the first event of all; for the other two it
     /// answers [`Action::Open`](crate::Action::Open) and tells which address was reached.
     Opened(Wire, Peer),
+    /// A connection that was kept is there, under TLS if it was made so; answers
+    /// [`Action::OpenOrReuse`](crate::Action::OpenOrReuse).
+    Reused(Wire, Peer),
     /// Octets, at least one. Best at most [`READ_BYTES_MAX`](crate::limits::READ_BYTES_MAX) at a time.
     Received(Wire, &'a [u8]),
     /// TLS is up on this wire; answers [`Action::Secure`](crate::Action::Secure).
@@ -101,7 +104,7 @@ pub struct SystemError {
 }
 
 /// What is known of a TLS connection once it is up, in OpenSSL's spelling (`Auth-SSL-*`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsFacts {
     /// `TLSv1.2` or `TLSv1.3`.
     pub protocol: &'static str,
@@ -139,7 +142,7 @@ impl TlsFacts {
 }
 
 /// A client's certificate, as the auth server is told of it. None of the texts holds CR, LF or NUL but [`Certificate::pem`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Certificate {
     /// Whether it leads to a trusted authority.
     pub verdict: Result<(), VerifyError>,
@@ -160,7 +163,7 @@ pub struct Certificate {
 }
 
 /// Why a certificate does not verify, as OpenSSL would put it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("({code}:{text})")]
 pub struct VerifyError {
     /// OpenSSL's number for it: 18 is `self-signed certificate`.
@@ -184,6 +187,7 @@ impl fmt::Debug for Event<'_> {
             Self::Chosen(wire, Ok(server)) => write!(f, "Chosen({wire:?}, {})", server.address),
             Self::Chosen(wire, Err(none)) => write!(f, "Chosen({wire:?}, {none:?})"),
             Self::Opened(wire, peer) => write!(f, "Opened({wire:?}, {} from {})", peer.remote, peer.local),
+            Self::Reused(wire, peer) => write!(f, "Reused({wire:?}, {} from {})", peer.remote, peer.local),
             Self::Received(wire, octets) => write!(f, "Received({wire:?}, {} octets)", octets.len()),
             Self::Secured(wire, facts) => write!(f, "Secured({wire:?}, {} {})", facts.protocol, facts.cipher),
             Self::Ended(wire, end) => write!(f, "Ended({wire:?}, {end:?})"),

@@ -37,7 +37,7 @@ pub struct Facts {
 
 /// For whom a connection was made, and where to, as a PROXY header says. Addresses are texts because the auth server is told them as
 /// they were sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Proxied {
     /// The client's address.
     pub source: String,

@@ -49,10 +49,12 @@ pub fn auth_answer(octets: &[u8]) {
         (Protocol::Pop3, b"USER fred\r\nPASS hunter2\r\nNOOP\r\n"),
         (Protocol::Smtp, b"EHLO client\r\nAUTH PLAIN AGZyZWQAaHVudGVyMg==\r\nNOOP\r\n"),
     ] {
-        let setting = Setting { protocol, starttls: StartTls::Off, unauthenticated: false };
-        let told = |cut| Dialogue::new(setting, login, Cut::Whole, Some((octets, cut))).play();
-        let whole = told(Cut::Whole);
-        assert_eq!(told(Cut::Octets), whole, "an answer's meaning depends on how it is cut");
+        for keepalive in [false, true] {
+            let setting = Setting { protocol, starttls: StartTls::Off, unauthenticated: false, keepalive };
+            let told = |cut| Dialogue::new(setting, login, Cut::Whole, Some((octets, cut))).play();
+            let whole = told(Cut::Whole);
+            assert_eq!(told(Cut::Octets), whole, "an answer's meaning depends on how it is cut");
+        }
     }
 }
 
@@ -60,7 +62,7 @@ fn client_says(protocol: Protocol, octets: &[u8]) {
     for bytes_max in [64, 4096] {
         fuzzing::commands(protocol, octets, bytes_max);
     }
-    let setting = Setting { protocol, starttls: StartTls::Off, unauthenticated: false };
+    let setting = Setting { protocol, starttls: StartTls::Off, unauthenticated: false, keepalive: false };
     let told = |cut| Dialogue::new(setting, octets, cut, None).play();
     let whole = told(Cut::Whole);
     for cut in [Cut::Octets, Cut::Scattered] {
@@ -255,7 +257,7 @@ mod tests {
     use super::*;
 
     fn play(protocol: Protocol, says: &[u8]) -> Story {
-        let setting = Setting { protocol, starttls: StartTls::On, unauthenticated: false };
+        let setting = Setting { protocol, starttls: StartTls::On, unauthenticated: false, keepalive: false };
         Dialogue::new(setting, says, Cut::Whole, None).play()
     }
 
@@ -284,7 +286,12 @@ mod tests {
     fn an_upgrade_is_followed_by_a_login_under_tls() {
         // Octet by octet, as nothing may be there behind STARTTLS.
         let says = b"a STARTTLS\r\nb LOGIN fred hunter2\r\n";
-        let setting = Setting { protocol: Protocol::Imap, starttls: StartTls::Only, unauthenticated: false };
+        let setting = Setting {
+            protocol: Protocol::Imap,
+            starttls: StartTls::Only,
+            unauthenticated: false,
+            keepalive: false,
+        };
         let story = Dialogue::new(setting, says, Cut::Octets, None).play();
         assert!(story.to_auth[0].ends_with(b"Auth-SSL-Cipher: TLS_AES_256_GCM_SHA384\r\n\r\n"));
         assert!(story.relay.is_some());
