@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gatepost_conformance::player::play;
-use gatepost_conformance::record::{MailServer, names_this_machine, record, text, with_index};
+use gatepost_conformance::record::{Backend, names_this_machine, record, text, with_index};
 use gatepost_conformance::report;
 use gatepost_conformance::subject::binary::Binary;
 use gatepost_conformance::subject::core::Core;
@@ -92,7 +92,7 @@ fn record_one(session: &str, day: &str, binary: &Binary) -> Result<usize, String
     let path = sessions_folder().join(format!("{session}.ron"));
     let head = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let head: Transcript = ron::from_str(&head).map_err(|error| format!("{}: {error}", path.display()))?;
-    let server = MailServer::real(head.config.protocol).map_err(|error| error.to_string())?;
+    let server = Backend::real(head.config.protocol).map_err(|error| error.to_string())?;
     let session = record(&head, binary, &server, day, |waits| println!("{waits}"))?;
     let text = text(&session)?;
     if let Some(name) = names_this_machine(&text) {

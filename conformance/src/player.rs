@@ -213,11 +213,11 @@ impl<'s> Player<'s> {
                 self.opens(Server::Auth)?;
                 self.gets(Wire::Auth, wanted)
             }
-            Step::AuthGetsAgain(wanted) => self.gets(Wire::Auth, wanted),
             Step::AuthGetsExpr(parts) => {
                 self.opens(Server::Auth)?;
                 self.gets_octets(Wire::Auth, &Part::join(parts, &self.variables)?)
             }
+            Step::AuthGetsAgain(wanted) => self.gets(Wire::Auth, wanted),
             Step::AuthSays(says) => {
                 self.server_sends(Server::Auth, &http::answer(says, &self.variables)?)?;
                 self.server_ends(Server::Auth, Ending::Reset)

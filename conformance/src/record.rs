@@ -8,10 +8,10 @@
 //! ```
 
 mod auth;
+mod backend;
 mod between;
 mod client;
 mod index;
-mod mail_server;
 mod notes;
 mod parties;
 mod text;
@@ -26,9 +26,9 @@ use between::Between;
 use client::Run;
 use parties::Parties;
 
+pub use backend::Backend;
 pub use client::version;
 pub use index::with_index;
-pub use mail_server::MailServer;
 pub use notes::streams;
 pub use text::text;
 
@@ -45,7 +45,7 @@ const STEPS_SHOWN: usize = 8;
 pub fn record(
     head: &Transcript,
     subject: &dyn Subject,
-    server: &MailServer,
+    server: &Backend,
     day: &str,
     tell: impl FnOnce(&str),
 ) -> Result<Transcript, String> {

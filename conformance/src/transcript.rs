@@ -170,10 +170,10 @@ pub enum Step {
     AuthGets(AuthGets),
     /// The auth server is connected to and gets exactly this request.
     AuthGetsExactly(Octets),
-    /// The auth server gets exactly this request on the connection that it was asked by before.
-    AuthGetsAgain(Octets),
     /// The auth server is connected to and gets exactly the request that these parts come to.
     AuthGetsExpr(Vec<Part>),
+    /// The auth server gets exactly this request on the connection that it was asked by before.
+    AuthGetsAgain(Octets),
     /// The auth server answers and closes.
     AuthSays(AuthSays),
     /// The auth server sends just these octets and keeps the connection.

@@ -1,5 +1,5 @@
-//! The sessions of real clients in `corpus/sessions`, once more: each against the core and against the `gatepost` program, octet by
-//! octet; and the clients that are at hand once more in person, who have to say what they said.
+//! The sessions of real clients in `corpus/sessions`, once more: each against the core, cut everywhere, and against the `gatepost` program,
+//! octet by octet; and the clients that are at hand once more in person, who have to say what they said.
 #![expect(clippy::unwrap_used, reason = "all of this is test code, which fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use gatepost_conformance::octets::Octets;
 use gatepost_conformance::peer::require;
-use gatepost_conformance::player::play;
-use gatepost_conformance::record::{MailServer, record, streams, text, version, with_index};
+use gatepost_conformance::player::{play, play_as_written};
+use gatepost_conformance::record::{Backend, record, streams, text, version, with_index};
 use gatepost_conformance::subject::Subject;
 use gatepost_conformance::subject::binary::Binary;
 use gatepost_conformance::subject::core::Core;
@@ -46,9 +46,11 @@ fn main() -> ExitCode {
     for session in sessions {
         let session = Arc::new(session);
         let (own, core) = (Arc::clone(&session), Core);
-        trials.push(Trial::test(format!("core::{}", session.id), move || plays(&own, &core)));
+        trials.push(Trial::test(format!("core::{}", session.id), move || done(play(&own, &core))));
         let (own, binary) = (Arc::clone(&session), Arc::clone(&binary));
-        trials.push(Trial::test(format!("binary::{}", session.id), move || plays(&own, &*binary)));
+        trials.push(Trial::test(format!("binary::{}", session.id), move || {
+            done(play_as_written(&own, &*binary))
+        }));
         if let Some(trial) = once_more(session) {
             trials.push(trial);
         }
@@ -56,12 +58,8 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn done(result: Result<(), String>) -> Result<(), Failed> {
-    result.map_err(Failed::from)
-}
-
-fn plays(session: &Transcript, subject: &dyn Subject) -> Result<(), Failed> {
-    play(session, subject).map_err(Failed::from)
+fn done<E: ToString>(result: Result<(), E>) -> Result<(), Failed> {
+    result.map_err(|error| Failed::from(error.to_string()))
 }
 
 /// The client in person, with the core for a proxy, and behind it a mail server that says what the recorded one said. None for
@@ -103,7 +101,7 @@ fn other_version(recorded: &Recorded) -> Option<String> {
 fn record_once_more(session: &Transcript) -> Result<Transcript, String> {
     // The addresses are the core's, and the same in every run.
     let variables = Core.stage(session)?.variables();
-    let server = MailServer::scripted(&session.script, &variables).map_err(|error| error.to_string())?;
+    let server = Backend::scripted(&session.script, &variables).map_err(|error| error.to_string())?;
     record(session, &Core, &server, "2026-11-21", |_| {})
 }
 
@@ -173,7 +171,7 @@ fn doctored() -> Result<(), String> {
             other.iter_mut().skip(middle).take(1).for_each(|octet| *octet ^= 1);
             *octets = Octets::from(other);
             tried += 1;
-            match play(&doctored, &Core) {
+            match play_as_written(&doctored, &Core) {
                 Ok(()) => return Err(format!("{id}: step {at} may say anything")),
                 Err(failure) if failure.to_string().contains("expected ") => {}
                 Err(failure) => return Err(format!("{id}: step {at} fails without a difference: {failure}")),

@@ -16,7 +16,7 @@ const MESSAGE: &str = "From: barney@example.net\r\nTo: fred@example.org\r\nSubje
                        .hidden by a dot\r\nna\u{ef}ve\r\n";
 
 /// A running mail server. It stops when this is dropped.
-pub struct MailServer {
+pub struct Backend {
     /// Where it is.
     pub address: SocketAddr,
     /// What it is, with its version.
@@ -31,7 +31,7 @@ enum Kind {
     Scripted(Scripted),
 }
 
-impl MailServer {
+impl Backend {
     /// Starts a real one that speaks `protocol`.
     ///
     /// # Errors
