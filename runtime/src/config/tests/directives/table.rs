@@ -132,8 +132,8 @@ pub(super) const TABLE: &[Entry] = &[
     entry("http", Main, "", &["{}"], &[], Refused, &[("", r#"directive "*" has no opening "{""#)], Same(&[])),
     entry("stream", Main, "", &["{}"], &[], Refused, &[("", r#"directive "*" has no opening "{""#)], Unknown),
     entry(
-        "worker_connections", Events, "512", &["1024"], ONE, Refused, NO_NUMBER,
-        Same(&[("-1", r#"invalid number "-1""#), ("x", r#"invalid number "x""#)]),
+        "worker_connections", Events, "512", &["1024"], ONE, Refused,
+        &[("-1", r#"invalid number "-1""#), ("x", r#"invalid number "x""#)], ALIKE,
     ),
     entry("multi_accept", Events, "off", FLAG, ONE, Refused, NO_FLAG, ALIKE),
     entry("use", Events, "epoll", &["epoll"], ONE, Refused, &[("kqueue", r#"invalid event type "kqueue""#)], ALIKE),
