@@ -53,14 +53,16 @@ mod session;
 mod time;
 mod wire;
 
-pub use action::{Action, Actions, Family, Group, Guest, Handshake, Judgement, Leftovers, Question, Target};
-pub use event::{
-    Answer, Certificate, End, Event, NoServer, ResolveError, SystemError, TlsFacts, VerifyError,
+pub use action::{
+    Action, Actions, Claim, Family, Group, Guest, Handshake, Judgement, Leftovers, Question, Target,
 };
-pub use facts::{Facts, Proxied};
+pub use event::{
+    Answer, Certificate, End, Event, NoPlace, NoServer, ResolveError, SystemError, TlsFacts, VerifyError,
+};
+pub use facts::{Facts, LimitStatus, Proxied};
 pub use policy::{
-    Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,
-    ProxyHeader, StartTls, Verdict, VerifyClient,
+    Access, AuthServer, Backend, BackendTls, ConnLimit, ConnLimits, LimitKey, Lingering, Mechanism,
+    Mechanisms, Peers, Policy, Protocol, ProxyHeader, Rate, StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

@@ -10,6 +10,8 @@
 
 #[path = "session/failover.rs"]
 mod failover;
+#[path = "session/limits.rs"]
+mod limits;
 #[path = "session/secrets.rs"]
 mod secrets;
 #[path = "session/split.rs"]

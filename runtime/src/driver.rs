@@ -10,18 +10,22 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug_span, trace};
 
 use crate::drain::Drain;
+use crate::limit_conn::Zones;
+use crate::limit_rate::Pace;
 use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 
+mod admission;
 mod choice;
 mod pipes;
 mod question;
 mod relaying;
 
-use pipes::{ByWire, Pipes, Step};
+use admission::Admission;
+use pipes::{ByWire, Pipes, Shared, Step};
 use relaying::{Closing, Relaying};
 
 /// A client that has just been accepted, and all that its session will be.
@@ -41,6 +45,8 @@ pub struct Arrival<S> {
     pub upstreams: Arc<Upstreams>,
     /// The groups of auth servers.
     pub auth_upstreams: Arc<Upstreams>,
+    /// Where it is counted.
+    pub zones: Arc<Zones>,
     /// Where its chance comes from.
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
@@ -82,14 +88,27 @@ async fn log_in<N: Net, O: Observer>(
     observer: O,
     drain: Drain,
 ) -> Option<Box<Relaying<N::Stream, O>>> {
-    let Arrival { stream, client, policy, tls, backend_tls, upstreams, auth_upstreams, seed, number: _ } =
-        arrival;
+    let Arrival {
+        stream,
+        client,
+        policy,
+        tls,
+        backend_tls,
+        upstreams,
+        auth_upstreams,
+        zones,
+        seed,
+        number: _,
+    } = arrival;
     let asked_for = policy.clone();
     let opened = Heard::Opened(client.peer.clone());
     let die = Die::new(seed.clone());
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
-    let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls, upstreams, die);
+    let admission = Admission::new(zones);
+    let pace = Pace::new(asked_for.rate);
+    let shared = Shared { tls, backend_tls, upstreams, admission };
+    let mut pipes = Pipes::new(net.clone(), stream, pace, shared, die);
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());
 
@@ -143,6 +162,7 @@ async fn log_in<N: Net, O: Observer>(
                 drained = true;
                 Step::Drain
             }
+            outcome = pipes.admission.answer() => Step::Admitted(outcome),
             answer = pipes.question.answer() => Step::Resolved(answer),
             chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
             chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),

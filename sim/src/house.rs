@@ -133,6 +133,7 @@ impl House {
             backend_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            zones: Arc::default(),
             seed,
             number,
         };

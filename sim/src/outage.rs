@@ -163,6 +163,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 backend_tls: None,
                 upstreams: upstreams.clone(),
                 auth_upstreams: Arc::default(),
+                zones: Arc::default(),
                 seed: Seed(Chance::of(seed, "session", number.get()).octets()),
                 number: number.get(),
             };

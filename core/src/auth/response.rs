@@ -9,7 +9,8 @@ use crate::auth::credentials::is_one_line;
 use crate::auth::route::Route;
 use crate::framing::without_line_end;
 use crate::limits::AUTH_HEAD_BYTES_MAX;
-use crate::policy::BackendTls;
+use crate::phase::Headers;
+use crate::policy::{BackendTls, LimitKey, Policy};
 use crate::report::AuthFault;
 use crate::secret::Secret;
 
@@ -33,6 +34,8 @@ pub(crate) struct Granted {
     pub(crate) password: Option<Secret>,
     /// `Auth-Server-TLS`: how to reach the backend, if not as the policy says.
     pub(crate) tls: Option<BackendTls>,
+    /// What it said in the headers that limits count by.
+    pub(crate) headers: Headers,
     _made_here: (),
 }
 
@@ -74,12 +77,25 @@ struct Fields {
     tls: Option<Vec<u8>>,
     code: Option<Vec<u8>>,
     challenge: Option<Vec<u8>>,
+    /// The headers that limits count by.
+    counted: Headers,
 }
 
 /// An answer, and what is odd about it though it counts.
 pub(crate) type Verdict = (Answer, Option<AuthFault>);
 
 impl Head {
+    /// Nothing has come yet.
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let mut head = Self::default();
+        for limit in &policy.conn_limits.limits {
+            if let LimitKey::Header(name) = &limit.key {
+                head.fields.counted.push((Arc::from(&**name), Secret::empty()));
+            }
+        }
+        head
+    }
+
     /// Takes in octets. `None` as long as the headers are not complete; octets behind them are not looked at.
     pub(crate) fn receive(&mut self, octets: &[u8]) -> Result<Option<Verdict>, AuthFault> {
         for piece in octets.split_inclusive(|&octet| octet == b'\n') {
@@ -126,6 +142,7 @@ impl Fields {
             return Err(AuthFault::InvalidHeader);
         }
         let value = trim(value);
+        self.count_by(name, value);
         match &name.to_ascii_lowercase()[..] {
             b"auth-status" if value.eq_ignore_ascii_case(b"OK") => self.ok = true,
             b"auth-status" if value.eq_ignore_ascii_case(b"WAIT") => self.again = true,
@@ -141,6 +158,19 @@ impl Fields {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Keeps `value` if a limit counts by it. Several of one name make one, as in nginx's variables.
+    fn count_by(&mut self, name: &[u8], value: &[u8]) {
+        let spelled = |octet: &u8| if *octet == b'-' { b'_' } else { octet.to_ascii_lowercase() };
+        for (counted, said) in &mut self.counted {
+            if name.iter().map(spelled).eq(counted.bytes()) {
+                if !said.is_empty() {
+                    said.extend(b", ");
+                }
+                said.extend(value);
+            }
+        }
     }
 
     /// The verdict, in nginx's order (auth-http.md section 7) and by the status as table R3 has it.
@@ -181,7 +211,7 @@ impl Fields {
             pass => pass,
         };
         let tls = self.tls.map(backend_tls).transpose()?;
-        Ok(Granted { route: self.route, login, password, tls, _made_here: () })
+        Ok(Granted { route: self.route, login, password, tls, headers: self.counted, _made_here: () })
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::login::Login;
+use super::admit::{Admit, Bound, Headers};
 use super::penalty::{Penalty, Then};
 use super::sasl::{Due, Refused};
 use super::{Context, Phase, part, trouble};
@@ -115,7 +115,8 @@ impl<D: Dialect> Authorize<D> {
         let tls = cx.policy.backend.tls;
         let starttls = tls == BackendTls::StartTls;
         let account = Account { login, proof, unauthenticated, starttls, auth_server: None };
-        Login::begin(dialect, inbox, &backend, account, tls == BackendTls::On, cx, out)
+        let bound = Bound { backend, account, tls_first: tls == BackendTls::On };
+        Admit::begin(dialect, inbox, bound, &Headers::new(), cx, out)
     }
 
     /// Asks, for the first time or again.
@@ -132,7 +133,8 @@ impl<D: Dialect> Authorize<D> {
         let server = first_address(&inquiry.target);
         let untried = u32::try_from(inquiry.target.servers()).unwrap_or(u32::MAX).max(1);
         let by = share(cx.now, until, untried);
-        Self { dialect, inbox, inquiry, server, answer: Box::default(), until, untried, by }.into()
+        let answer = Box::new(Head::new(cx.policy));
+        Self { dialect, inbox, inquiry, server, answer, until, untried, by }.into()
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
@@ -176,7 +178,7 @@ impl<D: Dialect> Authorize<D> {
 
     fn ask_next(mut self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
         out.open_next(Wire::Auth);
-        self.answer = Box::default();
+        self.answer = Box::new(Head::new(cx.policy));
         self.untried = self.untried.saturating_sub(1).max(1);
         self.by = share(cx.now, self.until, self.untried);
         self.into()
@@ -277,7 +279,8 @@ impl<D: Dialect> Authorize<D> {
             starttls: tls == BackendTls::StartTls,
             auth_server: Some(self.server),
         };
-        Login::begin(self.dialect, self.inbox, &backend, account, tls == BackendTls::On, cx, out)
+        let bound = Bound { backend, account, tls_first: tls == BackendTls::On };
+        Admit::begin(self.dialect, self.inbox, bound, &granted.headers, cx, out)
     }
 
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).

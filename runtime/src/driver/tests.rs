@@ -19,6 +19,7 @@ use crate::tls::fixture::{Fixture, NAME};
 mod backend_tls;
 mod dialogue;
 mod endings;
+mod limits;
 mod tls;
 mod upstream;
 
@@ -156,6 +157,7 @@ impl Scene {
             backend_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            zones: Arc::default(),
             seed: Seed([7; 16]),
             number: 1,
         };

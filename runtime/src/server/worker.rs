@@ -203,6 +203,7 @@ impl Sessions {
             backend_tls: door.backend_tls.clone(),
             upstreams: door.upstreams.clone(),
             auth_upstreams: door.auth_upstreams.clone(),
+            zones: self.shared.zones.clone(),
             seed,
             number,
         };

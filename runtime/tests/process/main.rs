@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod conn_limits;
 mod limits;
 mod load;
 mod peers;

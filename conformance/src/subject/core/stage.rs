@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Address, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer, Policy,
-    Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
+    Action, Actions, Address, Claim, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer,
+    Policy, Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
 use super::facts::{self, answer, is_asked};
+use super::limits::Places;
 use crate::octets::Shown;
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage};
 use crate::transcript::{BackendTls, Lookup, Open, TlsResult, TlsTry, Variables};
@@ -59,6 +60,9 @@ pub(super) struct CoreStage {
     securing: Option<Vec<u8>>,
     /// The session waits for the backend's handshake, and wants this name.
     securing_backend: Option<Option<Box<str>>>,
+    /// The session waits to be told whether it has these places.
+    claims: Option<Vec<Claim>>,
+    places: Places,
     /// The session has asked the DNS.
     asked: Option<Question>,
     seen: VecDeque<Seen>,
@@ -89,6 +93,8 @@ impl CoreStage {
             opening: None,
             securing: None,
             securing_backend: None,
+            claims: None,
+            places: Places::default(),
             asked: None,
             seen: VecDeque::new(),
             log: Vec::new(),
@@ -117,6 +123,10 @@ impl CoreStage {
         }
         if let Some(wire) = self.choosing.take() {
             return self.choose(wire);
+        }
+        if let Some(claims) = self.claims.take() {
+            let outcome = self.places.admit(&claims);
+            return self.tell_only(Event::Admitted(outcome));
         }
         let over = self.relaying || !self.inbox.contains_key(&Wire::Client);
         let deadline = self.session.as_ref().and_then(Session::deadline);
@@ -202,6 +212,7 @@ impl CoreStage {
             {
                 self.securing_backend = Some(name);
             }
+            Action::Admit(claims) => self.claims = Some(claims),
             Action::Resolve(question) => self.asked = Some(question),
             Action::Close(wire) => {
                 if !self.known.contains(&wire) {
@@ -307,6 +318,7 @@ impl Stage for CoreStage {
     }
 
     fn open(&mut self, open: &Open) -> Acted {
+        self.places.next(open.besides);
         self.client = match &open.from {
             Some(from) => from.parse().map_err(|error| format!("{from:?}: {error}"))?,
             None => CLIENT,

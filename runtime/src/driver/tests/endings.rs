@@ -221,6 +221,7 @@ fn a_relay_at_rest_is_small() {
             backend_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            zones: Arc::default(),
             seed: Seed([0; 16]),
             number: 1,
         };
