@@ -40,7 +40,7 @@ pub enum Action {
 }
 
 /// Whom to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Exactly this address.
     Address(Address),
@@ -51,7 +51,7 @@ pub enum Target {
 }
 
 /// An `upstream {}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
     /// Its name.
     pub name: Arc<str>,
@@ -62,7 +62,7 @@ pub struct Group {
 }
 
 /// What of a client the choice of a server may depend on. Nothing is known of it in a policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Guest {
     /// Its address; none if it came by a UNIX socket.
     pub address: Option<IpAddr>,

@@ -21,6 +21,7 @@ use token::Token;
 
 /// As whom to log in.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Account {
     pub(crate) login: Arc<[u8]>,
     /// None if neither the client nor the auth server gave one.
@@ -45,6 +46,7 @@ impl Account {
 
 /// What shows a backend that it is them.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) enum Proof {
     Password(Secret),
     Token(Token),
@@ -67,6 +69,9 @@ pub(crate) trait Dialogue<D>: Sized + core::fmt::Debug {
     fn is_for_the_client(&self, _line: &[u8], _cx: &Context<'_>) -> bool {
         false
     }
+
+    /// Whether this line, which led to [`Move::Refuse`], is how a server of this protocol turns a client away at its greeting.
+    fn is_turned_away(&self, line: &[u8]) -> bool;
 
     /// TLS is up after [`Move::Upgrade`]: what to say next. Nothing heard before counts any more.
     fn on_secured(&mut self, dialect: &D, cx: &Context<'_>) -> Move;

@@ -113,7 +113,7 @@ pub struct SystemError {
 }
 
 /// What is known of a TLS connection once it is up, in OpenSSL's spelling (`Auth-SSL-*`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsFacts {
     /// `TLSv1.2` or `TLSv1.3`.
     pub protocol: &'static str,
@@ -151,7 +151,7 @@ impl TlsFacts {
 }
 
 /// A client's certificate, as the auth server is told of it. None of the texts holds CR, LF or NUL but [`Certificate::pem`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Certificate {
     /// Whether it leads to a trusted authority.
     pub verdict: Result<(), VerifyError>,
@@ -172,7 +172,7 @@ pub struct Certificate {
 }
 
 /// Why a certificate does not verify, as OpenSSL would put it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("({code}:{text})")]
 pub struct VerifyError {
     /// OpenSSL's number for it: 18 is `self-signed certificate`.

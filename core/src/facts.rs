@@ -38,7 +38,7 @@ pub struct Facts {
 }
 
 /// What came of `limit_conn`, in nginx's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitStatus {
     /// There was a place.
     Passed,
@@ -62,7 +62,7 @@ impl LimitStatus {
 
 /// For whom a connection was made, and where to, as a PROXY header says. Addresses are texts because the auth server is told them as
 /// they were sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Proxied {
     /// The client's address.
     pub source: String,

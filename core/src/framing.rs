@@ -10,6 +10,7 @@ use crate::secret::Secret;
 
 /// What the client has sent and nobody has used yet. Wiped as it is used; holds no memory while it is empty.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Inbox {
     octets: Secret,
     /// Up to here there is no line end that ends a frame: where the search goes on.
@@ -23,6 +24,7 @@ pub(crate) struct Inbox {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum Dropping {
     #[default]
     Nothing,

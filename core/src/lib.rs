@@ -61,8 +61,8 @@ pub use event::{
 };
 pub use facts::{Facts, LimitStatus, Proxied};
 pub use policy::{
-    Access, AuthServer, Backend, BackendTls, ConnLimit, ConnLimits, LimitKey, Lingering, Mechanism,
-    Mechanisms, Peers, Policy, Protocol, ProxyHeader, Rate, StartTls, Verdict, VerifyClient,
+    Access, AuthServer, AuthUrl, Backend, BackendTls, ConnLimit, ConnLimits, LimitKey, Lingering, Mechanism,
+    Mechanisms, Peers, Policy, Protocol, ProxyHeader, Rate, Scheme, StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

@@ -40,6 +40,7 @@ use sasl::{Refused, Sasl};
 use upgrade::Upgrade;
 
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) enum Phase<D: Dialect> {
     /// Nothing has happened yet, or a PROXY header, a place or TLS comes first.
     Arrive(Arrive),
@@ -123,6 +124,7 @@ impl<D: Dialect> Phase<D> {
 
             (Self::Authorize(phase), Event::Chosen(Auth, chosen)) => phase.chosen(chosen, cx, out),
             (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, out),
+            (Self::Authorize(phase), Event::Secured(Auth, _)) => phase.secured(out),
             (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
             (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
 
@@ -185,7 +187,7 @@ impl<D: Dialect> Phase<D> {
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Admit(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),
-            (Wire::Auth, Self::Authorize(_)) => true,
+            (Wire::Auth, Self::Authorize(phase)) => phase.wants_auth(),
             (Wire::Backend, Self::Login(phase)) => phase.wants_backend(),
             _ => false,
         }

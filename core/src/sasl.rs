@@ -50,6 +50,7 @@ pub(crate) const fn name(mechanism: Mechanism) -> &'static str {
 
 /// An exchange under way, waiting for the client's next message.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) enum Exchange {
     Plain,
     Login(login::Login),

@@ -81,6 +81,14 @@ impl From<&[u8]> for Secret {
     }
 }
 
+/// Two states of a session differ if their secrets do.
+#[cfg(feature = "fuzzing")]
+impl core::hash::Hash for Secret {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")

@@ -20,7 +20,7 @@ use crate::time::{Deadline, Instant};
 use crate::wire::{Peer, Wire};
 
 /// Who came in, and through which door.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
     /// Both ends of the connection.
     pub peer: Peer,
@@ -48,6 +48,7 @@ impl fmt::Debug for Seed {
 /// The session is over once [`Session::deadline`] is `None`: it has hung up, or asked for the relay. Nothing it is told can
 /// fail: bad input is a transition like any other.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 pub struct Session {
     policy: Arc<Policy>,
     connection: Connection,
@@ -55,8 +56,19 @@ pub struct Session {
     speaking: Option<Speaking>,
 }
 
+/// All that its future depends on, but for its policy, which never changes.
+#[cfg(feature = "fuzzing")]
+impl core::hash::Hash for Session {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { policy: _, connection, speaking } = self;
+        connection.hash(state);
+        speaking.hash(state);
+    }
+}
+
 /// One of the protocols that are built.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 enum Speaking {
     #[cfg(feature = "imap")]
     Imap(Phase<Imap>),

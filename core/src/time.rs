@@ -4,7 +4,7 @@ use core::time::Duration;
 
 /// A moment, in whole milliseconds since the Unix epoch: a challenge's salt prints seconds of it
 /// (RFC 1939 section 7), so it cannot be counted from an arbitrary start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
 impl Instant {

@@ -5,7 +5,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 /// One of the three byte streams of a session. Nothing else of the world is visible to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Wire {
     /// The mail client that connected to us.
     Client,
@@ -16,7 +16,7 @@ pub enum Wire {
 }
 
 /// Where one end of a stream is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// TCP over IPv4 or IPv6.
     Inet(SocketAddr),
@@ -81,7 +81,7 @@ impl fmt::Display for Host<'_> {
 }
 
 /// Where a server is, as far as it is known before anybody connects.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// There.
     At(Address),
@@ -96,7 +96,7 @@ impl From<Address> for Place {
 }
 
 /// One of the servers that a target leaves to choose from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Server {
     /// Where it is.
     pub address: Address,
@@ -105,7 +105,7 @@ pub struct Server {
 }
 
 /// Both ends of an open stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The other side.
     pub remote: Address,

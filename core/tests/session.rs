@@ -8,6 +8,8 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+#[path = "session/auth_urls.rs"]
+mod auth_urls;
 #[path = "session/failover.rs"]
 mod failover;
 #[path = "session/limits.rs"]

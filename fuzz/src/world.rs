@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use gatepost_core::limits::LIMIT_KEY_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Answer, AuthServer, Claim, Client, ConnLimit, Event, Instant, LimitKey, Mechanism,
-    Mechanisms, NoPlace, NoServer, Peer, Place, Policy, Protocol, Question, ResolveError, Seed, Server,
-    Session, StartTls, Target, Wire,
+    Action, Actions, Answer, AuthServer, AuthUrl, Claim, Client, ConnLimit, Event, Instant, LimitKey,
+    Mechanism, Mechanisms, NoPlace, NoServer, Peer, Place, Policy, Protocol, Question, ResolveError, Seed,
+    Server, Session, StartTls, Target, Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -266,10 +266,10 @@ fn check_request(request: &[u8]) {
 
 fn policy(setting: Setting) -> Policy {
     let target = Target::Address(address(2, 9000).into());
-    let mut auth = AuthServer::new(target, "127.0.0.2");
-    auth.uri = "/auth".into();
+    let auth = AuthServer::at(vec![AuthUrl { uri: "/auth".into(), ..AuthUrl::new(target, "127.0.0.2") }]);
     let mut policy = Policy::new(setting.protocol, "mx.test", auth);
     policy.starttls = setting.starttls;
+    policy.backend.tls_configured = true;
     policy.unauthenticated = setting.unauthenticated;
     policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]
         .into_iter()

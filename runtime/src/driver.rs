@@ -18,6 +18,7 @@ use crate::pipe::Heard;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 
+mod addresses;
 mod admission;
 mod choice;
 mod pipes;
@@ -41,6 +42,8 @@ pub struct Arrival<S> {
     pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS; without it a session that asks for that hears that it failed.
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
+    /// The same of auth servers.
+    pub auth_tls: Option<Arc<rustls::ClientConfig>>,
     /// The groups of backends that its targets may name.
     pub upstreams: Arc<Upstreams>,
     /// The groups of auth servers.
@@ -94,6 +97,7 @@ async fn log_in<N: Net, O: Observer>(
         policy,
         tls,
         backend_tls,
+        auth_tls,
         upstreams,
         auth_upstreams,
         zones,
@@ -105,9 +109,10 @@ async fn log_in<N: Net, O: Observer>(
     let die = Die::new(seed.clone());
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
+    let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
     let admission = Admission::new(zones);
     let pace = Pace::new(asked_for.rate);
-    let shared = Shared { tls, backend_tls, upstreams, admission };
+    let shared = Shared { tls, client_tls, upstreams, admission };
     let mut pipes = Pipes::new(net.clone(), stream, pace, shared, die);
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());

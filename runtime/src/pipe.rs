@@ -125,13 +125,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// or else for the address it was reached at.
     pub(crate) fn connect_tls(&mut self, config: Option<Arc<ClientConfig>>, name: Option<&str>) {
         let name = match (name, self.reached) {
-            (Some(name), _) => {
-                ServerName::try_from(name.to_owned()).map_err(|_| "\"proxy_ssl_name\" is not a host name")
-            }
+            (Some(name), _) => ServerName::try_from(name.to_owned())
+                .map_err(|_| "the name that its certificate should be for is not a host name"),
             (None, Some(address)) => Ok(ServerName::from(address)),
-            (None, None) => Err("the backend has no address that a certificate could be for"),
+            (None, None) => Err("it has no address that a certificate could be for"),
         };
-        let config = config.ok_or("TLS to backends is not configured");
+        let config = config.ok_or("TLS to it is not configured");
         self.secure(config.and_then(|config| Ok(Side::Client(config, name?))));
     }
 

@@ -1,4 +1,6 @@
-//! The DNS, for the names of clients (`resolver`).
+//! Names and addresses: by the DNS servers of a `resolver`, or by the system's own.
+
+mod system;
 
 use std::fmt;
 use std::io;
@@ -14,6 +16,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+pub(crate) use self::system::System;
 
 /// How long a server may take before it is asked again, or another one.
 const TRY: Duration = Duration::from_secs(5);

@@ -125,6 +125,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 policy: policy.clone(),
                 tls: None,
                 backend_tls: None,
+                auth_tls: None,
                 upstreams: Arc::default(),
                 auth_upstreams: Arc::default(),
                 zones: zones.clone(),

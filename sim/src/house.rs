@@ -131,6 +131,7 @@ impl House {
             policy,
             tls: Some(tls.into()),
             backend_tls: None,
+            auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
             zones: Arc::default(),

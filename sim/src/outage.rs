@@ -161,6 +161,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 policy: Arc::new(policy()),
                 tls: None,
                 backend_tls: None,
+                auth_tls: None,
                 upstreams: upstreams.clone(),
                 auth_upstreams: Arc::default(),
                 zones: Arc::default(),

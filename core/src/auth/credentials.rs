@@ -8,6 +8,7 @@ use crate::secret::Secret;
 
 /// A login attempt, complete and fit to be sent onward.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Credentials {
     pub(crate) method: Method,
     pub(crate) login: Arc<[u8]>,
@@ -17,6 +18,7 @@ pub(crate) struct Credentials {
 
 /// How the client proved it: `Auth-Method`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 pub(crate) enum Method {
     /// With the password itself, whatever the mechanism.
     Plain,

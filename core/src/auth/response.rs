@@ -54,6 +54,7 @@ pub(crate) struct Denied {
 
 /// An answer as it comes in.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Head {
     /// The line that has begun.
     line: Secret,
@@ -64,6 +65,7 @@ pub(crate) struct Head {
 }
 
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 struct Fields {
     status: Option<u16>,
     /// The last `Auth-Status` that is neither OK nor WAIT.

@@ -18,6 +18,7 @@ const LABEL_BYTES_MAX: usize = 63;
 
 /// `Auth-Server` and `Auth-Port`, as they were sent.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Route {
     pub(super) server: Option<Vec<u8>>,
     pub(super) port: Option<Vec<u8>>,

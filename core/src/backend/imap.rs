@@ -13,6 +13,7 @@ use crate::report::{Activity, Notice};
 
 /// A login at an IMAP server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
@@ -25,6 +26,7 @@ pub(crate) struct Login {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum State {
     Greeting,
     StartTlsSent,
@@ -83,6 +85,11 @@ impl Dialogue<Imap> for Login {
             }
             _ => Move::Refuse,
         }
+    }
+
+    /// RFC 3501 section 7.1.5.
+    fn is_turned_away(&self, line: &[u8]) -> bool {
+        matches!(self.state, State::Greeting) && says(line, b"* BYE")
     }
 
     fn on_secured(&mut self, dialect: &Imap, _: &Context<'_>) -> Move {

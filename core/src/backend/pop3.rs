@@ -12,6 +12,7 @@ use crate::report::{Activity, Notice};
 
 /// A login at a POP3 server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
@@ -20,6 +21,7 @@ pub(crate) struct Login {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum State {
     Greeting,
     StlsSent,
@@ -67,6 +69,11 @@ impl Dialogue<Pop3> for Login {
     fn is_for_the_client(&self, line: &[u8], cx: &Context<'_>) -> bool {
         const CODES: [&[u8]; 3] = [b"-ERR [IN-USE]", b"-ERR [LOGIN-DELAY]", b"-ERR [SYS/"];
         Pop3::promises(cx, "RESP-CODES") && CODES.iter().any(|code| begins(line, code))
+    }
+
+    /// RFC 1939 section 3, which knows no other way to say no.
+    fn is_turned_away(&self, line: &[u8]) -> bool {
+        matches!(self.state, State::Greeting) && says(line, b"-ERR")
     }
 
     fn on_secured(&mut self, _: &Pop3, _: &Context<'_>) -> Move {

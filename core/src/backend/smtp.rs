@@ -20,6 +20,7 @@ use crate::wire::Address;
 
 /// A login at an SMTP server.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Login {
     state: State,
     login: Arc<[u8]>,
@@ -30,6 +31,7 @@ pub(crate) struct Login {
 
 /// What to do once the backend knows the client.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 enum Purpose {
     /// Nothing more: it takes XCLIENT's word for it.
     Introduce,
@@ -42,6 +44,7 @@ enum Purpose {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum State {
     Greeting,
     HeloSent,
@@ -103,6 +106,13 @@ impl Dialogue<Smtp> for Login {
             (State::RcptSent, _) => Move::Welcome(Bytes::copy_from_slice(reply)),
             _ => Move::Refuse,
         }
+    }
+
+    /// RFC 5321 section 3.1: 554, or 421 of a server that has no time.
+    fn is_turned_away(&self, line: &[u8]) -> bool {
+        let refuses = |code: &[u8]| matches!(code, [b'4' | b'5', b'0'..=b'9', b'0'..=b'9']);
+        let code = without_line_end(line).split(|&octet| octet == b' ').next();
+        matches!(self.state, State::Greeting) && code.is_some_and(refuses)
     }
 
     /// RFC 3207 section 4.2: the session is as after the greeting.

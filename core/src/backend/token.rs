@@ -9,6 +9,7 @@ use crate::secret::Secret;
 
 /// A token, and whether the backend has it.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Token {
     mechanism: Mechanism,
     /// What to tell, in base64. Nothing once it is told.

@@ -15,6 +15,7 @@ use crate::sasl;
 
 /// What an IMAP client has said that still counts: the tag of the command under way.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Imap {
     tag: Option<Bytes>,
 }

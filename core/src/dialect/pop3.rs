@@ -15,6 +15,7 @@ use crate::sasl;
 
 /// What a POP3 client has said that still counts: the name it gave with USER.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Pop3 {
     user: Option<Bytes>,
 }

@@ -17,6 +17,7 @@ use crate::sasl;
 
 /// What an SMTP client has said that still counts: its name, and under `smtp_auth none` its mail.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Smtp {
     helo: Option<Helo>,
     mail: Option<Bytes>,
@@ -25,6 +26,7 @@ pub(crate) struct Smtp {
 
 /// The client's last HELO or EHLO.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 pub(crate) struct Helo {
     pub(crate) name: Bytes,
     /// Whether it was EHLO.

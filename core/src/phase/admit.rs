@@ -14,7 +14,7 @@ use crate::event::NoPlace;
 use crate::facts::LimitStatus;
 use crate::framing::Inbox;
 use crate::limits::LIMIT_KEY_BYTES_MAX;
-use crate::policy::{ConnLimit, LimitKey};
+use crate::policy::{BackendTls, ConnLimit, LimitKey};
 use crate::report::Notice;
 use crate::secret::Secret;
 use crate::time::{Deadline, Instant, WaitingFor};
@@ -22,6 +22,7 @@ use crate::wire::Wire;
 
 /// Waiting to hear whether there is a place for a user whose login was granted.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Admit<D> {
     pub(super) dialect: D,
     pub(super) inbox: Inbox,
@@ -31,10 +32,11 @@ pub(crate) struct Admit<D> {
 
 /// Where a user goes once there is a place.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(super) struct Bound {
     pub(super) backend: Target,
     pub(super) account: Account,
-    pub(super) tls_first: bool,
+    pub(super) tls: BackendTls,
 }
 
 /// What the auth server said in the headers that limits count by: their names as `$auth_http_NAME` has them, and values.
@@ -95,8 +97,8 @@ impl<D: Dialect> Admit<D> {
     }
 
     fn go_on(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        let Bound { backend, account, tls_first } = self.bound;
-        Login::begin(self.dialect, self.inbox, &backend, account, tls_first, cx, out)
+        let Bound { backend, account, tls } = self.bound;
+        Login::begin(self.dialect, self.inbox, &backend, account, tls, cx, out)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::wire::Wire;
 
 /// The client has come, or is about to.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Arrive {
     /// As much of a PROXY header as has come; once that is over, what has come behind it.
     header: Secret,
@@ -29,6 +30,7 @@ pub(crate) struct Arrive {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 enum Awaiting {
     Connection,
     ProxyHeader,

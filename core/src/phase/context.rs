@@ -18,6 +18,7 @@ use crate::wire::{Address, Peer};
 /// What is true of the client's connection whatever the phase. Nothing in here comes from what the client said in clear but for counts
 /// of it, so it may outlive STARTTLS (policy P14).
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Connection {
     client: Client,
     /// The client's address where a trusted PROXY header tells another than the peer's.

@@ -17,6 +17,7 @@ use crate::wire::Wire;
 
 /// Waiting for a command.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Converse<D> {
     dialect: D,
     pub(super) inbox: Inbox,

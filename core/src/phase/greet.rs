@@ -11,6 +11,7 @@ use crate::wire::Wire;
 
 /// Silence before the greeting.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Greet {
     until: Instant,
 }

@@ -16,6 +16,7 @@ use crate::time::{Deadline, Instant, WaitingFor};
 
 /// A host's name, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 pub(crate) enum HostName {
     /// There is none, nobody to ask, or one that is not to be believed.
     #[default]
@@ -39,6 +40,7 @@ impl HostName {
 
 /// Waiting for the DNS.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Identify {
     pub(super) inbox: Inbox,
     address: IpAddr,

@@ -17,6 +17,7 @@ use crate::wire::Wire;
 
 /// Waiting for the time to pass.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Penalty<D> {
     dialect: D,
     pub(super) inbox: Inbox,
@@ -26,6 +27,7 @@ pub(crate) struct Penalty<D> {
 
 /// What comes after the wait.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(super) enum Then {
     /// The refusal; the client may try again.
     Reply(Bytes),

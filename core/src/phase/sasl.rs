@@ -18,6 +18,7 @@ use crate::wire::Wire;
 
 /// Waiting for a message.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Sasl<D> {
     dialect: D,
     pub(super) inbox: Inbox,
@@ -29,6 +30,7 @@ pub(crate) struct Sasl<D> {
 /// An exchange that the auth server has refused, and whose client has been told why in one more challenge; whatever it answers, the reply
 /// is due (RFC 7628 section 3.2.3).
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Refused<D> {
     dialect: D,
     pub(super) inbox: Inbox,
@@ -38,6 +40,7 @@ pub(crate) struct Refused<D> {
 
 /// The reply to a refused login, and whether it is the session's last.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Due {
     pub(super) reply: Bytes,
     pub(super) ends: bool,

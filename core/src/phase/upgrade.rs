@@ -14,6 +14,7 @@ use crate::wire::Wire;
 
 /// STARTTLS is accepted and TLS is not up. There is no inbox here, so nothing said in clear can be heard later.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Upgrade {
     /// The budget of the conversation; the handshake does not extend it (decision 6).
     until: Instant,

@@ -14,6 +14,7 @@ const PASSWORD_PROMPT: &str = "UGFzc3dvcmQ6";
 
 /// Where the exchange is.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) enum Login {
     /// The user name comes next.
     #[default]

@@ -13,6 +13,7 @@ use crate::time::Instant;
 
 /// One challenge, angle brackets included.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 pub(crate) struct Salt(Bytes);
 
 impl Salt {
@@ -24,6 +25,7 @@ impl Salt {
 /// Where challenges come from: SipHash-2-4 keyed with the session's seed, counting. Who does not know the seed cannot
 /// tell the next from those before (Aumasson and Bernstein, 2012), and a simulation gets the same ones again.
 #[derive(Clone)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
 pub(crate) struct Salts {
     key: (u64, u64),
     drawn: u64,

@@ -57,17 +57,28 @@ impl Step {
     }
 }
 
-/// The groups that the targets of a wire may name.
-pub(super) struct ByWire {
-    pub(super) auth: Arc<Upstreams>,
-    pub(super) backend: Arc<Upstreams>,
+/// What the two wires that we open have each of its own.
+pub(super) struct ByWire<T> {
+    pub(super) auth: T,
+    pub(super) backend: T,
+}
+
+impl<T> ByWire<T> {
+    /// There is none for the client.
+    const fn of(&self, wire: Wire) -> &T {
+        match wire {
+            Wire::Auth => &self.auth,
+            Wire::Backend | Wire::Client => &self.backend,
+        }
+    }
 }
 
 /// What a session needs of what it shares with others.
 pub(super) struct Shared {
     pub(super) tls: Option<Acceptor>,
-    pub(super) backend_tls: Option<Arc<ClientConfig>>,
-    pub(super) upstreams: ByWire,
+    pub(super) client_tls: ByWire<Option<Arc<ClientConfig>>>,
+    /// The groups that targets may name.
+    pub(super) upstreams: ByWire<Arc<Upstreams>>,
     pub(super) admission: Admission,
 }
 
@@ -82,15 +93,16 @@ pub(super) struct Pipes<N: Net> {
     pub(super) backend_choice: Choice,
     net: N,
     tls: Option<Acceptor>,
-    backend_tls: Option<Arc<ClientConfig>>,
-    upstreams: ByWire,
+    client_tls: ByWire<Option<Arc<ClientConfig>>>,
+    /// The groups that targets may name.
+    upstreams: ByWire<Arc<Upstreams>>,
     die: Die,
 }
 
 impl<N: Net> Pipes<N> {
     /// The client's is up, the others are down.
     pub(super) fn new(net: N, client: N::Stream, pace: Option<Box<Pace>>, shared: Shared, die: Die) -> Self {
-        let Shared { tls, backend_tls, upstreams, admission } = shared;
+        let Shared { tls, client_tls, upstreams, admission } = shared;
         Self {
             client: Pipe::accepted(client, pace),
             auth: Pipe::down(),
@@ -101,7 +113,7 @@ impl<N: Net> Pipes<N> {
             backend_choice: Choice::default(),
             net,
             tls,
-            backend_tls,
+            client_tls,
             upstreams,
             die,
         }
@@ -136,7 +148,7 @@ impl<N: Net> Pipes<N> {
                 self.wire(wire).accept_tls(tls, already_read);
             }
             Action::Secure(wire, Handshake::Connect { name }) => {
-                let tls = self.backend_tls.clone();
+                let tls = self.client_tls.of(wire).clone();
                 self.wire(wire).connect_tls(tls, name.as_deref());
             }
             Action::Admit(claims) => self.admission.ask(&claims),
@@ -169,11 +181,11 @@ impl<N: Net> Pipes<N> {
 
     /// The choice of a server for this wire, and what it takes to make one. There is none for the client.
     fn choice(&mut self, wire: Wire) -> (&mut Choice, &Upstreams, &N, &mut Die) {
-        let (choice, upstreams) = match wire {
-            Wire::Auth => (&mut self.auth_choice, &self.upstreams.auth),
-            Wire::Backend | Wire::Client => (&mut self.backend_choice, &self.upstreams.backend),
+        let choice = match wire {
+            Wire::Auth => &mut self.auth_choice,
+            Wire::Backend | Wire::Client => &mut self.backend_choice,
         };
-        (choice, upstreams, &self.net, &mut self.die)
+        (choice, self.upstreams.of(wire), &self.net, &mut self.die)
     }
 
     fn wire(&mut self, wire: Wire) -> &mut Pipe<N::Stream> {

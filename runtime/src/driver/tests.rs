@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::tls::fixture::{Fixture, NAME};
 
+mod auth_tls;
 mod backend_tls;
 mod dialogue;
 mod endings;
@@ -155,6 +156,7 @@ impl Scene {
             policy: Arc::new(policy),
             tls: None,
             backend_tls: None,
+            auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
             zones: Arc::default(),

@@ -74,9 +74,11 @@ impl Outcome {
             Notice::AccessForbidden => Self::Forbidden,
             Notice::Limiting { dry_run: false, .. } => Self::Limited,
             Notice::LoginFailed { .. } => Self::LoginFailed,
-            Notice::AuthFailed(_) | Notice::AuthTimedOut { .. } | Notice::AuthAnswer { .. } => {
-                Self::AuthServerFault
-            }
+            Notice::AuthFailed(_)
+            | Notice::AuthTimedOut { .. }
+            | Notice::AuthHandshakeFailed { .. }
+            | Notice::AuthTlsFailed { .. }
+            | Notice::AuthAnswer { .. } => Self::AuthServerFault,
             Notice::UpstreamTimedOut => Self::BackendTimedOut,
             Notice::UpstreamFailed(_)
             | Notice::UpstreamClosed

@@ -201,6 +201,7 @@ impl Sessions {
             policy: door.policy.clone(),
             tls: door.tls.clone(),
             backend_tls: door.backend_tls.clone(),
+            auth_tls: door.auth_tls.clone(),
             upstreams: door.upstreams.clone(),
             auth_upstreams: door.auth_upstreams.clone(),
             zones: self.shared.zones.clone(),

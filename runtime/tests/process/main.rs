@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod auth_tls;
 mod conn_limits;
 mod limits;
 mod load;

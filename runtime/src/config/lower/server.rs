@@ -11,7 +11,8 @@ use super::listen::Listen;
 use super::resolver::Resolver;
 use super::scope::Scope;
 use super::upstream::{at_port, port_of};
-use super::{Ground, Mail, Seen, access_log, auth_http, certificates, log, methods, proxy_pass, proxy_ssl};
+use super::{Ground, Mail, Seen, access_log, auth_http, auth_http_ssl, certificates, log, methods};
+use super::{proxy_pass, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
@@ -68,11 +69,17 @@ pub(super) fn servers(
         let made = protocol.map(|protocol| proxy_ssl::load(block, &mail.proxy_ssl, protocol, ground));
         backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
     }
+    let mut auth_tls = Vec::new();
+    for block in blocks {
+        auth_tls.push(complaints.note(auth_http_ssl::load(block, mail, ground)).flatten());
+    }
+    auth_http_ssl::warn_of_no_use(mail, blocks, complaints);
     let mut servers = Vec::new();
     let mut upstreams = BTreeMap::new();
-    let auth_upstreams = Arc::new(at_port(groups, auth_http::DEFAULT_PORT));
+    let auth_upstreams = Arc::new(auth_http::groups(groups));
     let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
-    for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
+    let prepared = tls.into_iter().zip(backend_tls).zip(auth_tls);
+    for ((block, protocol), ((tls, backend_tls), auth_tls)) in blocks.iter().zip(protocols).zip(prepared) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let auth = auth.map(|auth| counted(auth, &auth_upstreams));
         let Some(protocol) = protocol else { continue };
@@ -105,6 +112,7 @@ pub(super) fn servers(
         let resolver = resolver(&block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, zones, auth, ground);
         policy.backend.pass = pass;
+        policy.backend.tls_configured = backend_tls.is_some();
         policy.upstreams =
             Arc::new(groups.keys().map(|name| (name.clone(), servers_of(known, name))).collect());
         let resolver_timeout =
@@ -121,6 +129,7 @@ pub(super) fn servers(
             policy,
             tls,
             backend_tls,
+            auth_tls,
             upstreams,
             auth_upstreams,
             resolver,
@@ -140,8 +149,10 @@ pub(super) fn servers(
 
 /// An auth server that is a group knows now how many it has.
 fn counted(mut auth: AuthServer, upstreams: &Upstreams) -> AuthServer {
-    if let Target::Group(group) = &mut auth.target {
-        group.servers = servers_of(upstreams, &group.name);
+    for url in &mut auth.urls {
+        if let Target::Group(group) = &mut url.target {
+            group.servers = servers_of(upstreams, &group.name);
+        }
     }
     auth
 }
@@ -277,6 +288,7 @@ fn policy(
             if own.auth_http_headers.is_empty() { &mail.auth_http_headers } else { &own.auth_http_headers };
         auth.headers.clone_from(headers);
         choose(&mut auth.pass_client_cert, own.pass_client_cert, mail.pass_client_cert);
+        auth_http_ssl::name(auth, &own.auth_http_ssl, &mail.auth_http_ssl);
     }
 
     let backend = &mut policy.backend;
@@ -290,7 +302,8 @@ fn policy(
     choose(&mut backend.oauth, oauth(own), oauth(mail));
     choose(&mut backend.keepalive, own.keepalive, mail.keepalive);
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
-    backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
+    let name = effective(own.proxy_ssl.client.name.as_ref(), mail.proxy_ssl.client.name.as_ref());
+    backend.tls_name = name.cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);
     policy
 }

@@ -4,8 +4,8 @@ use gatepost_core::Protocol::{Imap, Pop3, Smtp};
 use gatepost_core::Verdict;
 
 use super::Again::{Adds, Refused, Replaces};
+use super::ClientSslWord::{Certificate, CertificateKey, Name, ServerName, TrustedCertificate, Verify};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
-use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
 use super::UpstreamWord::{Hash, IpHash, LeastConn, Random};
 use super::{Again, Context, Keyword, LimitWord, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
@@ -20,6 +20,8 @@ const ANY: &[Context] = &[Context::Main, Context::Mail, Context::Server];
 const FLAG: Shape = Shape::Flag;
 const ONE: Shape = Shape::Args(1, 1);
 const TWO: Shape = Shape::Args(2, 2);
+/// An `auth_http` URL, and others to be tried where it fails.
+const URLS: Shape = Shape::OneOrMore(8);
 const SOME: Shape = Shape::Args(1, usize::MAX);
 
 const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
@@ -101,16 +103,22 @@ pub(super) const ROWS: &[Row] = &[
     row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
     row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
-    row("auth_http", BOTH, ONE, Replaces, Honoured(Keyword::AuthHttp)),
+    row("auth_http", BOTH, URLS, Replaces, Honoured(Keyword::AuthHttp)),
     row("auth_http_timeout", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpTimeout)),
     row("auth_http_header", BOTH, TWO, Adds, Honoured(Keyword::AuthHttpHeader)),
     row("auth_http_pass_client_cert", BOTH, FLAG, Refused, Honoured(Keyword::AuthHttpPassClientCert)),
     row("auth_http_keepalive", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_verify", BOTH, FLAG, Refused, NotYet("")),
-    row("auth_http_ssl_trusted_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_name", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
+    row("auth_http_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::AuthHttpSsl(Verify))),
+    row(
+        "auth_http_ssl_trusted_certificate",
+        BOTH,
+        ONE,
+        Refused,
+        Honoured(Keyword::AuthHttpSsl(TrustedCertificate)),
+    ),
+    row("auth_http_ssl_name", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(Name))),
+    row("auth_http_ssl_certificate", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(Certificate))),
+    row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(CertificateKey))),
     row("auth_users", BOTH, ONE, Refused, NotYet("")),
     row("auth_strict", BOTH, FLAG, Refused, Honoured(Keyword::AuthStrict)),
     row("plaintext_auth", BOTH, FLAG, Refused, Honoured(Keyword::PlaintextAuth)),
@@ -126,7 +134,7 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_connect_timeout", BOTH, ONE, Refused, Honoured(Keyword::ProxyConnectTimeout)),
     row("proxy_oauth", BOTH, FLAG, Refused, Honoured(Keyword::ProxyOauth)),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
-    row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
+    row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySslMode)),
     row("proxy_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(Verify))),
     row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(TrustedCertificate))),
     row("proxy_ssl_name", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Name))),

@@ -75,7 +75,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost:0/auth;\n    server { listen 99999; }\n    server { listen 2001:db8::1:143; }\n    server { listen 127.0.0.1; }\n}\n",
     ),
     ("a host nobody knows", "mail {\n    auth_http auth.exmaple.com:9000/auth;\n    …\n}\n"),
-    ("an auth server behind https", "mail {\n    auth_http https://auth.example.com/auth;\n    …\n}\n"),
+    (
+        "several auth servers",
+        "mail {\n    auth_http https://auth.example.com/auth https://auth.example.com:0/auth;\n    …\n}\n",
+    ),
     (
         "a listen parameter of http",
         "mail {\n    auth_http localhost;\n    server { listen 143 default_server; protocol imap; }\n}\n",
