@@ -80,6 +80,16 @@ pub fn play(transcript: &Transcript, subject: &dyn Subject) -> Result<(), Failur
     Ok(())
 }
 
+/// Plays `transcript` against `subject` as it is written, and in no other way.
+///
+/// # Errors
+///
+/// Why the run failed.
+pub fn play_as_written(transcript: &Transcript, subject: &dyn Subject) -> Result<(), Failure> {
+    let plan = Plan::new(transcript, subject.runner(), subject.version());
+    play_once(transcript, subject, &plan, &Cuts::Nowhere).map(drop)
+}
+
 /// One run, cut at `cuts`; tells where it could have been.
 fn play_once(
     transcript: &Transcript,

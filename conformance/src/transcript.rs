@@ -137,7 +137,7 @@ pub enum Step {
     /// Begins a named block that ends at the next mark or with the script.
     Mark(String),
 
-    /// A client connects, the previous one being done.
+    /// A client connects, the previous one being done unless it is to stay.
     Open(Open),
     /// The client sends.
     Client(Octets),
@@ -224,6 +224,8 @@ pub enum Step {
 pub struct Open {
     /// Where the client comes from, `ADDRESS:PORT`. For the core alone; sockets come from loopback.
     pub from: Option<String>,
+    /// Whether the previous client stays, of which nothing more is heard then, nor of its backend.
+    pub besides: bool,
 }
 
 /// Lines whose stars are kept.

@@ -71,6 +71,12 @@ pub(crate) trait Dialect: Default + fmt::Debug {
     /// A login that failed for reasons of our own (decision 3): never in words that mean a wrong password.
     fn trouble(&self, cx: &Context<'_>) -> Bytes;
 
+    /// A login for which there is no place (`limit_conn`).
+    fn too_many_connections(&self, cx: &Context<'_>) -> Bytes;
+
+    /// What a client hears instead of a greeting for which there is no place (IMAP-003, divergences S7).
+    fn no_place(cx: &Context<'_>) -> Bytes;
+
     /// What a client hears instead of a greeting that may not come in (divergences R7).
     fn access_denied() -> Bytes;
 

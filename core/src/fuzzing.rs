@@ -83,7 +83,7 @@ pub fn auth_answer(octets: &[u8], cut: usize) {
 /// The same of an answer whose connection is to be used again: also its end does not depend on how it is cut.
 fn kept_answer(octets: &[u8], cut: usize) {
     let heard = |pieces: [&[u8]; 2]| {
-        let (mut head, mut verdict, mut rest) = (Head::kept(), Ok(None), None);
+        let (mut head, mut verdict, mut rest) = (Head::default().kept(), Ok(None), None);
         for piece in pieces {
             match &verdict {
                 Ok(None) => {

@@ -30,6 +30,7 @@ use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::sync::watch;
 
 use crate::config::{Affinity, Config, Listener, Pid, unspecified};
+use crate::limit_conn::{self, Zones};
 use crate::net::wall_clock;
 use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file;
@@ -68,6 +69,9 @@ pub enum Error {
     /// The pid file could not be opened or written.
     #[error(transparent)]
     PidFile(#[from] pid_file::Error),
+    /// A `limit_conn_zone` cannot be had.
+    #[error(transparent)]
+    Zone(#[from] limit_conn::Error),
     /// A thread or its runtime could not be made.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -130,6 +134,8 @@ pub(crate) struct Shared {
     panics: AtomicU64,
     /// Places for clients.
     room: Arc<Room>,
+    /// Where they are counted by who they are.
+    zones: Arc<Zones>,
     /// `worker_shutdown_timeout`.
     shutdown_timeout: Option<Duration>,
     /// `worker_cpu_affinity`.
@@ -147,6 +153,11 @@ impl Shared {
     /// How many descriptors it takes to serve as many clients as `worker_connections` says.
     pub(crate) fn descriptors_wanted(&self) -> usize {
         self.room.descriptors_wanted()
+    }
+
+    /// Where sessions are counted.
+    pub(crate) const fn zones(&self) -> &Arc<Zones> {
+        &self.zones
     }
 
     /// The files of every log.
@@ -237,16 +248,17 @@ impl Server {
     ///
     /// The first log or listener that cannot be opened, in nginx's words.
     pub fn bind(config: &Config) -> Result<Self, Error> {
-        Self::bind_beside(config, &Sockets::default())
+        Self::bind_beside(config, &Sockets::default(), &Zones::default())
     }
 
     /// The same beside a server that holds `held`: an address that both listen on keeps its sockets, with the connections
-    /// that wait there.
+    /// that wait there. What both count in `zones` is counted together.
     ///
     /// # Errors
     ///
     /// As [`Server::bind`]. Nothing that is held has changed then, and no file of a socket is left behind.
-    pub fn bind_beside(config: &Config, held: &Sockets) -> Result<Self, Error> {
+    pub fn bind_beside(config: &Config, held: &Sockets, zones: &Zones) -> Result<Self, Error> {
+        let zones = Arc::new(Zones::new(&config.zones, zones)?);
         let mut files = LogFiles::new(wall_clock, config.process.time_zone());
         let log = files.log(&config.logs).map_err(Error::Log)?;
         let (mut bound, mut doors, mut behind_wildcards) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -311,6 +323,7 @@ impl Server {
             numbers: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             room,
+            zones,
             shutdown_timeout: process.shutdown_timeout,
             affinity: process.affinity.clone(),
             debugged: process.debugged.clone(),

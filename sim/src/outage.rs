@@ -212,6 +212,7 @@ async fn gatepost(seed: u64, upstreams: Arc<Upstreams>, seen: Rc<Seen>) -> turmo
             upstreams: upstreams.clone(),
             auth_upstreams: Arc::default(),
             auth_pool: None,
+            zones: Arc::default(),
             seed: Seed(Chance::of(seed, "session", number.get()).octets()),
             number: number.get(),
         };

@@ -162,6 +162,14 @@ impl Dialect for Imap {
         line(&[self.tag(), b" NO [UNAVAILABLE] internal server error"])
     }
 
+    fn too_many_connections(&self, _: &Context<'_>) -> Bytes {
+        line(&[self.tag(), b" NO [UNAVAILABLE] Too many connections"])
+    }
+
+    fn no_place(_: &Context<'_>) -> Bytes {
+        line(&[b"* BYE Too many connections"])
+    }
+
     fn access_denied() -> Bytes {
         line(&[b"* BYE Access denied"])
     }

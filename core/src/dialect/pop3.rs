@@ -182,6 +182,17 @@ impl Dialect for Pop3 {
         }])
     }
 
+    fn too_many_connections(&self, cx: &Context<'_>) -> Bytes {
+        Self::no_place(cx)
+    }
+
+    fn no_place(cx: &Context<'_>) -> Bytes {
+        line(&[match Self::promises(cx, "RESP-CODES") {
+            true => b"-ERR [SYS/TEMP] Too many connections",
+            false => b"-ERR Too many connections",
+        }])
+    }
+
     fn access_denied() -> Bytes {
         line(&[b"-ERR Access denied"])
     }

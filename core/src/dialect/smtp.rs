@@ -212,6 +212,14 @@ impl Dialect for Smtp {
         line(&[b"451 4.3.2 Internal server error"])
     }
 
+    fn too_many_connections(&self, _: &Context<'_>) -> Bytes {
+        line(&[b"454 4.7.0 Too many connections"])
+    }
+
+    fn no_place(_: &Context<'_>) -> Bytes {
+        line(&[b"421 4.7.0 Too many connections"])
+    }
+
     fn access_denied() -> Bytes {
         line(&[b"554 5.7.1 Access denied"])
     }

@@ -378,6 +378,8 @@ impl<S: Subject> World<S> {
                 let line = report.to_string();
                 self.broken.unless(!holds(&line, &SECRETS), Claim::NoPasswordIsTold);
             }
+            // In no setting are sessions counted.
+            Action::Admit(_) => self.broken.unless(false, Claim::WiresAreKept),
             Action::Resolve(_) | Action::Judge(..) => {}
         }
     }

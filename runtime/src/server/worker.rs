@@ -254,6 +254,7 @@ impl Sessions {
             upstreams: door.upstreams.clone(),
             auth_upstreams: door.auth_upstreams.clone(),
             auth_pool: pool,
+            zones: self.shared.zones.clone(),
             seed,
             number,
         };
