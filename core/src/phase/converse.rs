@@ -129,7 +129,19 @@ impl<D: Dialect> Converse<D> {
             cx.report(Notice::DataBehindStartTls, out);
             return Turn::Rest(close(out));
         }
+        if self.inbox.has_ended() {
+            return Turn::Rest(self.left_before_tls(cx, out));
+        }
         Turn::Rest(Upgrade::begin(&self.dialect, self.until, cx, out).into())
+    }
+
+    /// The client has asked for TLS and said its last word with it, so there is nobody to shake hands with. It hears and the log tells
+    /// what they would had it left an instant later.
+    fn left_before_tls(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.starttls_accepted();
+        out.send(Wire::Client, self.dialect.ready_for_tls());
+        cx.report(Notice::HandshakeClosed, out);
+        close(out)
     }
 
     /// The client has gone. It may do so at any time; in the middle of a command it is worth a line.
