@@ -8,7 +8,7 @@ use super::{Context, Phase, Turn, close, part};
 use crate::action::Actions;
 use crate::dialect::{Dialect, Farewell, Refusal, Step};
 use crate::framing::{Frame, Inbox};
-use crate::grammar::{is_http_request, loggable};
+use crate::grammar::is_http_request;
 use crate::limits::{COMMAND_BYTES_MIN, COMMAND_WORD_BYTES_MAX, SASL_LINE_BYTES_MAX, TAG_BYTES_MAX};
 use crate::policy::StartTls;
 use crate::report::{ForeignProtocol, Notice};
@@ -198,7 +198,7 @@ impl<D: Dialect> Converse<D> {
     }
 
     fn report_too_long(&self, octets: usize, cx: &Context<'_>, out: &mut Actions) {
-        let word = loggable(D::verb(self.inbox.front(octets))).to_vec();
+        let word = D::loggable(self.inbox.front(octets)).to_vec();
         cx.report(Notice::CommandTooLong { word, octets }, out);
     }
 }
