@@ -10,6 +10,8 @@
 
 #[path = "session/failover.rs"]
 mod failover;
+#[path = "session/properties.rs"]
+mod properties;
 #[path = "session/secrets.rs"]
 mod secrets;
 #[path = "session/split.rs"]
