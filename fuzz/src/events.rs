@@ -28,6 +28,7 @@ pub fn session(octets: &[u8]) {
             _ => StartTls::Only,
         },
         unauthenticated: choice / 9 % 2 == 1,
+        proxy_protocol: choice / 18 % 2 == 1,
     });
     while let (Some((&what, behind)), true) = (rest.split_first(), world.lives()) {
         rest = behind;

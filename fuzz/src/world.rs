@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gatepost_core::{
     Action, Actions, Answer, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, NoServer, Peer,
-    Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target, Wire,
+    Peers, Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target, Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -26,6 +26,8 @@ pub(crate) struct Setting {
     pub(crate) starttls: StartTls,
     /// Whether `smtp_auth` has the word `none`.
     pub(crate) unauthenticated: bool,
+    /// Whether clients come through a balancer (`listen … proxy_protocol`), which is believed.
+    pub(crate) proxy_protocol: bool,
 }
 
 /// A session and its surroundings.
@@ -60,6 +62,18 @@ pub(crate) struct Story {
     pub(crate) hung_up: bool,
 }
 
+impl Story {
+    /// The same, with what is told of a PROXY header that is none cut off: it is shown as far as it came.
+    pub(crate) fn without_first_words(mut self) -> Self {
+        for report in &mut self.reports {
+            if let Some((beginning, _)) = report.split_once("broken header: ") {
+                *report = beginning.to_owned();
+            }
+        }
+        self
+    }
+}
+
 impl World {
     /// A session whose client has just connected.
     pub(crate) fn new(setting: Setting) -> Self {
@@ -68,7 +82,7 @@ impl World {
         let client = Client {
             peer: peer.clone(),
             listener: Arc::from("127.0.0.1:143"),
-            proxy_protocol: false,
+            proxy_protocol: setting.proxy_protocol,
             tls_first: false,
         };
         let mut world = Self {
@@ -253,6 +267,7 @@ fn policy(setting: Setting) -> Policy {
     let mut policy = Policy::new(setting.protocol, "mx.test", auth);
     policy.starttls = setting.starttls;
     policy.unauthenticated = setting.unauthenticated;
+    policy.real_ip_from = vec![Peers::All];
     policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]
         .into_iter()
         .filter(|&mechanism| mechanism != Mechanism::Apop || setting.protocol == Protocol::Pop3)
