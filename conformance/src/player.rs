@@ -1,5 +1,7 @@
-//! Plays a transcript: does what its steps say, and sees to it that the proxy does what they expect and no more.
+//! Plays a transcript: does what its steps say, and sees to it that the proxy does what they expect and no more. However
+//! the octets that come to the proxy are cut, it has to do the same (`cuts`).
 
+mod cuts;
 mod expect;
 mod http;
 mod plan;
@@ -7,7 +9,7 @@ mod seeds;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,10 +18,11 @@ use gatepost_core::Wire;
 use crate::octets::{Octets, Shown, glob};
 use crate::subject::{Deed, Ending, Seen, Server, Stage, Subject};
 use crate::transcript::{
-    Failure as ServerFailure, Incident, Part, Runner, SplitPlan, Step, Transcript, Variables, expand,
+    Failure as ServerFailure, Incident, Part, Runner, Step, Transcript, Variables, expand,
 };
 
-use plan::{Plan, cuttable};
+use cuts::{Cuts, Places, Stretch};
+use plan::Plan;
 use seeds::Seed;
 
 /// How many events a failure prints.
@@ -47,44 +50,55 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Plays `transcript` against `subject` in every way its split plan asks for.
+/// Plays `transcript` against `subject`, first as it is written. The core then gets what client, auth server and backend send cut in
+/// two at every place where that is possible, one run a place, and at last octet by octet; the binary gets it cut at
+/// places drawn from a seed. nginx is played to as written: it needs some things in one piece (PP-005).
 ///
 /// # Errors
 ///
 /// The first run that failed.
 pub fn play(transcript: &Transcript, subject: &dyn Subject) -> Result<(), Failure> {
     let plan = Plan::new(transcript, subject.runner(), subject.version());
-    let boundaries = play_once(transcript, subject, &plan, &[])?;
-    match (subject.runner(), &transcript.split) {
-        (Runner::Core, split) => {
-            for cuts in plan.cuts(split, &boundaries) {
+    let stretches = play_once(transcript, subject, &plan, &Cuts::Nowhere)?;
+    match subject.runner() {
+        Runner::Core => {
+            for cuts in cuts::everywhere_in_turn(&stretches) {
                 play_once(transcript, subject, &plan, &cuts)?;
             }
+            play_once(transcript, subject, &plan, &Cuts::Everywhere)?;
         }
-        (Runner::Binary, SplitPlan::EveryOctet) => {
+        Runner::Binary => {
+            let places: Places = stretches.iter().flat_map(Stretch::places).collect();
             for seed in Seed::chosen() {
-                let cuts = seed.cuts(&transcript.id, &boundaries);
+                let cuts = Cuts::At(seed.draws(&transcript.id, &places));
                 let told = |failure: Failure| Failure { run: format!("{}, {seed}", failure.run), ..failure };
                 play_once(transcript, subject, &plan, &cuts).map_err(told)?;
             }
         }
-        (Runner::Binary | Runner::Nginx, _) => {}
+        Runner::Nginx => {}
     }
     Ok(())
 }
 
-/// One run, the client's octets cut at `cuts`; tells where they could have been.
+/// Plays `transcript` against `subject` as it is written, and in no other way.
+///
+/// # Errors
+///
+/// Why the run failed.
+pub fn play_as_written(transcript: &Transcript, subject: &dyn Subject) -> Result<(), Failure> {
+    let plan = Plan::new(transcript, subject.runner(), subject.version());
+    play_once(transcript, subject, &plan, &Cuts::Nowhere).map(drop)
+}
+
+/// One run, cut at `cuts`; tells where it could have been.
 fn play_once(
     transcript: &Transcript,
     subject: &dyn Subject,
     plan: &Plan<'_>,
-    cuts: &[usize],
-) -> Result<Vec<usize>, Failure> {
+    cuts: &Cuts,
+) -> Result<Vec<Stretch>, Failure> {
     let failed = |step: String, complaint: String, events: Vec<String>| {
-        let mut run = format!("{} on {}", transcript.id, subject.runner());
-        if !cuts.is_empty() {
-            run.push_str(&format!(", the client's octets cut at {cuts:?}"));
-        }
+        let run = format!("{} on {}{cuts}", transcript.id, subject.runner());
         Failure { run, step, complaint, events }
     };
     let mut stage = subject
@@ -100,7 +114,7 @@ fn play_once(
         }
     }
     match player.finish().and_then(|()| player.log_is_fit_to_be_read(subject.runner())) {
-        Ok(()) => Ok(player.boundaries),
+        Ok(()) => Ok(player.stretches),
         Err(complaint) => Err(failed("the end of the script".to_owned(), complaint, player.last_events())),
     }
 }
@@ -108,7 +122,7 @@ fn play_once(
 /// One run in progress.
 struct Player<'s> {
     stage: &'s mut dyn Stage,
-    cuts: &'s [usize],
+    cuts: &'s Cuts,
     variables: Variables,
     /// What the proxy did and no step has accounted for yet.
     pending: VecDeque<Seen>,
@@ -118,15 +132,17 @@ struct Player<'s> {
     backend_open: bool,
     /// The proxy has said its last word to the backend.
     backend_ended: bool,
-    /// How many octets the client has sent.
-    sent: usize,
+    /// The last the proxy said to the backend is STARTTLS.
+    backend_is_asked_for_tls: bool,
+    /// How many octets each party has sent.
+    sent: BTreeMap<Wire, usize>,
     /// Where these could be cut.
-    boundaries: Vec<usize>,
+    stretches: Vec<Stretch>,
     events: VecDeque<String>,
 }
 
 impl<'s> Player<'s> {
-    fn new(stage: &'s mut dyn Stage, cuts: &'s [usize]) -> Self {
+    fn new(stage: &'s mut dyn Stage, cuts: &'s Cuts) -> Self {
         let variables = stage.variables();
         Self {
             stage,
@@ -137,8 +153,9 @@ impl<'s> Player<'s> {
             log_at_mark: 0,
             backend_open: false,
             backend_ended: false,
-            sent: 0,
-            boundaries: Vec::new(),
+            backend_is_asked_for_tls: false,
+            sent: BTreeMap::new(),
+            stretches: Vec::new(),
             events: VecDeque::new(),
         }
     }
@@ -147,7 +164,7 @@ impl<'s> Player<'s> {
     /// until the proxy has certainly noticed: until the next client comes.
     fn prepare<'t>(&mut self, ahead: impl Iterator<Item = &'t Step> + Clone) -> Result<(), String> {
         let auth = ahead.clone().find_map(|step| match step {
-            Step::AuthGets(_) | Step::AuthGetsExactly(_) => Some(true),
+            Step::AuthGets(_) | Step::AuthGetsExactly(_) | Step::AuthGetsAgain(_) => Some(true),
             Step::AuthFails(ServerFailure::Refused) => Some(false),
             _ => None,
         });
@@ -204,6 +221,7 @@ impl<'s> Player<'s> {
                 self.opens(Server::Auth)?;
                 self.gets(Wire::Auth, wanted)
             }
+            Step::AuthGetsAgain(wanted) => self.gets(Wire::Auth, wanted),
             Step::AuthSays(says) => {
                 self.server_sends(Server::Auth, &http::answer(says, &self.variables)?)?;
                 self.server_ends(Server::Auth, Ending::Reset)
@@ -266,24 +284,14 @@ impl<'s> Player<'s> {
 
     fn client_sends(&mut self, octets: &[u8]) -> Result<(), String> {
         self.nothing_pending()?;
-        let start = self.sent;
-        let cuttable = cuttable(octets);
-        self.boundaries.extend((1..cuttable).map(|at| start + at));
-        self.sent += octets.len();
-        let mut rest = octets;
-        for &cut in self.cuts.iter().filter(|&&cut| start < cut && cut < start + cuttable) {
-            let done = octets.len() - rest.len();
-            let (now, later) = rest.split_at_checked(cut - start - done).unwrap_or((rest, &[]));
-            self.sends_segment(now)?;
-            self.stage.pause()?;
-            rest = later;
+        for (first, segment) in self.segments(Wire::Client, octets) {
+            if !first {
+                self.stage.pause(Wire::Client)?;
+            }
+            self.tell(format!("client -> proxy: {}", Shown(segment)));
+            self.stage.client_sends(segment)?;
         }
-        self.sends_segment(rest)
-    }
-
-    fn sends_segment(&mut self, octets: &[u8]) -> Result<(), String> {
-        self.tell(format!("client -> proxy: {}", Shown(octets)));
-        self.stage.client_sends(octets)
+        Ok(())
     }
 
     fn client_ends(&mut self, how: Ending) -> Result<(), String> {
@@ -294,8 +302,30 @@ impl<'s> Player<'s> {
 
     fn server_sends(&mut self, server: Server, octets: &[u8]) -> Result<(), String> {
         self.nothing_pending()?;
-        self.tell(format!("{server:?} -> proxy: {}", Shown(octets)));
-        self.stage.server_sends(server, octets)
+        for (first, segment) in self.segments(server.into(), octets) {
+            if !first {
+                self.stage.pause(server.into())?;
+            }
+            self.tell(format!("{server:?} -> proxy: {}", Shown(segment)));
+            self.stage.server_sends(server, segment)?;
+        }
+        Ok(())
+    }
+
+    /// What is sent on `wire`, as it is cut in this run, and of each segment whether it is the first.
+    fn segments<'o>(&mut self, wire: Wire, octets: &'o [u8]) -> Vec<(bool, &'o [u8])> {
+        let end_of_line = || octets.iter().position(|&octet| octet == b'\n').map(|at| at + 1);
+        let cuttable = match wire {
+            Wire::Client => cuts::to_starttls(octets),
+            Wire::Backend if std::mem::take(&mut self.backend_is_asked_for_tls) => end_of_line(),
+            Wire::Auth | Wire::Backend => None,
+        };
+        let sent = self.sent.entry(wire).or_default();
+        let stretch = Stretch::new(wire, *sent, cuttable.unwrap_or(octets.len()));
+        *sent += octets.len();
+        let segments = self.cuts.segments(octets, &stretch);
+        self.stretches.push(stretch);
+        segments
     }
 
     fn server_ends(&mut self, server: Server, how: Ending) -> Result<(), String> {

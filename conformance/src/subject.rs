@@ -4,6 +4,7 @@ pub mod binary;
 mod clients;
 pub mod configuration;
 pub mod core;
+mod delivery;
 mod name_server;
 pub mod nginx;
 mod sockets;
@@ -60,12 +61,13 @@ pub trait Stage {
     /// What went wrong.
     fn client_sends(&mut self, octets: &[u8]) -> Acted;
 
-    /// The client pauses where its octets are cut, for as long as it takes the proxy to read what it has sent.
+    /// The party at the other end of `wire` pauses where its octets are cut, for as long as it takes the proxy to read what
+    /// it has sent.
     ///
     /// # Errors
     ///
     /// What went wrong.
-    fn pause(&mut self) -> Acted;
+    fn pause(&mut self, wire: Wire) -> Acted;
 
     /// The client half-closes (`Ending::Fin`) or resets.
     ///

@@ -44,9 +44,6 @@ pub struct Transcript {
     pub config: Config,
     /// Who can play it.
     pub runners: Vec<Runner>,
-    /// How the core is fed the client's octets.
-    #[serde(default)]
-    pub split: SplitPlan,
     /// What happens.
     pub script: Vec<Step>,
     /// Where a runner does something else on purpose.
@@ -127,19 +124,6 @@ impl fmt::Display for Runner {
     }
 }
 
-/// How the core is fed the client's octets. Where this is octet by octet, the binary gets them once as written, and once more
-/// cut at random.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum SplitPlan {
-    /// A `Client` step at a time.
-    #[default]
-    AsWritten,
-    /// As written, then once for each boundary between two octets of a `Client` step, cut there.
-    EveryOctet,
-    /// As written, then once with these cuts, counted in octets from the start of the client's stream.
-    At(Vec<usize>),
-}
-
 /// One thing a party does, or one thing it observes next.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub enum Step {
@@ -179,6 +163,8 @@ pub enum Step {
     AuthGets(AuthGets),
     /// The auth server is connected to and gets exactly this request.
     AuthGetsExactly(Octets),
+    /// The auth server gets exactly this request on the connection that it was asked by before.
+    AuthGetsAgain(Octets),
     /// The auth server answers and closes.
     AuthSays(AuthSays),
     /// The auth server sends just these octets and keeps the connection.

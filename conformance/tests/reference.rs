@@ -2,17 +2,20 @@
 //! logs in at every listener, in clear, by STARTTLS and under TLS, as far as the file has them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this is test code, which fails by panicking")]
 
+#[path = "reference/balancing.rs"]
+mod balancing;
+#[path = "reference/pieces.rs"]
+mod pieces;
+
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use gatepost_conformance::peer::{
-    Answer, AuthServer, Certificate, Child, PATIENCE, Scratch, free_address, gatepost_binary,
+    Answer, AuthServer, Certificate, Child, MailServer, PATIENCE, Scratch, free_address, gatepost_binary,
     scratch_directory,
 };
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -39,6 +42,12 @@ struct Fitted {
 impl Fitted {
     /// The file `name` of the corpus with its auth server at `auth`.
     fn new(name: &str, auth: SocketAddr) -> Self {
+        Self::with_backends(name, auth, &[])
+    }
+
+    /// The same with these in place of the servers of its group.
+    fn with_backends(name: &str, auth: SocketAddr, backends: &[SocketAddr]) -> Self {
+        let mut backends = backends.iter();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/fuzz/config").join(name);
         let text = fs::read_to_string(&file).unwrap();
         let scratch = scratch_directory("reference").unwrap();
@@ -52,6 +61,7 @@ impl Fitted {
                     doors.push(Door { address, protocol: String::new(), tls });
                     format!("listen {address} {};", parameters.join(" "))
                 }
+                ["server", place] if place.contains(':') => format!("server {};", backends.next().unwrap()),
                 ["protocol", protocol] => {
                     doors.last_mut().unwrap().protocol = (*protocol).to_owned();
                     line.to_owned()
@@ -74,6 +84,7 @@ impl Fitted {
             });
         }
         scratch.write("nginx.conf", lines.join("\n")).unwrap();
+        assert_eq!(backends.next(), None, "the file has no more servers");
         Self { doors, starttls: text.contains("starttls on"), uri, certificate, scratch }
     }
 
@@ -120,7 +131,10 @@ impl<S: Read + Write> ReadWrite for S {}
 
 impl Talk {
     fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { plain: Some(stream.try_clone().unwrap()), stream: Box::new(stream) }
@@ -203,73 +217,10 @@ impl Talk {
     }
 }
 
-/// A mail server that takes every login and says its name to whatever is asked. It stops when this is dropped.
-struct Backend {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Backend {
-    fn start(protocol: &'static str, name: &'static str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let (address, stop) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let stopping = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if stopping.load(Ordering::Acquire) {
-                    return;
-                }
-                thread::spawn(move || serve(stream, protocol, name));
-            }
-        });
-        Self { address, stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        drop(TcpStream::connect(self.address)); // wakes the thread
-        drop(self.thread.take().map(thread::JoinHandle::join));
-    }
-}
-
-/// Until the proxy hangs up, or keeps silent for too long.
-fn serve(mut stream: TcpStream, protocol: &str, name: &str) {
-    drop(stream.set_read_timeout(Some(PATIENCE)));
-    let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
-    let (mut line, mut tag) = (String::new(), None::<String>);
-    let greeting = match protocol {
-        "imap" => "* OK backend ready",
-        "pop3" => "+OK backend ready",
-        _ => "220 backend ready",
-    };
-    let mut reply = greeting.to_owned();
-    while write!(stream, "{reply}\r\n").is_ok() {
-        line.clear();
-        if !matches!(std::io::BufRead::read_line(&mut reader, &mut line), Ok(1..)) {
-            return;
-        }
-        let word = line.split_whitespace().next().unwrap_or_default().to_owned();
-        reply = match (protocol, tag.take()) {
-            ("imap", login) if line.trim_end().ends_with('}') => {
-                tag = login.or(Some(word));
-                "+ ".to_owned()
-            }
-            ("imap", Some(login)) => format!("{login} OK logged in"),
-            ("imap", None) => format!("{word} OK {name}"),
-            ("pop3", _) => format!("+OK {name}"),
-            (_, _) if word == "EHLO" => "250-backend\r\n250 XCLIENT NAME ADDR LOGIN".to_owned(),
-            (_, _) if word == "XCLIENT" => "220 backend ready".to_owned(),
-            _ => format!("250 {name}"),
-        };
-    }
-}
-
 /// Every listener of the file leads `fred` to the backend of its protocol.
 fn serves(name: &str) {
-    let backends = ["imap", "pop3", "smtp"].map(|protocol| (protocol, Backend::start(protocol, "at home")));
+    let backends =
+        ["imap", "pop3", "smtp"].map(|protocol| (protocol, MailServer::start(protocol, "at home").unwrap()));
     let addresses = backends.each_ref().map(|(protocol, backend)| (*protocol, backend.address));
     let auth = AuthServer::start(move |request| {
         let protocol = request.header("Auth-Protocol").unwrap_or_default();
@@ -321,7 +272,8 @@ fn the_core_module_s_example_serves() {
 
 #[test]
 fn mail_without_a_login_goes_where_its_recipient_is() {
-    let (eng, hr) = (Backend::start("smtp", "at eng"), Backend::start("smtp", "at hr"));
+    let (eng, hr) =
+        (MailServer::start("smtp", "at eng").unwrap(), MailServer::start("smtp", "at hr").unwrap());
     let (to_eng, to_hr) = (eng.address, hr.address);
     let auth = AuthServer::start(move |request| match request.header("Auth-SMTP-To") {
         Some(to) if to.contains("@eng.abc.com") => Answer::Granted(to_eng),

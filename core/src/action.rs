@@ -8,6 +8,8 @@ use core::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::auth::rest::Rest;
+use crate::policy::Scheme;
 use crate::report::{Context, Report};
 use crate::secret::{Payload, Secret};
 use crate::wire::{Address, Place, Wire};
@@ -20,6 +22,15 @@ pub enum Action {
     /// Cut this wire, and connect it to another server of the target that was opened last: one that it has not been
     /// connected to since. Answered as `Open` is.
     OpenNext(Wire),
+    /// The same as `Open`, but a connection that was kept of such a server will do, if its requests were made by the same scheme:
+    /// answered by `Reused` then.
+    OpenOrReuse(Wire, Target, Scheme),
+    /// Cut this wire, and connect it anew to the server that it was connected to last; not by a connection that was kept.
+    /// Answered by `Opened` or `Ended`.
+    Reopen(Wire),
+    /// Hang up, or keep the connection for another session, once the rest of the answer has gone by. Nothing is heard from
+    /// this wire any more.
+    Keep(Wire, Rest),
     /// Know this of the server that was chosen last for this wire, for the sake of those who choose after us.
     Judge(Wire, Judgement),
     /// Write these octets.
@@ -194,6 +205,18 @@ impl Actions {
 
     pub(crate) fn open_next(&mut self, wire: Wire) {
         self.0.push(Action::OpenNext(wire));
+    }
+
+    pub(crate) fn open_or_reuse(&mut self, wire: Wire, target: Target, scheme: Scheme) {
+        self.0.push(Action::OpenOrReuse(wire, target, scheme));
+    }
+
+    pub(crate) fn reopen(&mut self, wire: Wire) {
+        self.0.push(Action::Reopen(wire));
+    }
+
+    pub(crate) fn keep(&mut self, wire: Wire, rest: Rest) {
+        self.0.push(Action::Keep(wire, rest));
     }
 
     pub(crate) fn judge(&mut self, wire: Wire, judgement: Judgement) {

@@ -4,4 +4,5 @@
 pub(crate) mod credentials;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod rest;
 pub(crate) mod route;

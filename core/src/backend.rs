@@ -69,6 +69,9 @@ pub(crate) trait Dialogue<D>: Sized + core::fmt::Debug {
         false
     }
 
+    /// Whether this line, which led to [`Move::Refuse`], is how a server of this protocol turns a client away at its greeting.
+    fn is_turned_away(&self, line: &[u8]) -> bool;
+
     /// TLS is up after [`Move::Upgrade`]: what to say next. Nothing heard before counts any more.
     fn on_secured(&mut self, dialect: &D, cx: &Context<'_>) -> Move;
 

@@ -17,6 +17,9 @@ pub enum Event<'a> {
     /// The stream is connected. For [`Wire::Client`] this is the first event of all; for the other two it
     /// answers [`Action::Open`](crate::Action::Open) and tells which address was reached.
     Opened(Wire, Peer),
+    /// A connection that was kept is there, under TLS if it was made so; answers
+    /// [`Action::OpenOrReuse`](crate::Action::OpenOrReuse).
+    Reused(Wire, Peer),
     /// Octets, at least one. Best at most [`READ_BYTES_MAX`](crate::limits::READ_BYTES_MAX) at a time.
     Received(Wire, &'a [u8]),
     /// TLS is up on this wire; answers [`Action::Secure`](crate::Action::Secure).
@@ -184,6 +187,7 @@ impl fmt::Debug for Event<'_> {
             Self::Chosen(wire, Ok(server)) => write!(f, "Chosen({wire:?}, {})", server.address),
             Self::Chosen(wire, Err(none)) => write!(f, "Chosen({wire:?}, {none:?})"),
             Self::Opened(wire, peer) => write!(f, "Opened({wire:?}, {} from {})", peer.remote, peer.local),
+            Self::Reused(wire, peer) => write!(f, "Reused({wire:?}, {} from {})", peer.remote, peer.local),
             Self::Received(wire, octets) => write!(f, "Received({wire:?}, {} octets)", octets.len()),
             Self::Secured(wire, facts) => write!(f, "Secured({wire:?}, {} {})", facts.protocol, facts.cipher),
             Self::Ended(wire, end) => write!(f, "Ended({wire:?}, {end:?})"),

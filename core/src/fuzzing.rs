@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::auth::response::Head;
+use crate::auth::rest::Rest;
 use crate::dialect::Dialect;
 use crate::dialect::imap::Imap;
 use crate::dialect::pop3::Pop3;
@@ -81,6 +82,35 @@ pub fn auth_answer(octets: &[u8], cut: usize) {
         decided => decided,
     };
     assert_eq!(whole, halves, "the answer depends on how it was cut");
+    kept_answer(octets, cut);
+}
+
+/// The same of an answer whose connection is to be used again: also its end does not depend on how it is cut.
+fn kept_answer(octets: &[u8], cut: usize) {
+    let heard = |pieces: [&[u8]; 2]| {
+        let (mut head, mut verdict, mut rest) = (Head::kept(), Ok(None), None);
+        for piece in pieces {
+            match &verdict {
+                Ok(None) => {
+                    verdict = head.receive(piece);
+                    rest = head.rest();
+                }
+                Ok(Some(_)) => {
+                    rest = rest.and_then(|mut rest: Rest| rest.receive(piece).ok().map(|()| rest));
+                }
+                Err(_) => {}
+            }
+        }
+        (verdict, rest)
+    };
+    let (front, back) = octets.split_at(cut.min(octets.len()));
+    let whole = heard([octets, &[]]);
+    assert_eq!(whole, heard([front, back]), "the end of an answer depends on how it was cut");
+    if let (Ok(Some(_)), Some(rest)) = &whole {
+        let beyond = [octets, b"x"].concat();
+        let longer = heard([&beyond, &[]]).1;
+        assert!(!rest.is_over() || longer.is_none(), "a connection is kept with more on it than an answer");
+    }
 }
 
 /// What a stream is cut into.
@@ -136,7 +166,7 @@ pub fn proxy_header(octets: &[u8]) {
         match (proxy::read(octets.get(..cut).unwrap_or_default()), &whole) {
             (Ok(None), _) => {}
             (Ok(Some(early)), Ok(Some(late))) => {
-                assert_eq!(early, *late, "the header depends on how it was cut")
+                assert_eq!(early, *late, "the header depends on how it was cut");
             }
             (Ok(Some(_)), _) => assert!(whole.is_ok(), "what follows a header breaks it"),
             (Err(_), _) => assert!(whole.is_err(), "a header was refused too early"),

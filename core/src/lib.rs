@@ -3,11 +3,11 @@
 //! ```text
 //!                    +--------------------------------------------------------------+
 //!   Event ---------> | Session                                                      | ---> Actions
-//!   (Chosen,         |   Arrive -> Identify -> Greet -> Converse <-> Sasl           |      (Open, OpenNext,
-//!    Opened,         |                                   |   ^  ^      |             |       Judge, Send,
-//!    Received,       |                                   v   |  |      v             |       Secure, Resolve,
-//!    Secured,        |                              Upgrade  |  |   Authorize        |       Close, Relay,
-//!    Ended,          |                        Refused -------'  |    |  |  |         |       Report)
+//!   (Chosen,         |   Arrive -> Identify -> Greet -> Converse <-> Sasl           |      (Open, OpenOrReuse,
+//!    Opened, Reused, |                                   |   ^  ^      |             |       OpenNext, Reopen,
+//!    Received,       |                                   v   |  |      v             |       Judge, Send, Secure,
+//!    Secured,        |                              Upgrade  |  |   Authorize        |       Resolve, Close, Keep,
+//!    Ended,          |                        Refused -------'  |    |  |  |         |       Relay, Report)
 //!    Resolved,       |                           ^     Penalty -'<---'  |  |         |
 //!    Deadline, Drain)|                           '----------------------'  v         |
 //!                    |                                        Login ---> (relay)    |
@@ -54,13 +54,14 @@ mod time;
 mod wire;
 
 pub use action::{Action, Actions, Family, Group, Guest, Handshake, Judgement, Leftovers, Question, Target};
+pub use auth::rest::{Astray, Rest};
 pub use event::{
     Answer, Certificate, End, Event, NoServer, ResolveError, SystemError, TlsFacts, VerifyError,
 };
 pub use facts::{Facts, Proxied};
 pub use policy::{
-    Access, AuthServer, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy, Protocol,
-    ProxyHeader, StartTls, Verdict, VerifyClient,
+    Access, AuthServer, AuthUrl, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy,
+    Protocol, ProxyHeader, Scheme, StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

@@ -38,6 +38,13 @@ pub const PROXY_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 /// The auth server's status line and headers. nginx's 1024 fail in silence (divergences D3).
 pub const AUTH_HEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// What of an answer comes behind its headers, where its connection is to be used again: to read more than this costs more than a
+/// connection.
+pub const AUTH_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The digits of a chunk's size in such an answer (RFC 9112 section 7.1): as many as a number of 64 bits has.
+pub const AUTH_CHUNK_DIGITS_MAX: usize = 16;
+
 /// A line that refuses a login in the auth server's words, line end included: all that POP3 and SMTP let a reply have
 /// (RFC 2449 section 4, RFC 5321 section 4.5.3.1.5). Longer texts are cut.
 pub const REFUSAL_LINE_BYTES_MAX: usize = 512;

@@ -118,7 +118,9 @@ impl<D: Dialect> Phase<D> {
             }
 
             (Self::Authorize(phase), Event::Chosen(Auth, chosen)) => phase.chosen(chosen, cx, out),
-            (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, out),
+            (Self::Authorize(phase), Event::Opened(Auth, peer)) => phase.opened(peer, cx, out),
+            (Self::Authorize(phase), Event::Reused(Auth, peer)) => phase.reused(peer, cx, out),
+            (Self::Authorize(phase), Event::Secured(Auth, _)) => phase.secured(cx, out),
             (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
             (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
 
@@ -194,7 +196,7 @@ impl<D: Dialect> Phase<D> {
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),
-            (Wire::Auth, Self::Authorize(_)) => true,
+            (Wire::Auth, Self::Authorize(phase)) => phase.wants_auth(),
             (Wire::Backend, Self::Login(phase)) => phase.wants_backend(),
             _ => false,
         }

@@ -214,18 +214,44 @@ impl Default for Lingering {
 /// The HTTP server that decides about logins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthServer {
-    /// Where it is.
-    pub target: Target,
-    /// What the `Host` header says: the host of `auth_http` as written, without a port.
-    pub host: Box<str>,
-    /// The request target, as written.
-    pub uri: Box<str>,
-    /// `auth_http_timeout`: from connecting to the end of the answer's headers.
+    /// `auth_http`: where it is asked, in this order, until somebody answers (divergences D2). Never empty.
+    pub urls: Vec<AuthUrl>,
+    /// `auth_http_timeout`: from connecting to the end of the answer's headers, whatever the number of servers.
     pub timeout: Duration,
+    /// `auth_http_keepalive`: how many connections to an address wait for the next question, in each thread. None if 0, and requests
+    /// are HTTP/1.0 then; otherwise they are HTTP/1.1 (decision 27). The driver's business but for that.
+    pub keepalive: usize,
     /// `auth_http_pass_client_cert`.
     pub pass_client_cert: bool,
     /// `auth_http_header`: names and values, in this order.
     pub headers: Vec<(Box<str>, Box<str>)>,
+}
+
+/// One URL of `auth_http`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AuthUrl {
+    /// Whether TLS comes before the request.
+    pub scheme: Scheme,
+    /// Where to connect to.
+    pub target: Target,
+    /// What the `Host` header says: the host as written, without a port.
+    pub host: Arc<str>,
+    /// The request target, as written.
+    pub uri: Arc<str>,
+}
+
+/// How an auth server is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// In clear.
+    #[default]
+    Http,
+    /// Under TLS from the first octet (divergences D1).
+    Https {
+        /// The name that its certificate has to be for: `auth_http_ssl_name`, or the host. None: the name that the server was
+        /// chosen by, or the address it is reached at.
+        name: Option<Arc<str>>,
+    },
 }
 
 /// How to log in at the backend and what of it to show.
@@ -248,6 +274,8 @@ pub struct Backend {
     pub pass_error_message: bool,
     /// `proxy_ssl`; the auth server may say otherwise for a user (`Auth-Server-TLS`).
     pub tls: BackendTls,
+    /// Whether the driver has what TLS to backends takes: anything is said of `proxy_ssl`. Where not, nobody who needs TLS is connected.
+    pub tls_configured: bool,
     /// `proxy_ssl_name`: the name that a backend's certificate has to be for. None: the address it is reached at.
     pub tls_name: Option<Box<str>>,
     /// `proxy_protocol`.
@@ -302,18 +330,26 @@ impl Policy {
     }
 }
 
-impl AuthServer {
-    /// The server at `target`, with nginx's defaults: request target `/`, 60 seconds, no headers.
+impl AuthUrl {
+    /// `/` at `target`, in clear.
     #[must_use]
     pub fn new(target: Target, host: &str) -> Self {
-        Self {
-            target,
-            host: host.into(),
-            uri: "/".into(),
-            timeout: Duration::from_secs(60),
-            pass_client_cert: false,
-            headers: Vec::new(),
-        }
+        Self { scheme: Scheme::Http, target, host: host.into(), uri: "/".into() }
+    }
+}
+
+impl AuthServer {
+    /// The server at `target`, with nginx's defaults: in clear, request target `/`, 60 seconds, no headers.
+    #[must_use]
+    pub fn new(target: Target, host: &str) -> Self {
+        Self::at(Vec::from([AuthUrl::new(target, host)]))
+    }
+
+    /// The server at these URLs, with nginx's other defaults.
+    #[must_use]
+    pub const fn at(urls: Vec<AuthUrl>) -> Self {
+        let timeout = Duration::from_secs(60);
+        Self { urls, timeout, keepalive: 0, pass_client_cert: false, headers: Vec::new() }
     }
 }
 
@@ -328,6 +364,7 @@ impl Default for Backend {
             keepalive: false,
             pass_error_message: false,
             tls: BackendTls::Off,
+            tls_configured: false,
             tls_name: None,
             proxy_header: ProxyHeader::Off,
             xclient: true,

@@ -267,6 +267,20 @@ pub enum Notice {
         /// The auth server's address.
         server: Address,
     },
+    /// TLS with the auth server could not be agreed on.
+    AuthHandshakeFailed {
+        /// The auth server's address.
+        server: Address,
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
+    /// TLS with the auth server broke after the handshake.
+    AuthTlsFailed {
+        /// The auth server's address.
+        server: Address,
+        /// The TLS library's reason.
+        reason: Arc<str>,
+    },
     /// The auth server's answer made no sense.
     AuthAnswer {
         /// The auth server's address.
@@ -324,6 +338,8 @@ pub enum Notice {
         /// The name.
         name: Vec<u8>,
     },
+    /// A backend is to be spoken to under TLS, and our configuration has not got what that takes. Nobody is connected.
+    UpstreamTlsImpossible(TlsLack),
     /// The TLS handshake with the backend did not succeed.
     UpstreamHandshakeFailed {
         /// The TLS library's reason.
@@ -362,6 +378,26 @@ pub enum Notice {
     },
 }
 
+/// What TLS to a backend takes and a configuration may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsLack {
+    /// Nothing is said of `proxy_ssl`, and the auth server wants TLS (`Auth-Server-TLS`).
+    Unconfigured,
+    /// A backend on a UNIX socket has no address that its certificate could be for, and there is no `proxy_ssl_name`.
+    Name,
+}
+
+impl fmt::Display for TlsLack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unconfigured => "TLS to backends is not configured: \"proxy_ssl\" is missing",
+            Self::Name => {
+                "TLS to a backend on a UNIX socket is not configured: \"proxy_ssl_name\" is missing"
+            }
+        })
+    }
+}
+
 impl Notice {
     /// nginx's level for it.
     #[must_use]
@@ -375,6 +411,8 @@ impl Notice {
             },
             Self::AuthFailed(_)
             | Self::AuthTimedOut { .. }
+            | Self::AuthHandshakeFailed { .. }
+            | Self::AuthTlsFailed { .. }
             | Self::NoLiveUpstreams { .. }
             | Self::UpstreamFailed(_)
             | Self::UpstreamClosed
@@ -383,6 +421,7 @@ impl Notice {
             | Self::AddressUnresolved { .. }
             | Self::NameUnresolved { .. }
             | Self::InvalidHostName { .. }
+            | Self::UpstreamTlsImpossible(_)
             | Self::UpstreamHandshakeFailed { .. }
             | Self::UpstreamTlsFailed { .. }
             | Self::UpstreamDataBehindStartTls
@@ -444,6 +483,14 @@ impl fmt::Display for Notice {
             Self::AuthTimedOut { server } => {
                 write!(f, "auth http server {server} timed out (110: Connection timed out)")
             }
+            Self::AuthHandshakeFailed { server, reason } => {
+                let reason = Escaped(reason.as_bytes());
+                write!(f, "auth http server {server}: SSL_do_handshake() failed (SSL: {reason})")
+            }
+            Self::AuthTlsFailed { server, reason } => {
+                let reason = Escaped(reason.as_bytes());
+                write!(f, "auth http server {server}: SSL_read() failed (SSL: {reason})")
+            }
             Self::AuthAnswer { server, fault } => write!(f, "auth http server {server} {fault}"),
             Self::UpstreamTimedOut => f.write_str("upstream timed out (110: Connection timed out)"),
             Self::NoLiveUpstreams { name } => {
@@ -468,6 +515,7 @@ impl fmt::Display for Notice {
             Self::InvalidHostName { address, name } => {
                 write!(f, "{address} resolved to invalid host name {}", Quoted(name))
             }
+            Self::UpstreamTlsImpossible(lack) => lack.fmt(f),
             Self::UpstreamHandshakeFailed { reason } => {
                 write!(f, "SSL_do_handshake() failed (SSL: {})", Escaped(reason.as_bytes()))
             }

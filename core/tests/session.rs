@@ -8,6 +8,10 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+#[path = "session/auth_kept.rs"]
+mod auth_kept;
+#[path = "session/auth_urls.rs"]
+mod auth_urls;
 #[path = "session/failover.rs"]
 mod failover;
 #[path = "session/properties.rs"]

@@ -118,7 +118,7 @@ impl Surroundings for MadeUp {
         Ok(Arc::new(config).into())
     }
 
-    fn backend_tls(&self, _settings: &tls::ClientSettings) -> Result<Arc<ClientConfig>, tls::Error> {
+    fn client_tls(&self, _settings: &tls::ClientSettings) -> Result<Arc<ClientConfig>, tls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(RootCertStore::empty())

@@ -28,7 +28,8 @@ pub fn session(octets: &[u8]) {
             _ => StartTls::Only,
         },
         unauthenticated: choice / 9 % 2 == 1,
-        proxy_protocol: choice / 18 % 2 == 1,
+        keepalive: choice / 18 % 2 == 1,
+        proxy_protocol: choice / 36 % 2 == 1,
     });
     while let (Some((&what, behind)), true) = (rest.split_first(), world.lives()) {
         rest = behind;
@@ -46,6 +47,7 @@ pub fn session(octets: &[u8]) {
                     world.tell(Event::Received(wire, said));
                 }
             }
+            4 if what >= 128 && wire == Wire::Auth && world.reusable => reuse(&mut world),
             4 => answer(&mut world, wire, true),
             5 => answer(&mut world, wire, false),
             6 if what >= 128 => world.tell(Event::Drain),
@@ -59,6 +61,16 @@ pub fn session(octets: &[u8]) {
         world.wait();
     }
     assert!(!world.lives(), "a session that time does not end: {:?}", world.session.deadline());
+}
+
+/// There is a connection to the auth server that was kept.
+fn reuse(world: &mut World) {
+    if world.wires.line(Wire::Auth) == Line::Dialing {
+        world.reusable = false;
+        world.wires.set(Wire::Auth, Line::Open);
+        let peer = Peer { remote: address(2, 9000).into(), local: address(1, 50_002).into() };
+        world.tell(Event::Reused(Wire::Auth, peer));
+    }
 }
 
 /// Answers what the session has asked for on `wire`, if it has.

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use gatepost_core::{
-    Action, Actions, Answer, AuthServer, Client, Event, Instant, Mechanism, Mechanisms, NoServer, Peer,
-    Peers, Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target, Wire,
+    Action, Actions, Answer, AuthServer, AuthUrl, Client, Event, Instant, Mechanism, Mechanisms, NoServer,
+    Peer, Peers, Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target,
+    Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -28,6 +29,16 @@ pub(crate) struct Setting {
     pub(crate) unauthenticated: bool,
     /// Whether clients come through a balancer (`listen … proxy_protocol`), which is believed.
     pub(crate) proxy_protocol: bool,
+    /// Whether connections to the auth server are kept.
+    pub(crate) keepalive: bool,
+}
+
+impl Setting {
+    /// The simplest there is.
+    pub(crate) const fn plain(protocol: Protocol) -> Self {
+        let (unauthenticated, proxy_protocol, keepalive) = (false, false, false);
+        Self { protocol, starttls: StartTls::Off, unauthenticated, proxy_protocol, keepalive }
+    }
 }
 
 /// A session and its surroundings.
@@ -43,6 +54,8 @@ pub(crate) struct World {
     places: VecDeque<Place>,
     /// The session waits for one of them.
     choosing: bool,
+    /// A connection to the auth server that was kept will do.
+    pub(crate) reusable: bool,
     heard_octets: usize,
     /// What the backend said, which may go on to the client as it is.
     backend_said: Vec<u8>,
@@ -94,6 +107,7 @@ impl World {
             asked: None,
             places: VecDeque::new(),
             choosing: false,
+            reusable: false,
             heard_octets: 0,
             backend_said: Vec::new(),
         };
@@ -169,7 +183,25 @@ impl World {
 
     fn perform(&mut self, action: Action) {
         match action {
+            Action::OpenOrReuse(wire, target, _) => {
+                assert_eq!(wire, Wire::Auth, "no other wire is kept");
+                self.perform(Action::Open(wire, target));
+                self.reusable = true;
+            }
+            Action::Reopen(wire) => {
+                assert_eq!(wire, Wire::Auth, "no other wire is kept");
+                assert_eq!(self.wires.line(wire), Line::Down, "a connection is given up that is there");
+                assert!(!self.reusable, "a new connection is no older than the question");
+                self.wires.set(wire, Line::Dialing);
+                self.story.to_auth.push(Vec::new());
+            }
+            Action::Keep(wire, _) => {
+                assert_eq!(wire, Wire::Auth, "no other wire is kept");
+                assert_eq!(self.wires.line(wire), Line::Open, "a connection is kept that is none");
+                self.wires.set(wire, Line::Down);
+            }
             Action::Open(wire, target) => {
+                self.reusable &= wire != Wire::Auth;
                 assert_eq!(self.wires.line(wire), Line::Down, "{wire:?} is opened twice");
                 assert_ne!(wire, Wire::Client, "the client is not dialed");
                 match &target {
@@ -250,7 +282,8 @@ impl World {
 fn check_request(request: &[u8]) {
     let Some(head) = request.strip_suffix(b"\r\n\r\n") else { return };
     let mut lines = head.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    assert_eq!(lines.next(), Some(&b"GET /auth HTTP/1.0"[..]));
+    let first = lines.next().unwrap_or_default();
+    assert!(matches!(first, b"GET /auth HTTP/1.0" | b"GET /auth HTTP/1.1"), "a request line: {first:?}");
     for line in lines {
         let name = line.split(|&octet| octet == b':').next().unwrap_or_default();
         let proper =
@@ -262,10 +295,11 @@ fn check_request(request: &[u8]) {
 
 fn policy(setting: Setting) -> Policy {
     let target = Target::Address(address(2, 9000).into());
-    let mut auth = AuthServer::new(target, "127.0.0.2");
-    auth.uri = "/auth".into();
+    let mut auth = AuthServer::at(vec![AuthUrl { uri: "/auth".into(), ..AuthUrl::new(target, "127.0.0.2") }]);
+    auth.keepalive = usize::from(setting.keepalive);
     let mut policy = Policy::new(setting.protocol, "mx.test", auth);
     policy.starttls = setting.starttls;
+    policy.backend.tls_configured = true;
     policy.unauthenticated = setting.unauthenticated;
     policy.real_ip_from = vec![Peers::All];
     policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]

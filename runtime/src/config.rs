@@ -140,6 +140,8 @@ pub struct Server {
     pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS (`proxy_ssl` and what belongs to it).
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
+    /// How to be a client of auth servers that speak TLS (`auth_http_ssl_*`); present if there are any.
+    pub auth_tls: Option<Arc<rustls::ClientConfig>>,
     /// Every `upstream {}` of `mail {}`, as this server's protocol sees it. Servers of one protocol share them.
     pub upstreams: Arc<Upstreams>,
     /// The same as groups of auth servers. All servers share them.

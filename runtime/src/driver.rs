@@ -13,9 +13,11 @@ use crate::drain::Drain;
 use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
+use crate::pool::Pool;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 
+mod addresses;
 mod choice;
 mod pipes;
 mod question;
@@ -37,10 +39,14 @@ pub struct Arrival<S> {
     pub tls: Option<tls::Acceptor>,
     /// How to be a client of backends that speak TLS; without it a session that asks for that hears that it failed.
     pub backend_tls: Option<Arc<rustls::ClientConfig>>,
+    /// The same of auth servers.
+    pub auth_tls: Option<Arc<rustls::ClientConfig>>,
     /// The groups of backends that its targets may name.
     pub upstreams: Arc<Upstreams>,
     /// The groups of auth servers.
     pub auth_upstreams: Arc<Upstreams>,
+    /// The connections to auth servers that wait for a question; without it none is kept.
+    pub auth_pool: Option<Pool<S>>,
     /// Where its chance comes from.
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
@@ -82,14 +88,26 @@ async fn log_in<N: Net, O: Observer>(
     observer: O,
     drain: Drain,
 ) -> Option<Box<Relaying<N::Stream, O>>> {
-    let Arrival { stream, client, policy, tls, backend_tls, upstreams, auth_upstreams, seed, number: _ } =
-        arrival;
+    let Arrival {
+        stream,
+        client,
+        policy,
+        tls,
+        backend_tls,
+        auth_tls,
+        upstreams,
+        auth_upstreams,
+        auth_pool,
+        seed,
+        number: _,
+    } = arrival;
     let asked_for = policy.clone();
     let opened = Heard::Opened(client.peer.clone());
     let die = Die::new(seed.clone());
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
-    let mut pipes = Pipes::new(net.clone(), stream, tls, backend_tls, upstreams, die);
+    let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
+    let mut pipes = Pipes::new(net.clone(), stream, tls, client_tls, upstreams, auth_pool, die);
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());
 

@@ -8,6 +8,7 @@ pub mod net;
 pub mod observe;
 pub mod pid_file;
 mod pipe;
+pub mod pool;
 pub mod process;
 mod relay;
 pub mod resolve;

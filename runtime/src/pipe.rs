@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -30,6 +29,8 @@ pub(crate) type Dial<S> = Pin<Box<dyn Future<Output = Result<(S, Peer), End>>>>;
 pub(crate) enum Heard {
     /// It is connected.
     Opened(Peer),
+    /// It is a connection that was kept.
+    Reused(Peer),
     /// Octets came; they lie in the thread's scratch.
     Received(Filled),
     /// TLS is up.
@@ -47,8 +48,10 @@ pub(crate) struct Pipe<S> {
     accepted: bool,
     /// Something was said to the other side, a TLS handshake included.
     spoken: bool,
-    /// The address it was connected to, if it has one and we connected.
-    reached: Option<IpAddr>,
+    /// Both ends, if we connected.
+    peer: Option<Peer>,
+    /// It goes on with a connection that was kept, which is to be told.
+    reused: bool,
     /// The other side has said its last word.
     ended: bool,
     /// Why writing failed. Told once all that had come in before is told.
@@ -85,7 +88,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
             unsent: Unsent::default(),
             accepted: false,
             spoken: false,
-            reached: None,
+            peer: None,
+            reused: false,
             ended: false,
             broken: None,
         }
@@ -99,6 +103,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// Begins to connect. Whatever this wire was before is cut.
     pub(crate) fn dial(&mut self, dial: Dial<S>) {
         *self = Self { state: State::Dialing(dial), ..Self::down() };
+    }
+
+    /// Goes on with a connection that was kept. Whatever this wire was before is cut.
+    pub(crate) fn reuse(&mut self, stream: Stream<S>, peer: Peer) {
+        let state = State::Up(stream, Next::Read);
+        *self = Self { state, peer: Some(peer), reused: true, ..Self::down() };
+    }
+
+    /// Lets go of the connection so that others can use it: none if it is not up, or something is still on its way, or it has
+    /// ended. Nothing is heard from it any more.
+    pub(crate) fn give_up(&mut self) -> Option<(Stream<S>, Peer)> {
+        let pipe = mem::replace(self, Self::down());
+        match (pipe.state, pipe.peer) {
+            (State::Up(stream, Next::Read), Some(peer))
+                if pipe.unsent.is_done() && !pipe.ended && pipe.broken.is_none() =>
+            {
+                Some((stream, peer))
+            }
+            _ => None,
+        }
     }
 
     /// Queues `octets`, which go out with the next [`Pipe::next`]: so those that are sent together leave together.
@@ -120,14 +144,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// Once all is sent, does the client's side of a TLS handshake. The other side's certificate has to be for `name`,
     /// or else for the address it was reached at.
     pub(crate) fn connect_tls(&mut self, config: Option<Arc<ClientConfig>>, name: Option<&str>) {
-        let name = match (name, self.reached) {
-            (Some(name), _) => {
-                ServerName::try_from(name.to_owned()).map_err(|_| "\"proxy_ssl_name\" is not a host name")
-            }
-            (None, Some(address)) => Ok(ServerName::from(address)),
-            (None, None) => Err("the backend has no address that a certificate could be for"),
+        let reached = match self.peer.as_ref().map(|peer| &peer.remote) {
+            Some(Address::Inet(address)) => Some(address.ip().to_canonical()),
+            Some(Address::Unix(_)) | None => None,
         };
-        let config = config.ok_or("TLS to backends is not configured");
+        let name = match (name, reached) {
+            (Some(name), _) => ServerName::try_from(name.to_owned())
+                .map_err(|_| "the name that its certificate should be for is not a host name"),
+            (None, Some(address)) => Ok(ServerName::from(address)),
+            (None, None) => Err("it has no address that a certificate could be for"),
+        };
+        let config = config.ok_or("TLS to it is not configured");
         self.secure(config.and_then(|config| Ok(Side::Client(config, name?))));
     }
 
@@ -164,6 +191,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, wants: bool) -> Poll<Heard> {
+        if let (true, Some(peer)) = (mem::take(&mut self.reused), &self.peer) {
+            return Poll::Ready(Heard::Reused(peer.clone()));
+        }
         loop {
             match &mut self.state {
                 State::Dialing(dial) => {
@@ -251,10 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         match outcome {
             Ok((stream, peer)) => {
                 self.state = State::Up(Stream::Plain(stream), Next::Read);
-                self.reached = match &peer.remote {
-                    Address::Inet(address) => Some(address.ip().to_canonical()),
-                    Address::Unix(_) => None,
-                };
+                self.peer = Some(peer.clone());
                 Heard::Opened(peer)
             }
             Err(end) => {

@@ -1,8 +1,11 @@
-//! The DNS, for the names of clients (`resolver`).
+//! Names and addresses: by the DNS servers of a `resolver`, or by the system's own.
+
+mod system;
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{Answer, Family, Question, ResolveError};
@@ -14,6 +17,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+pub(crate) use self::system::System;
 
 /// How long a server may take before it is asked again, or another one.
 const TRY: Duration = Duration::from_secs(5);
@@ -35,6 +40,15 @@ pub struct Settings {
     pub ipv4: bool,
     /// `ipv6=`: whether names are asked for their IPv6 addresses.
     pub ipv6: bool,
+}
+
+/// What the DNS says of a name at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Current {
+    /// At least one.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// What is left of the answer's time to live.
+    pub(crate) holds: Duration,
 }
 
 /// Asks the DNS servers of a `resolver` and remembers what they say. Belongs to the runtime that it is first used in. Loopback
@@ -68,6 +82,22 @@ impl Resolver {
         Ok(Self { resolver, ipv4: settings.ipv4, ipv6: settings.ipv6 })
     }
 
+    /// The addresses of a name of one family, and for how long that holds. The other family is not asked for.
+    ///
+    /// # Errors
+    ///
+    /// Why there are none.
+    pub(crate) async fn current(self, name: Arc<str>, family: Family) -> Result<Current, ResolveError> {
+        let records = self.records_of(&name, family).await?;
+        // Also the links of a chain of names run out.
+        let holds = records.iter().map(|record| record.ttl).min().unwrap_or_default();
+        let addresses = addresses_in(&records);
+        match addresses.is_empty() {
+            true => Err(ResolveError::NotFound),
+            false => Ok(Current { addresses, holds: Duration::from_secs(holds.into()) }),
+        }
+    }
+
     /// Asks, unless the answer is remembered.
     pub async fn answer(self, question: Question) -> Answer {
         match question {
@@ -88,6 +118,10 @@ impl Resolver {
 
     /// The name's addresses of one family. The other is not asked for: it may fail, or be slow, and confirms nobody.
     async fn addresses_of(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, ResolveError> {
+        self.records_of(name, family).await.map(|records| addresses_in(&records))
+    }
+
+    async fn records_of(&self, name: &str, family: Family) -> Result<Vec<Record>, ResolveError> {
         let (wanted, kind) = match family {
             Family::V4 => (self.ipv4, RecordType::A),
             Family::V6 => (self.ipv6, RecordType::AAAA),
@@ -98,8 +132,7 @@ impl Resolver {
         let mut name = Name::from_ascii(name).map_err(|_| ResolveError::Format)?;
         // With its final dot: not to be looked for in this machine's domain.
         name.set_fqdn(true);
-        let records = self.records(name, kind).await?;
-        Ok(records.iter().filter_map(|record| record.data.ip_addr()).collect())
+        self.records(name, kind).await
     }
 
     async fn records(&self, name: Name, kind: RecordType) -> Result<Vec<Record>, ResolveError> {
@@ -114,6 +147,15 @@ impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Resolver")
     }
+}
+
+fn addresses_in(records: &[Record]) -> Vec<IpAddr> {
+    records.iter().filter_map(|record| record.data.ip_addr()).collect()
+}
+
+/// Whether this can be looked up at all.
+pub(crate) fn is_name(text: &str) -> bool {
+    Name::from_ascii(text).is_ok()
 }
 
 /// A server, asked by UDP, and by TCP where an answer is too long for that (RFC 1035 section 4.2.1).

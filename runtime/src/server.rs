@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{Peers, Policy, Protocol};
+use gatepost_core::{AuthServer, Peers, Policy, Protocol};
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
@@ -39,6 +39,7 @@ use crate::upstream::Upstreams;
 
 mod accept;
 mod listen;
+mod names;
 mod room;
 mod socket_file;
 mod sockets;
@@ -173,6 +174,18 @@ fn behind(wildcards: &BTreeSet<SocketAddr>, listener: &Listener) -> Option<Socke
     is_behind.then_some(address)
 }
 
+/// How many connections to auth servers may wait in each thread for the next question.
+fn waiting_for_auth(doors: &[Door]) -> usize {
+    let mut counted = Vec::<&AuthServer>::new();
+    for auth in doors.iter().filter_map(|door| door.policy.auth.as_ref()) {
+        if !counted.iter().any(|other| (&other.urls, other.keepalive) == (&auth.urls, auth.keepalive)) {
+            counted.push(auth);
+        }
+    }
+    let servers = |auth: &AuthServer| auth.urls.iter().map(|url| url.target.servers()).sum::<usize>();
+    counted.into_iter().map(|auth| auth.keepalive.saturating_mul(servers(auth))).sum()
+}
+
 /// What a client finds behind a listener.
 #[derive(Debug)]
 struct Door {
@@ -184,6 +197,7 @@ struct Door {
     policy: Arc<Policy>,
     tls: Option<tls::Acceptor>,
     backend_tls: Option<Arc<rustls::ClientConfig>>,
+    auth_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Arc<Upstreams>,
     auth_upstreams: Arc<Upstreams>,
     resolver: Option<resolve::Settings>,
@@ -271,6 +285,7 @@ impl Server {
                     policy: server.policy.clone(),
                     tls: server.tls.clone(),
                     backend_tls: server.backend_tls.clone(),
+                    auth_tls: server.auth_tls.clone(),
                     upstreams: server.upstreams.clone(),
                     auth_upstreams: server.auth_upstreams.clone(),
                     resolver: server.resolver.clone(),
@@ -286,6 +301,8 @@ impl Server {
         made.into_iter().for_each(|made| drop(made.keep()));
         let process = &config.process;
         let sockets = bound.iter().map(|(_, bound): &(_, Bound)| bound.sockets.len()).sum();
+        let room = Room::new(process.connections, config.worker_processes.get(), sockets);
+        let room = Arc::new(room.beside(waiting_for_auth(&doors)));
         let shared = Arc::new(Shared {
             doors,
             behind_wildcards,
@@ -293,7 +310,7 @@ impl Server {
             files,
             numbers: AtomicU64::new(0),
             panics: AtomicU64::new(0),
-            room: Arc::new(Room::new(process.connections, config.worker_processes.get(), sockets)),
+            room,
             shutdown_timeout: process.shutdown_timeout,
             affinity: process.affinity.clone(),
             debugged: process.debugged.clone(),

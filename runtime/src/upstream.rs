@@ -3,6 +3,7 @@
 //! ```text
 //!   driver --pick--> Upstream: a lock --> Peers: who is fit --> round_robin, least_conn, hash, random: who of them
 //!          <-Lease--                        health: who has failed, and when to try again
+//!   renewal --renew-->                       names: who they are, where the DNS decides
 //! ```
 //!
 //! All threads share one state a group and protocol, so that one server's failure is known to all and limits are those of the process.
@@ -12,8 +13,10 @@
 mod hash;
 mod health;
 mod least_conn;
+mod names;
 mod peers;
 mod random;
+mod renewal;
 mod round_robin;
 #[cfg(test)]
 mod tests;
@@ -25,8 +28,10 @@ use std::time::Duration;
 
 use gatepost_core::{Guest, Instant, Judgement, Server};
 
+pub use self::names::Name;
 use self::peers::{Peers, Place};
 pub use self::random::Die;
+pub(crate) use self::renewal::Renewal;
 
 /// The groups that a `server {}` knows, by their names.
 pub type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
@@ -113,16 +118,35 @@ impl Member {
 pub struct Upstream {
     peers: Mutex<Peers>,
     servers: usize,
+    names: Vec<Name>,
 }
 
 impl Upstream {
     /// A group that has not been asked for anybody.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self { servers: settings.members.len(), peers: Mutex::new(Peers::new(settings)) }
+        Self::with_names(settings, Vec::new())
     }
 
-    /// How many servers it has.
+    /// The same with names that somebody looks up again and again: until then they are what they were.
+    #[must_use]
+    pub fn with_names(settings: &Settings, names: Vec<Name>) -> Self {
+        let servers = settings.members.len() + names.iter().map(Name::servers).sum::<usize>();
+        Self { servers, peers: Mutex::new(Peers::new(settings, &names)), names }
+    }
+
+    /// Its names, in the order of the configuration.
+    pub(crate) fn names(&self) -> &[Name] {
+        &self.names
+    }
+
+    /// Lets the name at this place stand for these addresses; tells whether that changes anything. Sessions stay where they are, and
+    /// what is known of a server that stays is kept.
+    pub(crate) fn renew(&self, name: usize, addresses: &[IpAddr]) -> bool {
+        self.names.get(name).is_some_and(|known| self.peers().renew(name, known.members(addresses)))
+    }
+
+    /// For how many servers it counts: a name that is looked up again for what it stood for at first, and for two at least.
     #[must_use]
     pub const fn servers(&self) -> usize {
         self.servers
@@ -137,7 +161,7 @@ impl Upstream {
         die: &mut Die,
     ) -> Option<Lease> {
         let place = self.peers().pick(guest, &tried.0, now, die)?;
-        tried.0.push(place.at);
+        tried.0.push(place.id);
         Some(Lease { upstream: self.clone(), place })
     }
 
@@ -149,7 +173,7 @@ impl Upstream {
 
 /// Whom one session was sent to already.
 #[derive(Debug, Default)]
-pub struct Tried(Vec<usize>);
+pub struct Tried(Vec<u64>);
 
 /// A session's place at a server; given back when it is dropped.
 #[derive(Debug)]
@@ -168,13 +192,13 @@ impl Lease {
     /// Tells the group what the session found the server to be.
     pub fn judge(&mut self, judgement: Judgement, now: Instant) {
         self.place.on_trial = false;
-        self.upstream.peers().judge(self.place.at, judgement, now);
+        self.upstream.peers().judge(self.place.id, judgement, now);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.upstream.peers().release(self.place.at, self.place.on_trial);
+        self.upstream.peers().release(self.place.id, self.place.on_trial);
     }
 }
 

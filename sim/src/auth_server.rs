@@ -3,18 +3,24 @@
 //! It is strict where Gatepost has to be exact (spelling, `HTTP/1.0`, escapes) so that a slip is a refusal by HTTP status,
 //! which fails the login loudly, rather than a puzzle.
 
+mod manner;
 mod request;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use gatepost_core::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
 
+use self::manner::Manner;
 use self::request::{Malformed, heard};
 pub use self::request::{Request, percent_encoded};
+use crate::chance::Chance;
 use crate::dialogue::Ear;
 use crate::digest;
 use crate::talk::Talk;
@@ -65,6 +71,9 @@ struct Inner {
     backends: Vec<(Protocol, SocketAddr)>,
     refusal: Refusal,
     requests: Mutex<Vec<Request>>,
+    /// Where it is asked in HTTP/1.1, by connections that may be kept: how it answers is drawn from this.
+    keeps: Option<Chance>,
+    connections: AtomicUsize,
 }
 
 impl AuthServer {
@@ -75,7 +84,34 @@ impl AuthServer {
         backends: Vec<(Protocol, SocketAddr)>,
         refusal: Refusal,
     ) -> Self {
-        Self(Arc::new(Inner { users, backends, refusal, requests: Mutex::default() }))
+        Self::made(users, backends, refusal, None)
+    }
+
+    /// The same server, which is asked by connections that may be kept, and treats them as `chance` has it.
+    #[must_use]
+    pub fn keeping(
+        users: BTreeMap<String, User>,
+        backends: Vec<(Protocol, SocketAddr)>,
+        refusal: Refusal,
+        chance: Chance,
+    ) -> Self {
+        Self::made(users, backends, refusal, Some(chance))
+    }
+
+    fn made(
+        users: BTreeMap<String, User>,
+        backends: Vec<(Protocol, SocketAddr)>,
+        refusal: Refusal,
+        keeps: Option<Chance>,
+    ) -> Self {
+        let (requests, connections) = (Mutex::default(), AtomicUsize::default());
+        Self(Arc::new(Inner { users, backends, refusal, requests, keeps, connections }))
+    }
+
+    /// How many connections there have been.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
     }
 
     /// Every well-formed question so far, in order.
@@ -84,27 +120,58 @@ impl AuthServer {
         self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Answers one request on `stream` and hangs up, as HTTP/1.0 does.
+    /// Answers one request on `stream` and hangs up, as HTTP/1.0 does; or as many as may come, where connections are kept.
     ///
     /// # Errors
     ///
     /// The stream's own. A malformed request is answered with `400 Bad Request`.
     pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, ear: Ear) -> io::Result<()> {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
         let mut talk = Talk::answering(stream, ear);
-        let answer = match heard(&mut talk).await? {
-            Ok(request) => self.answer(request),
-            Err(Malformed(what)) => format!("HTTP/1.0 400 Bad Request\r\nX-Reason: {what}\r\n\r\n"),
+        let Some(mut request) = heard(&mut talk, self.0.keeps.is_some()).await? else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         };
-        talk.say(answer).await?;
-        talk.hang_up().await
+        loop {
+            let fields = match request {
+                Ok(request) => self.answer(request),
+                Err(Malformed(what)) => {
+                    talk.say(format!("HTTP/1.0 400 Bad Request\r\nX-Reason: {what}\r\n\r\n")).await?;
+                    return talk.hang_up().await;
+                }
+            };
+            let Some(chance) = &self.0.keeps else {
+                talk.say(format!("HTTP/1.0 200 OK\r\n{fields}\r\n")).await?;
+                return talk.hang_up().await;
+            };
+            let manner = Manner::drawn(chance);
+            talk.say(manner.head(&fields)).await?;
+            let (pause, body) = manner.body();
+            sleep(pause).await;
+            if talk.say(body).await.is_err() {
+                // Nobody is obliged to hear this.
+                return Ok(());
+            }
+            let next = match manner.hangs_up {
+                Some(Duration::ZERO) => None,
+                Some(patience) => timeout(patience, heard(&mut talk, true)).await.ok(),
+                None => Some(heard(&mut talk, true).await),
+            };
+            request = match next {
+                // Whoever is cut in the middle of a question has not asked it.
+                None => return talk.hang_up().await,
+                Some(Ok(Some(next))) => next,
+                Some(Ok(None) | Err(_)) => return Ok(()),
+            };
+        }
     }
 
+    /// The headers that answer.
     fn answer(&self, mut request: Request) -> String {
         let granted = self.granted(&request);
         request.granted = granted.is_some();
         let password_said = request.header("Auth-Method") == Some("plain");
         self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-        let mut answer = String::from("HTTP/1.0 200 OK\r\n");
+        let mut answer = String::new();
         let mut header = |name: &str, value: &str| answer.push_str(&format!("{name}: {value}\r\n"));
         match granted {
             Some((user, backend)) => {
@@ -125,7 +192,6 @@ impl AuthServer {
                 self.0.refusal.error_code.iter().for_each(|code| header("Auth-Error-Code", code));
             }
         }
-        answer.push_str("\r\n");
         answer
     }
 
@@ -239,5 +305,42 @@ mod tests {
             let answer = asked(&server(), &request("john%20doe", "imap").replacen(right, wrong, 1)).await;
             assert!(answer.starts_with("HTTP/1.0 400 "), "{wrong}: {answer}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_kept_is_asked_again_and_each_answer_is_about_its_question() {
+        let (mut asked, mut connections) = (0, 0);
+        for seed in 0..20 {
+            let AuthServer(inner) = server();
+            let inner = Arc::into_inner(inner).unwrap();
+            let server = AuthServer(Arc::new(Inner { keeps: Some(Chance::of(seed, "auth", 0)), ..inner }));
+            let (mut near, far) = tokio::io::duplex(4096);
+            let serving = server.clone();
+            let served = tokio::spawn(async move { serving.serve(far, Ear::default()).await });
+            let kept = |user| {
+                let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: keep-alive";
+                request(user, "imap").replace("HTTP/1.0\r\nHost: 127.0.0.1", head)
+            };
+            for user in ["jane", "nobody", "jane"] {
+                if near.write_all(kept(user).as_bytes()).await.is_err() {
+                    break;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+            near.shutdown().await.unwrap();
+            let mut heard = String::new();
+            near.read_to_string(&mut heard).await.unwrap();
+            drop(near);
+            served.await.unwrap().unwrap();
+            let requests = server.requests();
+            assert!(!requests.is_empty() && requests.iter().all(|one| one.granted == (one.login == b"jane")));
+            assert_eq!(
+                heard.matches("Auth-User: jane@example.com").count(),
+                requests.iter().filter(|one| one.granted).count()
+            );
+            asked += requests.len();
+            connections += server.connections();
+        }
+        assert!(asked > connections, "{asked} questions on {connections} connections");
     }
 }

@@ -26,6 +26,8 @@ pub struct Cast {
     pub refusal: Refusal,
     /// Who comes.
     pub visitors: Vec<Visitor>,
+    /// How many connections to the auth server are kept for the next question; none if 0.
+    pub keepalive: usize,
 }
 
 /// Someone with a mailbox.
@@ -155,7 +157,8 @@ impl Cast {
             let door = chance.one_of(&doors, Door::Implicit);
             visitors.push(visitor(protocol, door, passwords, &residents, &chance));
         }
-        Self { residents, refusal, visitors }
+        let keepalive = chance.one_of(&[0, 1, 2, 8], 0);
+        Self { residents, refusal, visitors, keepalive }
     }
 
     /// Whom a visitor comes as.

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use gatepost::drain::Drain;
 use gatepost::driver::{Arrival, drive};
 use gatepost::observe::{Ending, Observer};
+use gatepost::pool::Pool;
+use gatepost::tls::Acceptor;
 use gatepost_core::{
     AuthServer, Client, Mechanism, Mechanisms, Policy, Protocol, Report, Seed, StartTls, Target,
 };
 use rustls::ServerConfig;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_local};
 use turmoil::net::TcpStream;
 
 use crate::chance::Chance;
@@ -39,6 +41,8 @@ pub struct Entrance {
 pub struct House {
     seed: u64,
     servers: Rc<[Server]>,
+    /// How many connections to the auth server wait for the next question.
+    keepalive: usize,
     sessions: Rc<Cell<u64>>,
     open_sessions: Rc<Cell<usize>>,
     reports: Rc<RefCell<BTreeMap<u64, Vec<Report>>>>,
@@ -52,23 +56,29 @@ struct Server {
 }
 
 impl House {
-    /// A host with `entrances` whose logins are decided at `auth_server`.
+    /// A host with `entrances` whose logins are decided at `auth_server`, to which so many connections are kept.
     ///
     /// # Errors
     ///
     /// The TLS library's, should it not like the fixture.
-    pub fn new(seed: u64, auth_server: SocketAddr, entrances: &[Entrance]) -> Result<Self, rustls::Error> {
+    pub fn new(
+        seed: u64,
+        auth_server: SocketAddr,
+        keepalive: usize,
+        entrances: &[Entrance],
+    ) -> Result<Self, rustls::Error> {
         let server = |&entrance: &Entrance| {
             let chance = Chance::of(seed, "gatepost tls", u64::from(entrance.tls_port));
             Ok(Server {
                 entrance,
-                policy: Arc::new(policy(entrance.protocol, auth_server)),
+                policy: Arc::new(policy(entrance.protocol, auth_server, keepalive)),
                 tls: crypto::server(entrance.protocol, &chance)?,
             })
         };
         Ok(Self {
             seed,
             servers: entrances.iter().map(server).collect::<Result<_, rustls::Error>>()?,
+            keepalive,
             sessions: Rc::default(),
             open_sessions: Rc::default(),
             reports: Rc::default(),
@@ -94,14 +104,20 @@ impl House {
     /// The network's. A session's panic is raised again here.
     pub async fn open(self) -> turmoil::Result {
         let net = SimNet::new(self.seed);
+        let pool = (self.keepalive > 0).then(|| Pool::new(self.keepalive));
+        if let Some(pool) = &pool {
+            spawn_local(pool.clone().tend());
+        }
         let mut listeners = JoinSet::new();
         for Server { entrance, policy, tls } in self.servers.iter() {
             for (port, tls_first) in [(entrance.clear_port, false), (entrance.tls_port, true)] {
                 let (house, policy, tls, net) = (self.clone(), policy.clone(), tls.clone(), net.clone());
+                let pool = pool.clone();
                 let text: Arc<str> = format!("0.0.0.0:{port}").into();
                 listeners.spawn_local(serve(port, net.clone(), move |stream, peer| {
                     let client = Client { peer, listener: text.clone(), proxy_protocol: false, tls_first };
-                    house.clone().session(net.clone(), stream, client, policy.clone(), tls.clone())
+                    let tls = tls.clone().into();
+                    house.clone().session(net.clone(), stream, client, policy.clone(), tls, pool.clone())
                 }));
             }
         }
@@ -118,7 +134,8 @@ impl House {
         stream: Chop<TcpStream>,
         client: Client,
         policy: Arc<Policy>,
-        tls: Arc<ServerConfig>,
+        tls: Acceptor,
+        auth_pool: Option<Pool<Chop<TcpStream>>>,
     ) -> impl Future<Output = io::Result<()>> {
         let number = self.sessions.get() + 1;
         self.sessions.set(number);
@@ -129,10 +146,12 @@ impl House {
             stream,
             client,
             policy,
-            tls: Some(tls.into()),
+            tls: Some(tls),
             backend_tls: None,
+            auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            auth_pool,
             seed,
             number,
         };
@@ -173,10 +192,10 @@ impl Observer for Witness {
     }
 }
 
-fn policy(protocol: Protocol, auth_server: SocketAddr) -> Policy {
+fn policy(protocol: Protocol, auth_server: SocketAddr, keepalive: usize) -> Policy {
     let mechanisms =
         Mechanisms::none().with(Mechanism::Plain).with(Mechanism::Login).with(Mechanism::CramMd5);
-    let auth = AuthServer::new(Target::Address(auth_server.into()), "auth");
+    let auth = AuthServer { keepalive, ..AuthServer::new(Target::Address(auth_server.into()), "auth") };
     Policy {
         starttls: StartTls::On,
         mechanisms: match protocol {

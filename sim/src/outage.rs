@@ -161,8 +161,10 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 policy: Arc::new(policy()),
                 tls: None,
                 backend_tls: None,
+                auth_tls: None,
                 upstreams: upstreams.clone(),
                 auth_upstreams: Arc::default(),
+                auth_pool: None,
                 seed: Seed(Chance::of(seed, "session", number.get()).octets()),
                 number: number.get(),
             };

@@ -44,6 +44,13 @@ pub fn judge(story: &Story) -> Vec<String> {
     if story.reports.len() != sessions {
         faults.push(format!("{} sessions where {sessions} clients came", story.reports.len()));
     }
+    match story.cast.keepalive {
+        // A connection that ended before a question came may have been one more.
+        0 if story.connections != story.requests.len() => {
+            faults.push(format!("{} connections for {} questions", story.connections, story.requests.len()));
+        }
+        _ => {}
+    }
     if story.sessions_left > 0 {
         faults.push(format!("{} sessions never ended", story.sessions_left));
     }

@@ -50,6 +50,8 @@ pub struct Story {
     pub sessions_left: usize,
     /// What the auth server was asked.
     pub requests: Vec<Request>,
+    /// By how many connections.
+    pub connections: usize,
     /// Whom the backends let in.
     pub admitted: Vec<Visit>,
     /// The backends' mail, and what was handed in.
@@ -109,7 +111,11 @@ pub fn play(seed: u64, cast: Cast) -> turmoil::Result<Story> {
     let backends = ENTRANCES.map(|(name, Entrance { protocol, clear_port, .. })| {
         (protocol, SocketAddr::new(sim.lookup(name), clear_port))
     });
-    let auth_server = AuthServer::new(users, backends.to_vec(), cast.refusal.clone());
+    let refusal = cast.refusal.clone();
+    let auth_server = match cast.keepalive {
+        0 => AuthServer::new(users, backends.to_vec(), refusal),
+        _ => AuthServer::keeping(users, backends.to_vec(), refusal, Chance::of(seed, "auth manners", 0)),
+    };
     let auth_address = SocketAddr::new(sim.lookup("auth"), 80);
 
     let asked = auth_server.clone();
@@ -136,7 +142,8 @@ pub fn play(seed: u64, cast: Cast) -> turmoil::Result<Story> {
             })
         });
     }
-    let house = House::new(seed, auth_address, &ENTRANCES.map(|(_, entrance)| entrance))?;
+    let entrances = ENTRANCES.map(|(_, entrance)| entrance);
+    let house = House::new(seed, auth_address, cast.keepalive, &entrances)?;
     sim.host("gatepost", {
         let house = house.clone();
         move || house.clone().open()
@@ -168,6 +175,7 @@ pub fn play(seed: u64, cast: Cast) -> turmoil::Result<Story> {
         reports: house.reports(),
         sessions_left: house.open_sessions(),
         requests: auth_server.requests(),
+        connections: auth_server.connections(),
         admitted: office.visits(),
         office,
         cast,

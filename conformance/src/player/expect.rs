@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use gatepost_core::Wire;
 
 use super::Player;
+use super::cuts::to_starttls;
 use crate::octets::{Octets, Shown, glob, lines_end};
 use crate::subject::{Deed, Ending, Seen, Server};
 use crate::transcript::{SeesSave, base64_of, expand};
@@ -177,9 +178,12 @@ impl Player<'_> {
                 };
                 match look(octets) {
                     Look::Takes(count) => {
-                        let taken = octets.drain(..count.min(octets.len())).collect();
+                        let taken: Vec<u8> = octets.drain(..count.min(octets.len())).collect();
                         if octets.is_empty() {
                             self.pending.remove(at);
+                        }
+                        if wire == Wire::Backend {
+                            self.backend_is_asked_for_tls = to_starttls(&taken).is_some();
                         }
                         return Ok(taken);
                     }

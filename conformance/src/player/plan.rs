@@ -1,9 +1,9 @@
-//! Which steps a runner plays, and where the client's octets are cut.
+//! Which steps a runner plays.
 
 use std::fmt;
 
 use crate::divergence::{Span, Version};
-use crate::transcript::{Differs, Runner, SplitPlan, Step, Transcript};
+use crate::transcript::{Differs, Runner, Step, Transcript};
 
 /// The steps of one runner, blocks in which it differs replaced.
 #[derive(Debug)]
@@ -55,16 +55,6 @@ impl<'t> Plan<'t> {
     pub(super) fn steps(&self) -> &[Planned<'t>] {
         &self.0
     }
-
-    /// The cuts of each further run that `split` asks for, given where cuts are possible.
-    #[must_use]
-    pub(super) fn cuts(&self, split: &SplitPlan, boundaries: &[usize]) -> Vec<Vec<usize>> {
-        match split {
-            SplitPlan::AsWritten => Vec::new(),
-            SplitPlan::EveryOctet => boundaries.iter().map(|&at| vec![at]).collect(),
-            SplitPlan::At(cuts) => vec![cuts.clone()],
-        }
-    }
 }
 
 /// The blocks of a script, by their marks; the mark is each block's first step. What comes before the first mark is
@@ -80,30 +70,4 @@ fn blocks(script: &[Step]) -> Vec<(&str, &[Step])> {
         rest = later;
     }
     blocks
-}
-
-/// How many of a client's octets may be cut apart. Behind a STARTTLS line none: what was read together with the line
-/// closes the session, what comes later goes to the handshake, so this is the one place where a cut shows.
-pub(super) fn cuttable(octets: &[u8]) -> usize {
-    let mut end = 0;
-    for line in octets.split_inclusive(|&octet| octet == b'\n') {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).take(2);
-        if words.any(|word| word.eq_ignore_ascii_case(b"STARTTLS") || word.eq_ignore_ascii_case(b"STLS")) {
-            return end + line.len();
-        }
-        end += line.len();
-    }
-    end
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_cut_behind_a_starttls_line() {
-        assert_eq!(cuttable(b"a NOOP\r\nb NOOP\r\n"), 16);
-        assert_eq!(cuttable(b"a NOOP\r\nb starttls\r\nc NOOP\r\n"), 20);
-        assert_eq!(cuttable(b"STLS\r\nUSER a\r\n"), 6);
-    }
 }

@@ -1,12 +1,13 @@
-//! Where a running program's client pauses: anywhere, as a seed says. All places one by one, as with the core, would take too
+//! Where a running program's peers pause: anywhere, as a seed says. All places one by one, as with the core, would take too
 //! long.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use super::cuts::Places;
 
 /// How many times an ordinary run cuts a transcript.
 const SEEDS: u64 = 1;
@@ -34,9 +35,10 @@ impl Seed {
         range(variable("GATEPOST_SEED"), variable("GATEPOST_SEEDS")).map(Self)
     }
 
-    /// Some of `boundaries`, in order; another choice for each transcript and seed. None only if there are none.
+    /// Some of `places`; another choice for each transcript and seed. None only if there are none.
     #[must_use]
-    pub(super) fn cuts(self, transcript: &str, boundaries: &[usize]) -> Vec<usize> {
+    pub(super) fn draws(self, transcript: &str, places: &Places) -> Places {
+        let places: Vec<_> = places.iter().copied().collect();
         let mut key = [0; 32];
         // Names longer than this share their dice with their likes.
         let parts = self.0.to_le_bytes().into_iter().chain(transcript.bytes());
@@ -45,10 +47,8 @@ impl Seed {
         let mut below = |bound: usize| {
             usize::try_from(dice.next_u64()).unwrap_or(usize::MAX).checked_rem(bound).unwrap_or(0)
         };
-        let count = 1 + below(CUTS_MAX.min(boundaries.len()));
-        let drawn: BTreeSet<_> =
-            (0..count).filter_map(|_| boundaries.get(below(boundaries.len())).copied()).collect();
-        drawn.into_iter().collect()
+        let count = 1 + below(CUTS_MAX.min(places.len()));
+        (0..count).filter_map(|_| places.get(below(places.len())).copied()).collect()
     }
 }
 
@@ -71,27 +71,34 @@ fn variable(name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use gatepost_core::Wire;
 
-    #[test]
-    fn a_seed_cuts_a_transcript_the_same_way_again_and_others_otherwise() {
-        let boundaries: Vec<_> = (100..1100).collect();
-        let cuts = Seed(42).cuts("imap-login", &boundaries);
-        assert_eq!(cuts, Seed(42).cuts("imap-login", &boundaries));
-        assert_ne!(cuts, Seed(43).cuts("imap-login", &boundaries));
-        assert_ne!(cuts, Seed(42).cuts("pop3-login", &boundaries));
+    use super::*;
+    use crate::player::cuts::Place;
+
+    fn places(behind: impl Iterator<Item = usize>) -> Places {
+        behind.map(|behind| Place { wire: Wire::Client, behind }).collect()
     }
 
     #[test]
-    fn cuts_are_few_in_order_and_where_they_may_be() {
-        let boundaries: Vec<_> = (100..1100).step_by(3).collect();
+    fn a_seed_cuts_a_transcript_the_same_way_again_and_others_otherwise() {
+        let places = places(100..1100);
+        let cuts = Seed(42).draws("imap-login", &places);
+        assert_eq!(cuts, Seed(42).draws("imap-login", &places));
+        assert_ne!(cuts, Seed(43).draws("imap-login", &places));
+        assert_ne!(cuts, Seed(42).draws("pop3-login", &places));
+    }
+
+    #[test]
+    fn cuts_are_few_and_where_they_may_be() {
+        let many = places((100..1100).step_by(3));
         for seed in 0..200 {
-            let cuts = Seed(seed).cuts("imap-login", &boundaries);
+            let cuts = Seed(seed).draws("imap-login", &many);
             assert!((1..=CUTS_MAX).contains(&cuts.len()), "{cuts:?}");
-            assert!(cuts.is_sorted() && cuts.iter().all(|cut| boundaries.contains(cut)), "{cuts:?}");
+            assert!(cuts.is_subset(&many), "{cuts:?}");
         }
-        assert_eq!(Seed(0).cuts("imap-login", &[7]), [7]);
-        assert_eq!(Seed(0).cuts("imap-login", &[]), []);
+        assert_eq!(Seed(0).draws("imap-login", &places(7..8)), places(7..8));
+        assert_eq!(Seed(0).draws("imap-login", &Places::new()), Places::new());
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Stage for PuppetStage {
         Ok(())
     }
 
-    fn pause(&mut self) -> Acted {
+    fn pause(&mut self, _: Wire) -> Acted {
         self.in_pieces = true;
         Ok(())
     }
@@ -118,7 +118,8 @@ impl Stage for PuppetStage {
         Ok(())
     }
 
-    fn server_sends(&mut self, _: Server, _: &[u8]) -> Acted {
+    fn server_sends(&mut self, _: Server, octets: &[u8]) -> Acted {
+        self.heard.lock().unwrap().push(octets.to_vec());
         Ok(())
     }
 
@@ -282,37 +283,77 @@ fn no_line_of_our_log_holds_a_password_or_a_control() {
 #[test]
 fn every_octet_is_a_place_to_cut() {
     let puppet = Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]);
-    let script = r#"Client("abc\r\n"), Sees("a OK\r\n")"#;
-    play(&transcript(script, "split: EveryOctet"), &puppet).unwrap();
+    play(&transcript(r#"Client("abc\r\n"), Sees("a OK\r\n")"#, ""), &puppet).unwrap();
     let heard = puppet.heard.lock().unwrap();
     let cuts = ["abc\r\n", "a", "bc\r\n", "ab", "c\r\n", "abc", "\r\n", "abc\r", "\n"];
-    assert_eq!(*heard, cuts.map(|cut| cut.as_bytes().to_vec()));
+    let octets = ["a", "b", "c", "\r", "\n"];
+    assert_eq!(*heard, cuts.into_iter().chain(octets).map(|cut| cut.as_bytes().to_vec()).collect::<Vec<_>>());
+}
+
+/// What servers send is cut as what the client sends is.
+#[test]
+fn servers_are_cut_too() {
+    let asked = [(Wire::Auth, Deed::Opens), (Wire::Auth, sends("GET / HTTP/1.0\r\n\r\n"))];
+    let dialed = [(Wire::Backend, Deed::Opens)];
+    for (deeds, script) in [
+        (&asked[..], r#"AuthGets(()), AuthSaysExactly("abc")"#),
+        (&dialed[..], r#"BackendOpens, BackendSays("abc")"#),
+    ] {
+        let puppet = Puppet::new(deeds);
+        play(&transcript(&format!(r#"Client("\n"), {script}"#), ""), &puppet).unwrap();
+        let mut heard = puppet.heard.lock().unwrap();
+        heard.retain(|segment| segment != b"\n");
+        let cuts = ["abc", "a", "bc", "ab", "c", "a", "b", "c"];
+        assert_eq!(*heard, cuts.map(|cut| cut.as_bytes().to_vec()), "{script}");
+    }
+}
+
+#[test]
+fn no_cut_is_behind_a_starttls_line_or_its_answer() {
+    let hears = |script: &str, deeds: &[(Wire, Deed)]| {
+        let puppet = Puppet::new(deeds);
+        play(&transcript(script, ""), &puppet).unwrap();
+        let heard = puppet.heard.lock().unwrap();
+        heard.iter().any(|segment| segment.starts_with(b"beyond"))
+    };
+    assert!(!hears(r#"Client("STLS\r\nbeyond")"#, &[]));
+    assert!(hears(r#"Client("NOOP\r\nbeyond")"#, &[]));
+    let backend = |line: &str| [(Wire::Backend, Deed::Opens), (Wire::Backend, sends(line))];
+    let script = |line: &str| {
+        format!(r#"Client("\n"), BackendOpens, BackendGets("{line}"), BackendSays("+OK\nbeyond")"#)
+    };
+    assert!(!hears(&script("STLS\r\n"), &backend("STLS\r\n")));
+    assert!(hears(&script("CAPA\r\n"), &backend("CAPA\r\n")));
 }
 
 /// `GATEPOST_SEED` and its like choose the places, so the test only knows what is true of any.
 #[test]
 fn a_program_is_played_as_written_and_then_cut_by_seeds() {
-    let split = |plan: &str| {
-        let mut puppet = Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]);
-        puppet.runner = Runner::Binary;
-        play(&transcript(r#"Client("abcdefgh\r\n"), Sees("a OK\r\n")"#, plan), &puppet).unwrap();
+    let heard = |runner: Runner| {
+        let puppet = Puppet { runner, ..Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]) };
+        play(&transcript(r#"Client("abcdefgh\r\n"), Sees("a OK\r\n")"#, ""), &puppet).unwrap();
         let heard = puppet.heard.lock().unwrap();
         heard.clone()
     };
-    let heard = split("split: EveryOctet");
-    assert_eq!(heard[0], b"abcdefgh\r\n");
-    assert!(heard.len() > 2, "{heard:?}");
-    assert_eq!(heard.concat(), heard[0].repeat(heard.concat().len() / 10));
-    assert_eq!(split("split: AsWritten").len(), 1);
+    let cut = heard(Runner::Binary);
+    assert_eq!(cut[0], b"abcdefgh\r\n");
+    assert!(cut.len() > 2, "{cut:?}");
+    assert_eq!(cut.concat(), cut[0].repeat(cut.concat().len() / 10));
+    assert_eq!(heard(Runner::Nginx).len(), 1);
 }
 
+/// The test that cutting finds something: a proxy that wants its lines in one piece.
 #[test]
 fn a_failure_in_pieces_names_the_cuts_and_the_seed() {
-    let mut puppet = Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]);
-    puppet.runner = Runner::Binary;
-    puppet.deaf_to_pieces = true;
-    let script = transcript(r#"Client("ab\r\n"), Sees("a OK\r\n")"#, "split: EveryOctet");
-    let told = play(&script, &puppet).unwrap_err().to_string();
-    assert!(told.contains("x on binary, the client's octets cut at ["), "{told}");
-    assert!(told.contains("GATEPOST_SEED=0x"), "{told}");
+    let script = transcript(r#"Client("ab\r\n"), Sees("a OK\r\n")"#, "");
+    let told = |runner: Runner| {
+        let puppet =
+            Puppet { runner, deaf_to_pieces: true, ..Puppet::new(&[(Wire::Client, sends("a OK\r\n"))]) };
+        play(&script, &puppet).unwrap_err().to_string()
+    };
+    let binary = told(Runner::Binary);
+    assert!(binary.contains("x on binary, cut what the client sends behind ["), "{binary}");
+    assert!(binary.contains("GATEPOST_SEED=0x"), "{binary}");
+    let core = told(Runner::Core);
+    assert!(core.contains("x on core, cut what the client sends behind [1]"), "{core}");
 }

@@ -1,6 +1,6 @@
 //! A running program as a subject: real sockets on loopback, real TLS, a scripted auth server and backend.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use gatepost_core::Wire;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsStream;
 
 use super::clients::Clients;
+use super::delivery::wait_until_read;
 use super::name_server::NameServer;
 use super::tls::{Certificate, Client, serve};
 use super::{Acted, Deed, Ending, Seen, Server, Stage, configuration};
@@ -22,9 +23,9 @@ use crate::transcript::{BackendTls, Lookup, Open, TlsTry, Transcript, Variables}
 /// How long the proxy may take for what it does at once.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a client pauses where its octets are cut. A proxy that takes longer to read, on a busy machine, sees fewer
-/// cuts, which is no failure.
-const PAUSE: Duration = Duration::from_millis(2);
+/// How long all pauses together may take between two steps of time: what the transcript waits for must not be over before. What is
+/// cut after that is not read apart for certain.
+const PAUSES_WITHIN: Duration = Duration::from_millis(150);
 
 /// How long a look at what the proxy has done by now takes.
 const GLANCE: Duration = Duration::from_millis(3);
@@ -43,6 +44,8 @@ pub(super) struct SocketStage {
     haste: u32,
     /// What a quiet time left to be waited for.
     owed: Duration,
+    /// How long pauses have taken since the client came or time last passed: the proxy's clock runs meanwhile.
+    paused: Duration,
     process: Child,
     _files: Scratch,
 }
@@ -113,6 +116,7 @@ impl SocketStage {
             clients,
             haste: transcript.haste(),
             owed: Duration::ZERO,
+            paused: Duration::ZERO,
             process,
             _files: files,
         })
@@ -176,14 +180,21 @@ impl Endpoint {
         }
     }
 
+    /// Whoever has hung up does not hear what was still on its way.
     async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
-        match &mut self.link {
+        let sent = match &mut self.link {
             Some(Link::Plain(stream)) => stream.write_all(octets).await,
-            Some(Link::Tls(stream)) => {
-                stream.write_all(octets).await?;
-                stream.flush().await
+            Some(Link::Tls(stream)) => match stream.write_all(octets).await {
+                Ok(()) => stream.flush().await,
+                failed => failed,
+            },
+            Some(Link::Garbled(_)) | None => return Err(ErrorKind::NotConnected.into()),
+        };
+        match sent {
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                Ok(())
             }
-            Some(Link::Garbled(_)) | None => Err(io::ErrorKind::NotConnected.into()),
+            other => other,
         }
     }
 
@@ -191,7 +202,7 @@ impl Endpoint {
         match (how, &mut self.link) {
             (Ending::Fin, Some(Link::Plain(stream))) => stream.shutdown().await,
             (Ending::Fin, Some(Link::Tls(stream))) => stream.shutdown().await,
-            (Ending::Fin, _) => Err(io::ErrorKind::NotConnected.into()),
+            (Ending::Fin, _) => Err(ErrorKind::NotConnected.into()),
             (Ending::Reset, _) => {
                 self.link = None;
                 Ok(())
@@ -262,6 +273,7 @@ impl Stage for SocketStage {
         let stream = connected.map_err(|error| format!("the proxy does not accept: {error}"))?;
         self.client_address = stream.local_addr().map_err(|error| error.to_string())?;
         self.client = Endpoint::new(stream);
+        self.paused = Duration::ZERO;
         self.backend.endpoint = Endpoint::default();
         self.name_server.forget();
         Ok(())
@@ -272,8 +284,20 @@ impl Stage for SocketStage {
             .map_err(|error| format!("the client could not send: {error}"))
     }
 
-    fn pause(&mut self) -> Acted {
-        self.sleep(PAUSE);
+    fn pause(&mut self, wire: Wire) -> Acted {
+        let endpoint = match wire {
+            Wire::Client => &self.client,
+            Wire::Auth => &self.auth.endpoint,
+            Wire::Backend => &self.backend.endpoint,
+        };
+        if self.paused > PAUSES_WITHIN {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let addresses = endpoint.stream().map(|stream| (stream.local_addr(), stream.peer_addr()));
+        let Some((Ok(own), Ok(proxys))) = addresses else { return Ok(()) }; // the proxy has hung up
+        wait_until_read(own, proxys).map_err(|error| format!("/proc/net/tcp: {error}"))?;
+        self.paused += begun.elapsed();
         Ok(())
     }
 
@@ -364,13 +388,14 @@ impl Stage for SocketStage {
 
     fn pass(&mut self, span: Duration, quiet: bool) -> Acted {
         let span = span / self.haste;
+        let paused = std::mem::take(&mut self.paused);
         if quiet {
             let certain = span * 4 / 5; // the rest is left for clocks that do not agree
             self.owed += span.saturating_sub(certain);
-            self.sleep(certain);
+            self.sleep(certain.saturating_sub(paused));
         } else {
             let owed = std::mem::take(&mut self.owed);
-            self.sleep(span + owed);
+            self.sleep((span + owed).saturating_sub(paused));
         }
         Ok(())
     }
@@ -398,5 +423,5 @@ fn in_time<T>(runtime: &Runtime, within: Duration, future: impl Future<Output = 
 }
 
 fn done_in_time(runtime: &Runtime, done: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-    in_time(runtime, ANSWERS_WITHIN, done).unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+    in_time(runtime, ANSWERS_WITHIN, done).unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))
 }

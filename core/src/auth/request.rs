@@ -5,7 +5,7 @@ use alloc::format;
 
 use crate::auth::credentials::Credentials;
 use crate::event::{Certificate, TlsFacts};
-use crate::policy::{AuthServer, Protocol};
+use crate::policy::{AuthServer, AuthUrl, Protocol};
 use crate::proxy::Proxied;
 use crate::secret::Secret;
 use crate::wire::Address;
@@ -38,12 +38,32 @@ pub(crate) struct Envelope<'a> {
     pub(crate) rcpt: &'a [u8],
 }
 
+/// A request but for what depends on where it goes. It holds the password.
+#[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
+pub(crate) struct Fields(Secret);
+
+impl Fields {
+    /// The octets on the wire, for a server behind `url`, whose connection may be `kept` for another request.
+    pub(crate) fn addressed_to(&self, url: &AuthUrl, kept: bool) -> Secret {
+        let beginning = b"GET  HTTP/1.1\r\nHost: \r\nConnection: keep-alive\r\n".len();
+        let beginning = beginning + url.uri.len() + url.host.len();
+        let mut head = Head(Secret::with_capacity(beginning + self.0.len()));
+        let version: &[u8] = if kept { b" HTTP/1.1" } else { b" HTTP/1.0" };
+        head.line(&[b"GET ", url.uri.as_bytes(), version]);
+        head.field("Host", url.host.as_bytes());
+        if kept {
+            head.field("Connection", b"keep-alive");
+        }
+        head.0.extend(self.0.expose());
+        head.0
+    }
+}
+
 impl Request<'_> {
-    /// The octets on the wire. They hold the password.
-    pub(crate) fn encode(&self) -> Secret {
+    /// What of it is the same wherever it goes.
+    pub(crate) fn encode(&self) -> Fields {
         let mut head = Head(Secret::with_capacity(512));
-        head.line(&[b"GET ", self.server.uri.as_bytes(), b" HTTP/1.0"]);
-        head.field("Host", self.server.host.as_bytes());
         head.field("Auth-Method", self.credentials.method.name().as_bytes());
         head.escaped("Auth-User", &self.credentials.login);
         head.escaped("Auth-Pass", self.credentials.password.expose());
@@ -79,7 +99,7 @@ impl Request<'_> {
             head.field(name, value.as_bytes());
         }
         head.line(&[]);
-        head.0
+        Fields(head.0)
     }
 }
 
@@ -145,11 +165,12 @@ mod tests {
     use core::net::SocketAddr;
 
     /// The text of `request`, changed, about `credentials`.
-    fn encoded(credentials: &Credentials, change: impl FnOnce(Request<'_>) -> Secret) -> String {
+    fn encoded(credentials: &Credentials, change: impl FnOnce(Request<'_>) -> Fields) -> String {
+        let target = Target::Address(Address::Unix("/run/auth".into()));
+        let url = AuthUrl { uri: "/auth".into(), ..AuthUrl::new(target, "127.0.0.1") };
         let server = AuthServer {
-            uri: "/auth".into(),
             headers: alloc::vec![("X-Auth-Key".into(), "k e y".into())],
-            ..AuthServer::new(Target::Address(Address::Unix("/run/auth".into())), "127.0.0.1")
+            ..AuthServer::at(alloc::vec![url.clone()])
         };
         let client = Address::from(SocketAddr::from(([192, 0, 2, 7], 40000)));
         let request = Request {
@@ -164,7 +185,7 @@ mod tests {
             proxied: None,
             envelope: None,
         };
-        String::from_utf8(change(request).expose().to_vec()).unwrap()
+        String::from_utf8(change(request).addressed_to(&url, false).expose().to_vec()).unwrap()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::auth::credentials::is_one_line;
+use crate::auth::rest::{Framing, Rest};
 use crate::auth::route::Route;
 use crate::framing::without_line_end;
 use crate::limits::AUTH_HEAD_BYTES_MAX;
@@ -59,6 +60,9 @@ pub(crate) struct Head {
     octets: usize,
     lines: usize,
     fields: Fields,
+    /// What is said of the answer's end, if the connection is wanted for another one.
+    framing: Option<Framing>,
+    rest: Option<Rest>,
 }
 
 #[derive(Debug, Default)]
@@ -82,9 +86,26 @@ struct Fields {
 pub(crate) type Verdict = (Answer, Option<AuthFault>);
 
 impl Head {
-    /// Takes in octets. `None` as long as the headers are not complete; octets behind them are not looked at.
+    /// An answer to an HTTP/1.1 request, whose connection is wanted for another one.
+    pub(crate) fn kept() -> Self {
+        Self { framing: Some(Framing::default()), ..Self::default() }
+    }
+
+    /// Whether nothing has come yet.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.octets == 0
+    }
+
+    /// Once the headers are complete: what is still to come of the answer, if the connection can be used again behind it.
+    pub(crate) const fn rest(&mut self) -> Option<Rest> {
+        self.rest.take()
+    }
+
+    /// Takes in octets. `None` as long as the headers are not complete; octets behind them matter to [`Head::rest`] only.
     pub(crate) fn receive(&mut self, octets: &[u8]) -> Result<Option<Verdict>, AuthFault> {
+        let mut behind = octets;
         for piece in octets.split_inclusive(|&octet| octet == b'\n') {
+            behind = behind.get(piece.len()..).unwrap_or_default();
             self.octets = self.octets.saturating_add(piece.len());
             if self.octets > AUTH_HEAD_BYTES_MAX {
                 return Err(AuthFault::TooBig);
@@ -92,17 +113,38 @@ impl Head {
             self.line.extend(piece);
             if piece.ends_with(b"\n") {
                 let line = core::mem::take(&mut self.line);
+                let (whole, line) = (line.expose(), without_line_end(line.expose()));
                 self.lines += 1;
-                if self.lines == 1 && line.expose().starts_with(b"HTTP/") {
-                    self.fields.status = status(without_line_end(line.expose()))?;
-                } else if without_line_end(line.expose()).is_empty() {
-                    return core::mem::take(&mut self.fields).judge().map(Some);
+                if self.lines == 1 && (line.starts_with(b"HTTP/") || self.framing.is_some()) {
+                    self.fields.status = status(line)?;
+                    if let Some(framing) = &mut self.framing {
+                        framing.status_line(whole, self.fields.status)?;
+                    }
+                } else if !line.is_empty() {
+                    let (name, value) = self.fields.take(line)?;
+                    if let Some(framing) = &mut self.framing {
+                        framing.header(whole, &name, value);
+                    }
+                } else if self.is_interim() {
+                    (self.fields, self.lines, self.framing) = Default::default();
+                    self.framing = Some(Framing::default());
                 } else {
-                    self.fields.take(without_line_end(line.expose()))?;
+                    let rest =
+                        self.framing.take().and_then(|framing| framing.rest(whole, self.fields.status));
+                    self.rest = rest.and_then(|mut rest| rest.receive(behind).ok().map(|()| rest));
+                    return core::mem::take(&mut self.fields).judge().map(Some);
                 }
             }
         }
         Ok(None)
+    }
+}
+
+impl Head {
+    /// Whether these headers announce others (RFC 9110 section 15.2). Nobody who asks in HTTP/1.0 is sent such; and of a change of
+    /// protocol nothing was said.
+    fn is_interim(&self) -> bool {
+        self.framing.is_some() && matches!(self.fields.status, Some(100 | 102..=199))
     }
 }
 
@@ -116,8 +158,8 @@ fn status(line: &[u8]) -> Result<Option<u16>, AuthFault> {
 }
 
 impl Fields {
-    /// Takes in one header line.
-    fn take(&mut self, line: &[u8]) -> Result<(), AuthFault> {
+    /// Takes in one header line; tells its name in lower case, and its value.
+    fn take<'a>(&mut self, line: &'a [u8]) -> Result<(Vec<u8>, &'a [u8]), AuthFault> {
         let colon = line.iter().position(|&octet| octet == b':').unwrap_or(line.len());
         let (name, value) =
             (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
@@ -128,7 +170,8 @@ impl Fields {
             return Err(AuthFault::InvalidHeader);
         }
         let value = trim(value);
-        match &name.to_ascii_lowercase()[..] {
+        let name = name.to_ascii_lowercase();
+        match &name[..] {
             b"auth-status" if value.eq_ignore_ascii_case(b"OK") => self.ok = true,
             b"auth-status" if value.eq_ignore_ascii_case(b"WAIT") => self.again = true,
             b"auth-status" => self.refusal = Some(value.to_vec()),
@@ -142,7 +185,7 @@ impl Fields {
             b"auth-error-sasl" => self.challenge = Some(value.to_vec()),
             _ => {}
         }
-        Ok(())
+        Ok((name, value))
     }
 
     /// The verdict, in nginx's order (auth-http.md section 7) and by the status as table R3 has it.
@@ -351,5 +394,80 @@ mod tests {
             verdict = verdict.or(head.receive(&[*octet]).unwrap());
         }
         assert_eq!(verdict.unwrap(), judged(&text).unwrap().unwrap());
+    }
+
+    /// The answer to an HTTP/1.1 request, cut into pieces of this size: what it says, and what is still to come of it.
+    fn kept(text: &str, size: usize) -> (Verdict, Option<Rest>) {
+        let (mut head, mut rest) = (Head::kept(), None);
+        let mut verdict = None;
+        for piece in text.as_bytes().chunks(size) {
+            match &verdict {
+                None => {
+                    verdict = head.receive(piece).unwrap();
+                    rest = verdict.is_some().then(|| head.rest()).flatten();
+                }
+                Some(_) => rest = rest.and_then(|mut rest: Rest| rest.receive(piece).ok().map(|()| rest)),
+            }
+        }
+        (verdict.unwrap(), rest)
+    }
+
+    const NO: &str = "HTTP/1.1 200 OK\r\nAuth-Status: no\r\n";
+
+    #[test]
+    fn a_connection_can_be_used_again_behind_an_answer_that_says_where_it_ends() {
+        for (tail, is_over) in [
+            ("Content-Length: 0\r\n\r\n", Some(true)),
+            ("Content-Length: 4\r\n\r\nbody", Some(true)),
+            ("Content-Length: 4\r\n\r\nbod", Some(false)),
+            ("Content-Length: 4\r\n\r\nbody!", None),
+            ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", Some(true)),
+            ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n", Some(false)),
+            ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\nHTTP/1.1", None),
+            ("Connection: close\r\nContent-Length: 0\r\n\r\n", None),
+            ("\r\n", None),
+            ("Content-Length: 0\n\r\n", None),
+            ("Content-Length: 0\r\n\n", None),
+        ] {
+            let text = alloc::format!("{NO}{tail}");
+            for size in [1, 2, 3, 7, text.len()] {
+                let ((answer, _), rest) = kept(&text, size);
+                assert!(matches!(answer, Answer::Denied(_)));
+                assert_eq!(rest.map(|rest| rest.is_over()), is_over, "{tail:?} by {size}");
+            }
+        }
+        let (_, rest) = kept("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nAuth-Status: no\r\n\r\n", 9);
+        assert_eq!(rest, None, "an older server");
+    }
+
+    #[test]
+    fn what_only_announces_an_answer_is_passed_over_where_it_may_come() {
+        let interim = "HTTP/1.1 103 Early Hints\r\nAuth-Status: OK\r\nAuth-Server: 192.0.2.66\r\nContent-Length: 7\r\n\r\n";
+        let text = alloc::format!("HTTP/1.1 100 Continue\r\n\r\n{interim}{NO}Content-Length: 0\r\n\r\n");
+        for size in [1, 5, text.len()] {
+            let ((answer, odd), rest) = kept(&text, size);
+            assert!(matches!(answer, Answer::Denied(_)), "{answer:?}");
+            assert_eq!((odd, rest.map(|rest| rest.is_over())), (None, Some(true)));
+        }
+        assert_eq!(Head::kept().receive(b"HTTP/1.1 101 x\r\n\r\n"), Err(AuthFault::Status(101)));
+        assert_eq!(judged("HTTP/1.1 100 x\r\n\r\n").unwrap_err(), AuthFault::Status(100));
+        let endless = "HTTP/1.1 100 x\r\n\r\n".repeat(1000);
+        assert_eq!(Head::kept().receive(endless.as_bytes()), Err(AuthFault::TooBig));
+    }
+
+    #[test]
+    fn what_is_left_of_another_answer_is_no_answer() {
+        for left in [
+            "\r\n",
+            "\n",
+            "dy",
+            "Auth-Status: OK\r\n\r\n",
+            "HTTP/2 200\r\n",
+            "HTTP/1.1 OK\r\n",
+            " HTTP/1.1 200 OK\r\n",
+        ] {
+            let text = alloc::format!("{left}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            assert_eq!(Head::kept().receive(text.as_bytes()), Err(AuthFault::InvalidResponse), "{left:?}");
+        }
     }
 }

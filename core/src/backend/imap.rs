@@ -87,6 +87,11 @@ impl Dialogue<Imap> for Login {
         }
     }
 
+    /// RFC 3501 section 7.1.5.
+    fn is_turned_away(&self, line: &[u8]) -> bool {
+        matches!(self.state, State::Greeting) && says(line, b"* BYE")
+    }
+
     fn on_secured(&mut self, dialect: &Imap, _: &Context<'_>) -> Move {
         self.log_in(dialect.tag())
     }

@@ -71,6 +71,11 @@ impl Dialogue<Pop3> for Login {
         Pop3::promises(cx, "RESP-CODES") && CODES.iter().any(|code| begins(line, code))
     }
 
+    /// RFC 1939 section 3, which knows no other way to say no.
+    fn is_turned_away(&self, line: &[u8]) -> bool {
+        matches!(self.state, State::Greeting) && says(line, b"-ERR")
+    }
+
     fn on_secured(&mut self, _: &Pop3, _: &Context<'_>) -> Move {
         self.log_in()
     }

@@ -108,6 +108,13 @@ impl Dialogue<Smtp> for Login {
         }
     }
 
+    /// RFC 5321 section 3.1: 554, or 421 of a server that has no time.
+    fn is_turned_away(&self, line: &[u8]) -> bool {
+        let refuses = |code: &[u8]| matches!(code, [b'4' | b'5', b'0'..=b'9', b'0'..=b'9']);
+        let code = without_line_end(line).split(|&octet| octet == b' ').next();
+        matches!(self.state, State::Greeting) && code.is_some_and(refuses)
+    }
+
     /// RFC 3207 section 4.2: the session is as after the greeting.
     fn on_secured(&mut self, dialect: &Smtp, cx: &Context<'_>) -> Move {
         self.starttls = false;

@@ -1,6 +1,7 @@
 //! The auth server's turn: one request, one answer (auth-http.md).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -8,9 +9,9 @@ use super::login::Login;
 use super::penalty::{Penalty, Then};
 use super::sasl::{Due, Refused};
 use super::{Context, Phase, part, trouble};
-use crate::action::{Actions, Judgement, Target};
+use crate::action::{Actions, Handshake, Judgement, Target};
 use crate::auth::credentials::{Credentials, Method};
-use crate::auth::request::Request;
+use crate::auth::request::{Fields, Request};
 use crate::auth::response::{Answer, Denied, Granted, Head};
 use crate::backend::token::Token;
 use crate::backend::{Account, Proof};
@@ -18,7 +19,7 @@ use crate::dialect::{Dialect, Farewell, presentable};
 use crate::event::{End, NoServer};
 use crate::framing::Inbox;
 use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX, ERROR_CODE_BYTES_MAX};
-use crate::policy::{BackendTls, Policy, Protocol, VerifyClient};
+use crate::policy::{AuthUrl, BackendTls, Policy, Protocol, Scheme, VerifyClient};
 use crate::report::{Activity, AuthFault, Notice};
 use crate::sasl::base64;
 use crate::sasl::oauth::INVALID_TOKEN;
@@ -31,13 +32,32 @@ use crate::wire::{Address, Peer, Place, Server, Wire};
 #[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(super) struct Inquiry {
     credentials: Credentials,
-    request: Secret,
-    /// The auth server, or several that are as good as each other.
-    target: Target,
-    /// For all of them together.
+    request: Fields,
+    /// For all auth servers together.
     timeout: Duration,
     /// How long the client has been kept waiting by `WAIT` answers.
     waited: Duration,
+}
+
+impl Inquiry {
+    /// The URL at this place among those of the policy, on behalf of whoever the question is about.
+    fn url(&self, at: usize, cx: &Context<'_>) -> Option<AuthUrl> {
+        let url = cx.policy.auth.as_ref()?.urls.get(at)?;
+        let target = url.target.on_behalf_of(cx.client().ip(), &self.credentials.login);
+        Some(AuthUrl { target, ..url.clone() })
+    }
+}
+
+/// How far the way to the auth server is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Hash))]
+enum Way {
+    /// Whoever it will be is being chosen, or connected to.
+    Connecting,
+    /// TLS is being agreed on.
+    Securing,
+    /// It was asked.
+    Open,
 }
 
 /// Waiting for the auth server.
@@ -47,8 +67,16 @@ pub(crate) struct Authorize<D> {
     pub(super) dialect: D,
     pub(super) inbox: Inbox,
     inquiry: Inquiry,
+    /// The URL whose turn it is, and its place among those of the policy.
+    url: AuthUrl,
+    at: usize,
     /// The server that was reached, or is being tried.
     server: Address,
+    /// The host name that it was chosen by, if it was chosen and has one.
+    name: Option<Arc<str>>,
+    way: Way,
+    /// The connection is one that was kept: it may have ended before the question came.
+    reused: bool,
     answer: Box<Head>,
     /// One budget for all servers.
     until: Instant,
@@ -87,7 +115,6 @@ impl<D: Dialect> Authorize<D> {
         };
         let inquiry = Inquiry {
             request: request.encode(),
-            target: server.target.on_behalf_of(cx.client().ip(), &credentials.login),
             timeout: server.timeout,
             credentials,
             waited: Duration::ZERO,
@@ -117,7 +144,7 @@ impl<D: Dialect> Authorize<D> {
         let tls = cx.policy.backend.tls;
         let starttls = tls == BackendTls::StartTls;
         let account = Account { login, proof, unauthenticated, starttls, auth_server: None };
-        Login::begin(dialect, inbox, &backend, account, tls == BackendTls::On, cx, out)
+        Login::begin(dialect, inbox, &backend, account, tls, cx, out)
     }
 
     /// Asks, for the first time or again.
@@ -129,12 +156,53 @@ impl<D: Dialect> Authorize<D> {
         out: &mut Actions,
     ) -> Phase<D> {
         cx.doing(Activity::HttpAuth);
-        out.open(Wire::Auth, inquiry.target.clone());
+        // A policy without any is of no use to anybody; the client hears that it is our trouble.
+        let Some(url) = inquiry.url(0, cx) else { return trouble(&dialect, cx, out) };
         let until = cx.now.after(inquiry.timeout);
-        let server = first_address(&inquiry.target);
-        let untried = u32::try_from(inquiry.target.servers()).unwrap_or(u32::MAX).max(1);
-        let by = share(cx.now, until, untried);
-        Self { dialect, inbox, inquiry, server, answer: Box::default(), until, untried, by }.into()
+        let mut phase = Self {
+            dialect,
+            inbox,
+            inquiry,
+            server: first_address(&url.target),
+            url,
+            at: 0,
+            name: None,
+            way: Way::Connecting,
+            reused: false,
+            answer: Box::default(),
+            until,
+            untried: 1,
+            by: until,
+        };
+        phase.open(cx, out);
+        phase.into()
+    }
+
+    /// Begins with the servers of the URL whose turn it is.
+    fn open(&mut self, cx: &Context<'_>, out: &mut Actions) {
+        match keeps(cx) {
+            true => out.open_or_reuse(Wire::Auth, self.url.target.clone(), self.url.scheme.clone()),
+            false => out.open(Wire::Auth, self.url.target.clone()),
+        }
+        self.server = first_address(&self.url.target);
+        let urls = cx.policy.auth.iter().flat_map(|auth| &auth.urls).skip(self.at);
+        let untried = urls.map(|url| url.target.servers()).fold(0, usize::saturating_add);
+        self.untried = u32::try_from(untried).unwrap_or(u32::MAX).max(1);
+        self.begin_with_one(cx);
+    }
+
+    /// Nothing is known yet of the server whose turn it is.
+    fn begin_with_one(&mut self, cx: &Context<'_>) {
+        self.name = None;
+        self.way = Way::Connecting;
+        self.reused = false;
+        *self.answer = Head::default();
+        self.by = share(cx.now, self.until, self.untried);
+    }
+
+    /// Whether the auth server may be read now: not while TLS is being agreed on.
+    pub(super) fn wants_auth(&self) -> bool {
+        self.way != Way::Securing
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
@@ -149,7 +217,7 @@ impl<D: Dialect> Authorize<D> {
     ) -> Phase<D> {
         match chosen {
             Ok(server) => {
-                self.server = server.address;
+                (self.server, self.name) = (server.address, server.name);
                 self.into()
             }
             Err(NoServer::Unresolved { name, error }) => {
@@ -157,53 +225,100 @@ impl<D: Dialect> Authorize<D> {
                 self.ask_next(cx, out)
             }
             Err(NoServer::Exhausted) => {
-                if let Target::Group(group) = &self.inquiry.target {
+                if let Target::Group(group) = &self.url.target {
                     cx.report(Notice::NoLiveUpstreams { name: group.name.clone() }, out);
                 }
-                out.close(Wire::Auth);
-                trouble(&self.dialect, cx, out)
+                self.ask_next_url(cx, out)
             }
         }
     }
 
     /// This server is of no use here. Another is asked if there is one (divergences D2).
     fn ask_another(self, judgement: Judgement, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        if self.inquiry.target.is_choice() {
+        if self.url.target.is_choice() {
             out.judge(Wire::Auth, judgement);
             return self.ask_next(cx, out);
         }
-        out.close(Wire::Auth);
-        trouble(&self.dialect, cx, out)
+        self.ask_next_url(cx, out)
     }
 
     fn ask_next(mut self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
         out.open_next(Wire::Auth);
-        self.answer = Box::default();
         self.untried = self.untried.saturating_sub(1).max(1);
-        self.by = share(cx.now, self.until, self.untried);
+        self.begin_with_one(cx);
         self.into()
     }
 
-    pub(super) fn opened(mut self, peer: Peer, out: &mut Actions) -> Phase<D> {
-        self.server = peer.remote;
-        out.send(Wire::Auth, self.inquiry.request.clone());
+    /// Nobody behind this URL is left to be asked.
+    fn ask_next_url(mut self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        out.close(Wire::Auth);
+        let Some(url) = self.inquiry.url(self.at + 1, cx) else { return trouble(&self.dialect, cx, out) };
+        (self.url, self.at) = (url, self.at + 1);
+        self.open(cx, out);
         self.into()
+    }
+
+    pub(super) fn opened(mut self, peer: Peer, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        self.server = peer.remote;
+        match &self.url.scheme {
+            Scheme::Http => self.ask_now(cx, out),
+            Scheme::Https { name } => {
+                let name = name.as_deref().or(self.name.as_deref()).map(Into::into);
+                out.secure(Wire::Auth, Handshake::Connect { name });
+                self.way = Way::Securing;
+            }
+        }
+        self.into()
+    }
+
+    pub(super) fn secured(mut self, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        if self.way == Way::Securing {
+            self.ask_now(cx, out);
+        }
+        self.into()
+    }
+
+    pub(super) fn reused(mut self, peer: Peer, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
+        self.server = peer.remote;
+        self.reused = true;
+        self.ask_now(cx, out);
+        self.into()
+    }
+
+    fn ask_now(&mut self, cx: &Context<'_>, out: &mut Actions) {
+        self.way = Way::Open;
+        if keeps(cx) {
+            *self.answer = Head::kept();
+        }
+        out.send(Wire::Auth, self.inquiry.request.addressed_to(&self.url, keeps(cx)));
     }
 
     pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if self.way == Way::Securing {
+            // Whoever speaks in clear where TLS was wanted is not the auth server.
+            return self.into();
+        }
         match self.answer.receive(octets) {
             Ok(None) => self.into(),
             Ok(Some((answer, odd))) => {
-                if self.inquiry.target.is_choice() {
+                if self.url.target.is_choice() {
                     out.judge(Wire::Auth, Judgement::Sound);
                 }
-                out.close(Wire::Auth);
+                match self.answer.rest() {
+                    Some(rest) => out.keep(Wire::Auth, rest),
+                    None => out.close(Wire::Auth),
+                }
                 if let Some(fault) = odd {
                     self.report(fault, cx, out);
                 }
                 self.decided(answer, cx, out)
             }
-            Err(fault @ AuthFault::Status(_)) => {
+            Err(
+                fault @ (AuthFault::Status(_)
+                | AuthFault::InvalidResponse
+                | AuthFault::InvalidHeader
+                | AuthFault::TooBig),
+            ) => {
                 self.report(fault, cx, out);
                 // It did answer. What it makes of one login is no reason to keep others from it: whoever finds a login that it
                 // stumbles over would take it down for everybody.
@@ -213,9 +328,25 @@ impl<D: Dialect> Authorize<D> {
         }
     }
 
-    pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+    pub(super) fn ended(mut self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if self.reused && self.answer.is_empty() {
+            // A server ends a connection that it has heard nothing on for a while, which may cross the question. That says
+            // nothing against it, and it is asked again; but once, and never behind the beginning of an answer.
+            self.reused = false;
+            self.way = Way::Connecting;
+            out.reopen(Wire::Auth);
+            return self.into();
+        }
         match end {
-            End::Finished | End::Insecure(_) => self.report(AuthFault::Closed, cx, out),
+            End::Finished => self.report(AuthFault::Closed, cx, out),
+            End::Insecure(reason) => {
+                let server = self.server.clone();
+                let notice = match self.way {
+                    Way::Connecting | Way::Securing => Notice::AuthHandshakeFailed { server, reason },
+                    Way::Open => Notice::AuthTlsFailed { server, reason },
+                };
+                cx.report(notice, out);
+            }
             End::Broken(error) => cx.report(Notice::AuthFailed(error), out),
         }
         self.ask_another(Judgement::Failed, cx, out)
@@ -226,7 +357,7 @@ impl<D: Dialect> Authorize<D> {
         if cx.now < self.until {
             return self.ask_another(Judgement::Failed, cx, out);
         }
-        if self.inquiry.target.is_choice() {
+        if self.url.target.is_choice() {
             out.judge(Wire::Auth, Judgement::Failed);
         }
         out.close(Wire::Auth);
@@ -259,7 +390,10 @@ impl<D: Dialect> Authorize<D> {
         };
         let backend = match backend {
             Ok(backend) => backend,
-            Err(fault) => return self.failed(fault, cx, out),
+            Err(fault) => {
+                self.report(fault, cx, out);
+                return trouble(&self.dialect, cx, out);
+            }
         };
         cx.login_is(&named);
         let (replaced, unauthenticated) = (granted.password, credentials.method == Method::None);
@@ -267,7 +401,6 @@ impl<D: Dialect> Authorize<D> {
             Ok(proof) => proof,
             Err(fault) => {
                 cx.report(Notice::AuthAnswer { server: self.server, fault }, out);
-                out.close(Wire::Auth);
                 return trouble(&self.dialect, cx, out);
             }
         };
@@ -279,7 +412,7 @@ impl<D: Dialect> Authorize<D> {
             starttls: tls == BackendTls::StartTls,
             auth_server: Some(self.server),
         };
-        Login::begin(self.dialect, self.inbox, &backend, account, tls == BackendTls::On, cx, out)
+        Login::begin(self.dialect, self.inbox, &backend, account, tls, cx, out)
     }
 
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).
@@ -361,6 +494,11 @@ impl<D: Dialect> Authorize<D> {
     fn report(&self, fault: AuthFault, cx: &Context<'_>, out: &mut Actions) {
         cx.report(Notice::AuthAnswer { server: self.server.clone(), fault }, out);
     }
+}
+
+/// Whether connections to auth servers are used more than once.
+fn keeps(cx: &Context<'_>) -> bool {
+    cx.policy.auth.as_ref().is_some_and(|auth| auth.keepalive > 0)
 }
 
 const fn waiting_max(policy: &Policy) -> Duration {

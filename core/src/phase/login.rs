@@ -13,9 +13,9 @@ use crate::dialect::{Dialect, Farewell};
 use crate::event::{End, NoServer, ResolveError};
 use crate::framing::Inbox;
 use crate::limits::{BACKEND_BUFFERS_MAX, COMMAND_BYTES_MIN, CONNECT_TIMEOUT};
-use crate::policy::ProxyHeader;
+use crate::policy::{BackendTls, ProxyHeader};
 use crate::proxy::{v1, v2};
-use crate::report::{Activity, AuthFault, Notice};
+use crate::report::{Activity, AuthFault, Notice, TlsLack};
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::{Address, Peer, Server, Wire};
 
@@ -29,8 +29,8 @@ pub(crate) struct Login<D: Dialect> {
     heard: Heard,
     way: Way,
     choice: Choice,
-    /// Whether TLS comes before the greeting.
-    tls_first: bool,
+    /// Whether TLS comes, and when.
+    tls: BackendTls,
     /// One budget for connecting and all of the dialogue, whatever the number of servers (decision 6).
     until: Instant,
     /// The end of the present step's part of it.
@@ -57,8 +57,6 @@ struct Open {
     name: Option<Arc<str>>,
     /// Who named the servers, for the log.
     auth_server: Option<Address>,
-    /// Whether TLS comes between the greeting and everything else.
-    starttls: bool,
 }
 
 /// How far the way to the backend is built. The dialogue goes over an open one only.
@@ -120,13 +118,14 @@ impl Heard {
 }
 
 impl<D: Dialect> Login<D> {
-    /// Connects to the backend. The account is the auth server's word that the client may.
+    /// Connects to the backend, unless it needs TLS and we have none to give. The account is the auth server's word that the
+    /// client may.
     pub(super) fn begin(
         dialect: D,
         inbox: Inbox,
         backend: &Target,
         account: Account,
-        tls_first: bool,
+        tls: BackendTls,
         cx: &mut Context<'_>,
         out: &mut Actions,
     ) -> Phase<D> {
@@ -140,10 +139,15 @@ impl<D: Dialect> Login<D> {
                 },
                 name: None,
                 auth_server: account.auth_server.clone(),
-                starttls: account.starttls,
             }),
         };
-        let dialogue = match D::Login::begin(account, &dialect, cx) {
+        let fit = match tls {
+            BackendTls::On | BackendTls::StartTls if !cx.policy.backend.tls_configured => {
+                Err(Notice::UpstreamTlsImpossible(TlsLack::Unconfigured))
+            }
+            _ => D::Login::begin(account, &dialect, cx),
+        };
+        let dialogue = match fit {
             Ok(dialogue) => dialogue,
             Err(notice) => {
                 cx.report(notice, out);
@@ -153,10 +157,14 @@ impl<D: Dialect> Login<D> {
         let until = cx.now.after(cx.policy.timeout);
         let heard = Heard::default();
         let way = Way::Choosing;
-        let mut phase = Self { dialect, inbox, dialogue, heard, way, choice, tls_first, until, by: until };
+        let mut phase = Self { dialect, inbox, dialogue, heard, way, choice, tls, until, by: until };
         phase.choose(cx);
         if let Target::Address(address) = &target {
             phase.connect(address, cx);
+            if let Some(lack) = phase.lack(address, cx) {
+                cx.report(Notice::UpstreamTlsImpossible(lack), out);
+                return trouble(&phase.dialect, cx, out);
+            }
         }
         out.open(Wire::Backend, target);
         phase.into()
@@ -182,6 +190,21 @@ impl<D: Dialect> Login<D> {
         self.by = limit.map_or(self.until, |limit| cx.now.after(limit).min(self.until));
     }
 
+    /// What TLS to this server would take and we have not got.
+    fn lack(&self, address: &Address, cx: &Context<'_>) -> Option<TlsLack> {
+        let named = cx.policy.backend.tls_name.is_some() || self.name().is_some();
+        let nameless = self.tls != BackendTls::Off && !named && address.ip().is_none();
+        nameless.then_some(TlsLack::Name)
+    }
+
+    /// The host name of the server that was chosen.
+    fn name(&self) -> Option<&str> {
+        match &self.choice {
+            Choice::Open(open) => open.name.as_deref(),
+            Choice::Made => None,
+        }
+    }
+
     pub(super) fn chosen(
         mut self,
         chosen: Result<Server, NoServer>,
@@ -193,7 +216,14 @@ impl<D: Dialect> Login<D> {
             Ok(server) => {
                 open.name = server.name;
                 self.connect(&server.address, cx);
-                self.into()
+                match self.lack(&server.address, cx) {
+                    None => self.into(),
+                    // The configuration's fault, and none of the server's.
+                    Some(lack) => {
+                        cx.report(Notice::UpstreamTlsImpossible(lack), out);
+                        self.choose_next(cx, out)
+                    }
+                }
             }
             Err(NoServer::Unresolved { name, error }) => {
                 cx.report(unresolved(open.auth_server.as_ref(), name, error), out);
@@ -249,7 +279,7 @@ impl<D: Dialect> Login<D> {
             ProxyHeader::V1 => out.send(Wire::Backend, v1::header(cx.client(), cx.peer())),
             ProxyHeader::V2 => out.send(Wire::Backend, v2::header(cx.client(), cx.peer(), cx.tls())),
         }
-        if self.tls_first {
+        if self.tls == BackendTls::On {
             return self.secure(false, cx, out);
         }
         cx.doing(Activity::ReadingUpstream);
@@ -265,11 +295,7 @@ impl<D: Dialect> Login<D> {
     /// Asks for TLS. Nothing that the backend has said so far counts any more (divergences S3).
     fn secure(mut self, starttls: bool, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         cx.doing(Activity::UpstreamHandshake);
-        let named = match &self.choice {
-            Choice::Open(open) => open.name.as_deref(),
-            Choice::Made => None,
-        };
-        let name = cx.policy.backend.tls_name.as_deref().or(named).map(Into::into);
+        let name = cx.policy.backend.tls_name.as_deref().or(self.name()).map(Into::into);
         out.secure(Wire::Backend, Handshake::Connect { name });
         self.heard.octets.clear();
         self.heard.line = 0;
@@ -302,7 +328,7 @@ impl<D: Dialect> Login<D> {
             match self.dialogue.on_line(reply, line, &self.dialect, cx) {
                 Move::Await => self.heard.line = end,
                 Move::Say(activity, words) => {
-                    if !matches!(&self.choice, Choice::Open(open) if open.starttls) {
+                    if self.tls != BackendTls::StartTls {
                         self.settle_for_it(out);
                     }
                     cx.doing(activity);
@@ -372,13 +398,20 @@ impl<D: Dialect> Login<D> {
     /// A reply that does not lead on. The client sees it only where the operator wants it to.
     fn refused(self, end: usize, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         let (_, line) = self.heard.reply(end);
+        let turned_away = self.dialogue.is_turned_away(line);
         let may_pass = cx.policy.backend.pass_error_message || self.dialogue.is_for_the_client(line, cx);
         let passed_on = may_pass && matches!(self.choice, Choice::Made);
         let said = crate::framing::without_line_end(line);
         let reply = self.dialogue.without_tag(said, &self.dialect).to_vec();
         cx.report(Notice::UpstreamRefused { reply, passed_on }, out);
         if !passed_on {
-            return self.give_up(cx, out);
+            // With our header in front it was the client who was turned away, and all that shows is what it is thought of. It must
+            // not be able to take the server from everybody else.
+            let it_was_the_client = cx.policy.backend.proxy_header != ProxyHeader::Off;
+            return match (&self.choice, it_was_the_client && turned_away) {
+                (Choice::Open(_), true) => self.choose_next(cx, out),
+                _ => self.give_up(cx, out),
+            };
         }
         out.close(Wire::Backend);
         let (reply, _) = self.heard.reply(end);

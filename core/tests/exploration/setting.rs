@@ -129,7 +129,7 @@ impl Setting {
         policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::XOauth2]
             .into_iter()
             .fold(policy.mechanisms, Mechanisms::with);
-        policy.backend.tls = self.backend_tls;
+        (policy.backend.tls, policy.backend.tls_configured) = (self.backend_tls, true);
         policy.backend.smtp_auth = true;
         policy.unauthenticated = self.protocol == Protocol::Smtp;
         // Where STARTTLS is on, errors made in clear count on (decision 19), which is not what is looked for.

@@ -370,6 +370,10 @@ impl<S: Subject> World<S> {
                 self.wires.set(*wire, if target.is_choice() { Line::Choosing(0) } else { Line::Dialing(1) });
                 self.open(setting, *wire, target);
             }
+            // No setting asks for connections that are kept.
+            Action::OpenOrReuse(..) | Action::Reopen(_) | Action::Keep(..) => {
+                self.broken.unless(false, Claim::WiresAreKept);
+            }
             Action::OpenNext(wire) => {
                 let others = match self.wires.line(*wire) {
                     Line::Dialing(others) => others,

@@ -5,39 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{
-    Action, Actions, AuthServer, End, Event, Group, Guest, Instant, Judgement, NoServer, Place, Policy,
-    Protocol, ResolveError, Server, Session, SystemError, Target, Wire,
+    Action, Actions, Address, AuthServer, BackendTls, End, Event, Group, Guest, Instant, Judgement, NoServer,
+    Place, Policy, Protocol, ProxyHeader, ResolveError, Server, Session, SystemError, Target, Wire,
 };
 
 use crate::stage::{Door, NOW, PROTOCOLS, address, client, facts, peer, policy, session};
 
 /// A session, and what it did last.
-struct Scene {
+pub(crate) struct Scene {
     session: Session,
-    now: Instant,
-    did: Vec<Action>,
+    pub(crate) now: Instant,
+    pub(crate) did: Vec<Action>,
 }
 
 impl Scene {
-    fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let mut scene = Self { session: session(policy, Door::Plain), now: NOW, did: Vec::new() };
         scene.tell(Event::Opened(Wire::Client, client()));
         scene
     }
 
-    fn tell(&mut self, event: Event<'_>) {
+    pub(crate) fn tell(&mut self, event: Event<'_>) {
         let mut out = Actions::new();
         self.session.handle(self.now, event, &mut out);
         self.did = out.drain().collect();
     }
 
     /// Lets the deadline come.
-    fn wait(&mut self) {
+    pub(crate) fn wait(&mut self) {
         self.now = self.session.deadline().expect("a deadline").at;
         self.tell(Event::Deadline);
     }
 
-    fn log_in(&mut self, protocol: Protocol) {
+    pub(crate) fn session_deadline(&self) -> Option<Instant> {
+        self.session.deadline().map(|deadline| deadline.at)
+    }
+
+    pub(crate) fn log_in(&mut self, protocol: Protocol) {
         let words = match protocol {
             Protocol::Imap => "a LOGIN fred hunter2\r\n",
             Protocol::Pop3 => "USER fred\r\nPASS hunter2\r\n",
@@ -47,27 +51,31 @@ impl Scene {
     }
 
     /// The auth server says yes.
-    fn granted(&mut self, answer: &str) {
+    pub(crate) fn granted(&mut self, answer: &str) {
         self.tell(Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
         self.tell(Event::Received(Wire::Auth, answer.as_bytes()));
     }
 
-    fn chosen(&mut self, wire: Wire, at: &str) {
+    pub(crate) fn chosen(&mut self, wire: Wire, at: &str) {
         self.tell(Event::Chosen(wire, Ok(Server { address: address(at), name: None })));
     }
 
     /// The next server is chosen and connected.
-    fn opened(&mut self, at: &str) {
+    pub(crate) fn opened(&mut self, at: &str) {
         self.chosen(Wire::Backend, at);
         self.tell(Event::Opened(Wire::Backend, peer(at)));
     }
 
-    fn tries_another(&self, wire: Wire) -> bool {
+    pub(crate) fn tries_another(&self, wire: Wire) -> bool {
         let judged = self.did.contains(&Action::Judge(wire, Judgement::Failed));
         judged && self.did.last() == Some(&Action::OpenNext(wire))
     }
 
-    fn said_to(&self, wire: Wire) -> String {
+    fn judges(&self) -> bool {
+        self.did.iter().any(|action| matches!(action, Action::Judge(..)))
+    }
+
+    pub(crate) fn said_to(&self, wire: Wire) -> String {
         let said = self.did.iter().filter_map(|action| match action {
             Action::Send(to, payload) if *to == wire => {
                 Some(String::from_utf8_lossy(payload.expose()).into_owned())
@@ -77,7 +85,7 @@ impl Scene {
         said.collect()
     }
 
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let lines = self.did.iter().filter_map(|action| match action {
             Action::Report(report) => Some(format!("[{}] {report}", report.level().name())),
             _ => None,
@@ -98,7 +106,7 @@ fn passing(protocol: Protocol) -> Policy {
 
 const OK: &str = "Auth-Status: OK\r\n\r\n";
 
-fn refused() -> End {
+pub(crate) fn refused() -> End {
     End::Broken(SystemError { call: "recv()", code: 111, text: "Connection refused".into() })
 }
 
@@ -152,10 +160,8 @@ fn another_server_is_tried_whatever_went_wrong_before_the_login() {
 fn a_handshake_that_fails_is_a_server_that_fails() {
     for starttls in [false, true] {
         let mut policy = passing(Protocol::Imap);
-        policy.backend.tls = match starttls {
-            true => gatepost_core::BackendTls::StartTls,
-            false => gatepost_core::BackendTls::On,
-        };
+        policy.backend.tls = if starttls { BackendTls::StartTls } else { BackendTls::On };
+        policy.backend.tls_configured = true;
         let mut scene = Scene::new(policy);
         scene.log_in(Protocol::Imap);
         scene.granted(OK);
@@ -180,6 +186,107 @@ fn a_handshake_that_fails_is_a_server_that_fails() {
         }
         assert!(scene.did.contains(&Action::Judge(Wire::Backend, Judgement::Sound)), "{:?}", scene.did);
         assert_eq!(scene.said_to(Wire::Backend), "a LOGIN {4}\r\n");
+    }
+}
+
+#[test]
+fn a_client_that_is_turned_away_under_its_own_address_takes_the_server_from_nobody() {
+    for (protocol, refusals) in [
+        (Protocol::Imap, &["* BYE you are banned\r\n", "* bye\r\n"][..]),
+        (Protocol::Pop3, &["-ERR you are banned\r\n", "-ERR\r\n"]),
+        (Protocol::Smtp, &["554 5.7.1 banned\r\n", "421-not\r\n421 now\r\n", "550\r\n"]),
+    ] {
+        for (header, words) in [ProxyHeader::Off, ProxyHeader::V1, ProxyHeader::V2]
+            .iter()
+            .flat_map(|&header| refusals.iter().map(move |&words| (header, words)))
+        {
+            let mut policy = passing(protocol);
+            policy.backend.proxy_header = header;
+            let mut scene = Scene::new(policy);
+            scene.log_in(protocol);
+            scene.granted(OK);
+            scene.opened("198.51.100.2:143");
+            scene.tell(Event::Received(Wire::Backend, words.as_bytes()));
+            assert_eq!(scene.did.last(), Some(&Action::OpenNext(Wire::Backend)), "{words:?}");
+            assert_eq!(scene.judges(), header == ProxyHeader::Off, "{header:?} {words:?}");
+            assert!(
+                scene.log()[0].starts_with("[error] upstream sent invalid response"),
+                "{:?}",
+                scene.log()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_no_refusal_is_a_failure_whoever_the_client_is() {
+    for (protocol, all) in [
+        (Protocol::Imap, ["* BYEBYE\r\n", "BYE\r\n", "* NO\r\n", "554 no\r\n"]),
+        (Protocol::Pop3, ["-ERROR\r\n", "ERR\r\n", "- ERR\r\n", "554 no\r\n"]),
+        (Protocol::Smtp, ["250 hello\r\n", "4x4 no\r\n", "5540 no\r\n", "-ERR no\r\n"]),
+    ] {
+        for words in all {
+            let mut policy = passing(protocol);
+            policy.backend.proxy_header = ProxyHeader::V1;
+            let mut scene = Scene::new(policy);
+            scene.log_in(protocol);
+            scene.granted(OK);
+            scene.opened("198.51.100.2:143");
+            scene.tell(Event::Received(Wire::Backend, words.as_bytes()));
+            assert!(scene.tries_another(Wire::Backend), "{words:?}: {:?}", scene.did);
+            // Nor is silence one, or hanging up without a word.
+            scene.opened("198.51.100.3:143");
+            scene.tell(Event::Ended(Wire::Backend, End::Finished));
+            assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+            scene.opened("198.51.100.4:143");
+            scene.wait();
+            assert!(scene.tries_another(Wire::Backend), "{:?}", scene.did);
+        }
+    }
+}
+
+#[test]
+fn what_our_own_configuration_lacks_is_no_servers_fault() {
+    for protocol in PROTOCOLS {
+        for wish in ["on", "starttls"] {
+            let mut scene = Scene::new(passing(protocol));
+            scene.log_in(protocol);
+            scene.granted(&format!("Auth-Status: OK\r\nAuth-Server-TLS: {wish}\r\n\r\n"));
+            let opens = |action: &Action| matches!(action, Action::Open(Wire::Backend, _));
+            assert!(!scene.did.iter().any(opens), "{:?}", scene.did);
+            let line = "[error] TLS to backends is not configured: \"proxy_ssl\" is missing while in http auth state";
+            assert!(scene.log()[0].starts_with(line), "{:?}", scene.log());
+            assert!(scene.did.contains(&Action::Close(Wire::Client)));
+            assert!(!scene.said_to(Wire::Client).contains("AUTHENTICATIONFAILED"));
+        }
+    }
+}
+
+#[test]
+fn a_socket_file_that_no_certificate_could_be_for_is_passed_by_unjudged() {
+    let unix = Address::Unix("/run/imap".into());
+    let line = "[error] TLS to a backend on a UNIX socket is not configured: \"proxy_ssl_name\" is missing";
+    for (name, tls) in
+        [(None, BackendTls::On), (None, BackendTls::StartTls), (Some("mx.test"), BackendTls::On)]
+    {
+        let mut policy = passing(Protocol::Imap);
+        (policy.backend.tls, policy.backend.tls_configured) = (tls, true);
+        policy.backend.tls_name = name.map(Into::into);
+        let mut scene = Scene::new(policy.clone());
+        scene.log_in(Protocol::Imap);
+        scene.granted(OK);
+        scene.tell(Event::Chosen(Wire::Backend, Ok(Server { address: unix.clone(), name: None })));
+        assert_eq!(scene.did.last() == Some(&Action::OpenNext(Wire::Backend)), name.is_none());
+        assert_eq!(scene.log().iter().any(|said| said.starts_with(line)), name.is_none());
+        assert!(!scene.judges(), "{:?}", scene.did);
+        // The only one there is is not connected to.
+        policy.backend.pass = Some(Target::Address(unix.clone()));
+        let mut scene = Scene::new(policy);
+        scene.log_in(Protocol::Imap);
+        scene.granted(OK);
+        let opened = scene.did.contains(&Action::Open(Wire::Backend, Target::Address(unix.clone())));
+        assert_eq!(opened, name.is_some(), "{:?}", scene.did);
+        assert_eq!(scene.log().iter().any(|said| said.starts_with(line)), name.is_none());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatepost_core::{
-    Action, Actions, Answer, End, Event, NoServer, Policy, Protocol, ResolveError, Server, Session,
+    Action, Actions, Answer, AuthUrl, End, Event, NoServer, Policy, Protocol, ResolveError, Server, Session,
     SystemError, Target, Wire,
 };
 use proptest::prelude::*;
@@ -135,7 +135,7 @@ fn setting() -> impl Strategy<Value = (Policy, Door)> {
             policy.auth = None;
             policy.backend.pass = Some(target);
         } else if let Some(auth) = &mut policy.auth {
-            auth.target = target;
+            auth.urls = vec![AuthUrl::new(target, "127.0.0.1")];
         }
         (policy, door)
     })

@@ -177,8 +177,8 @@ impl Stage {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Judge(..) => {}
-            Action::OpenNext(wire) => panic!("the server of {wire:?} was good"),
-            Action::Open(wire, target) => {
+            Action::OpenNext(wire) | Action::Reopen(wire) => panic!("the server of {wire:?} was good"),
+            Action::Open(wire, target) | Action::OpenOrReuse(wire, target, _) => {
                 if target.is_choice() {
                     self.pending.push_back(Pending::Chosen(wire));
                 }
@@ -202,7 +202,7 @@ impl Stage {
             }
             Action::Resolve(question) => panic!("{question:?} without a resolver"),
             Action::Secure(wire, _) => self.pending.push_back(Pending::Secured(wire)),
-            Action::Close(wire) => self.heard.push((wire, b"<closed>".to_vec())),
+            Action::Close(wire) | Action::Keep(wire, _) => self.heard.push((wire, b"<closed>".to_vec())),
             Action::Relay(leftovers) => {
                 self.relaying = true;
                 self.hear(Wire::Client, &leftovers.to_client);

@@ -3,7 +3,9 @@
 mod access_log;
 mod address;
 mod auth_http;
+mod auth_http_ssl;
 mod certificates;
+mod client_ssl;
 mod conf_command;
 mod listen;
 mod log;

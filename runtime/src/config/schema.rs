@@ -8,6 +8,7 @@ mod zimbra;
 
 use self::rows::ROWS;
 use super::diagnostic::Complaint;
+use super::lex::Word;
 use super::tree::Directive;
 
 /// Where a directive stands.
@@ -47,6 +48,8 @@ enum Shape {
     Flag,
     /// So many arguments, at least and at most.
     Args(usize, usize),
+    /// One argument, and more of its kind, so many at most, which nginx does not take.
+    OneOrMore(usize),
 }
 
 /// What a second directive of the same name in the same block means.
@@ -115,6 +118,8 @@ pub(super) enum Keyword {
     AuthHttpTimeout,
     AuthHttpHeader,
     AuthHttpPassClientCert,
+    AuthHttpKeepalive,
+    AuthHttpSsl(ClientSslWord),
     ProxyBuffer,
     ProxyTimeout,
     ProxyPassErrorMessage,
@@ -122,7 +127,8 @@ pub(super) enum Keyword {
     ProxySmtpAuth,
     ProxyOauth,
     ProxyProtocol,
-    ProxySsl(ProxySslWord),
+    ProxySslMode,
+    ProxySsl(ClientSslWord),
     ProxyPass,
     ProxyConnectTimeout,
     UpstreamBlock,
@@ -202,13 +208,13 @@ pub(super) enum UpstreamWord {
     IpHash,
     Random,
     Hash,
+    Resolver,
+    ResolverTimeout,
 }
 
-/// The directives about TLS towards backends.
+/// The directives about TLS where we are the client: those that begin with `proxy_ssl_`, or `auth_http_ssl_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProxySslWord {
-    /// `proxy_ssl` itself.
-    Mode,
+pub(super) enum ClientSslWord {
     Verify,
     TrustedCertificate,
     Name,
@@ -235,7 +241,7 @@ pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static 
             let message = format!("directive \"{name}\" has no opening \"{{\"");
             return Err(Complaint::of(directive, message));
         }
-        (Shape::Flag | Shape::Args(..), true) => {
+        (Shape::Flag | Shape::Args(..) | Shape::OneOrMore(_), true) => {
             let message = format!("directive \"{name}\" is not terminated by \";\"");
             return Err(Complaint::of(directive, message).under(directive.args_span()));
         }
@@ -244,6 +250,10 @@ pub(super) fn admit(directive: &Directive, context: Context) -> Result<&'static 
     let (least, most) = row.shape.args();
     if !(least..=most).contains(&directive.args.len()) {
         return Err(miscounted(directive, &name, context, (least, most)));
+    }
+    let is_odd = sign(directive).is_some() || swallowed(directive, &name, context).is_some();
+    if let (Shape::OneOrMore(_), 2.., true) = (row.shape, directive.args.len(), is_odd) {
+        return Err(miscounted(directive, &name, context, (1, 1)));
     }
     Ok(row)
 }
@@ -254,6 +264,7 @@ impl Shape {
             Self::Block(args) => (args, args),
             Self::Flag => (1, 1),
             Self::Args(least, most) => (least, most),
+            Self::OneOrMore(most) => (1, most),
         }
     }
 }
@@ -332,15 +343,12 @@ fn misplaced(directive: &Directive, name: &str, contexts: &[Context]) -> Complai
 fn miscounted(directive: &Directive, name: &str, context: Context, wanted: (usize, usize)) -> Complaint {
     let message = format!("invalid number of arguments in \"{name}\" directive");
     let complaint = Complaint::of(directive, message).under(directive.args_span());
-    // A word that is a directive's name and stands further down was probably meant to begin one.
-    let swallowed = directive.args.iter().position(|arg| {
-        find(&arg.shown(), context).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
-    });
+    let swallowed = swallowed(directive, name, context);
     if let Some(at) = swallowed.filter(|_| directive.args.len() > wanted.1) {
         let before = directive.args.get(..at).and_then(<[_]>::last).unwrap_or(&directive.name);
         return complaint.under(before.span).label("is a `;` missing behind this?");
     }
-    if let Some(sign) = directive.args.first().filter(|arg| matches!(&*arg.text, b"=" | b"=>" | b":")) {
+    if let Some(sign) = sign(directive) {
         return complaint.under(sign.span).label("arguments follow a name without a sign between them");
     }
     complaint.label(match wanted {
@@ -350,6 +358,18 @@ fn miscounted(directive: &Directive, name: &str, context: Context, wanted: (usiz
         (least, most) if least == most => format!("it takes {least} arguments"),
         (least, most) => format!("it takes {least} to {most} arguments"),
     })
+}
+
+/// Where among the arguments a word stands that is a directive's name, and was probably meant to begin one.
+fn swallowed(directive: &Directive, name: &str, context: Context) -> Option<usize> {
+    directive.args.iter().position(|arg| {
+        find(&arg.shown(), context).is_some_and(|row| row.contexts.contains(&context) && row.name != name)
+    })
+}
+
+/// The sign that stands between a name and its arguments, where there should be none.
+fn sign(directive: &Directive) -> Option<&Word> {
+    directive.args.first().filter(|arg| matches!(&*arg.text, b"=" | b"=>" | b":"))
 }
 
 impl Context {

@@ -89,12 +89,12 @@ pub trait Surroundings {
         tls::server_config(settings)
     }
 
-    /// Reads what is needed to be a client of backends that speak TLS.
+    /// Reads what is needed to be a client of backends, or auth servers, that speak TLS.
     ///
     /// # Errors
     ///
     /// What is wrong with it, in nginx's words.
-    fn backend_tls(&self, settings: &tls::ClientSettings) -> Result<Arc<rustls::ClientConfig>, tls::Error> {
+    fn client_tls(&self, settings: &tls::ClientSettings) -> Result<Arc<rustls::ClientConfig>, tls::Error> {
         tls::client_config(settings)
     }
 

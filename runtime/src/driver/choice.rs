@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gatepost_core::{
-    Address, Answer, Family, Group, Guest, Instant, Judgement, NoServer, Place, Question, ResolveError,
-    Server, Target,
+    Address, Group, Guest, Instant, Judgement, NoServer, Place, ResolveError, Server, Target,
 };
 
+use super::addresses::addresses_of;
 use crate::net::Net;
 use crate::upstream::{Die, Lease, Tried, Upstream, Upstreams};
 
@@ -71,7 +71,7 @@ impl Choice {
             From::List(places) => match places.pop_front() {
                 Some((Place::At(address), name)) => self.chosen = Some(Ok(Server { address, name })),
                 Some((Place::Named(name, port), _)) => {
-                    let lookup = Box::pin(look_up(net.clone(), name.clone()));
+                    let lookup = Box::pin(addresses_of(net.clone(), name.clone()));
                     self.asked = Some((name, port, lookup));
                 }
                 None => self.chosen = Some(Err(NoServer::Exhausted)),
@@ -132,29 +132,5 @@ impl Choice {
             }
         }
         Poll::Ready(Ok(Server { address, name: Some(name) }))
-    }
-}
-
-/// The addresses of a name, those of IPv4 first. Half an answer is better than none: where one of them is, the host is.
-async fn look_up<N: Net>(net: N, name: Arc<str>) -> Result<Vec<IpAddr>, ResolveError> {
-    let ask = |family| {
-        let answer = net.resolve(Question::AddressesOf(name.clone(), family));
-        async move {
-            match answer.await {
-                Answer::Addresses(found) => found.map(|mut ips| {
-                    ips.retain(|&ip| Family::from(ip) == family);
-                    ips
-                }),
-                Answer::Name(_) => Err(ResolveError::Server),
-            }
-        }
-    };
-    match tokio::join!(biased; ask(Family::V4), ask(Family::V6)) {
-        (Ok(mut ips), Ok(others)) => {
-            ips.extend(others);
-            Ok(ips)
-        }
-        (Ok(ips), Err(_)) | (Err(_), Ok(ips)) => Ok(ips),
-        (Err(ResolveError::NotFound), Err(error)) | (Err(error), Err(_)) => Err(error),
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use gatepost_core::{
-    Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Target, Wire,
+    Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Rest,
+    Scheme, Server, Target, Wire,
 };
 use rustls::ClientConfig;
 
@@ -14,6 +15,7 @@ use crate::drain::Drain;
 use crate::net::Net;
 use crate::observe::Observer;
 use crate::pipe::{Heard, Pipe};
+use crate::pool::{Key, Pool};
 use crate::relay::{Relay, Start};
 use crate::system_error::connect_error;
 use crate::tls::Acceptor;
@@ -42,6 +44,7 @@ impl Step {
             Self::Resolved(answer) => tell(Event::Resolved(answer)),
             Self::Chosen(wire, chosen) => tell(Event::Chosen(wire, chosen)),
             Self::Heard(wire, Heard::Opened(peer)) => tell(Event::Opened(wire, peer)),
+            Self::Heard(wire, Heard::Reused(peer)) => tell(Event::Reused(wire, peer)),
             Self::Heard(wire, Heard::Received(filled)) => {
                 filled.show_and_wipe(|octets| tell(Event::Received(wire, octets)));
             }
@@ -51,10 +54,20 @@ impl Step {
     }
 }
 
-/// The groups that the targets of a wire may name.
-pub(super) struct ByWire {
-    pub(super) auth: Arc<Upstreams>,
-    pub(super) backend: Arc<Upstreams>,
+/// What the two wires that we open have each of its own.
+pub(super) struct ByWire<T> {
+    pub(super) auth: T,
+    pub(super) backend: T,
+}
+
+impl<T> ByWire<T> {
+    /// There is none for the client.
+    const fn of(&self, wire: Wire) -> &T {
+        match wire {
+            Wire::Auth => &self.auth,
+            Wire::Backend | Wire::Client => &self.backend,
+        }
+    }
 }
 
 /// The three wires, and the question to the DNS.
@@ -67,9 +80,21 @@ pub(super) struct Pipes<N: Net> {
     pub(super) backend_choice: Choice,
     net: N,
     tls: Option<Acceptor>,
-    backend_tls: Option<Arc<ClientConfig>>,
-    upstreams: ByWire,
+    client_tls: ByWire<Option<Arc<ClientConfig>>>,
+    /// The groups that targets may name.
+    upstreams: ByWire<Arc<Upstreams>>,
     die: Die,
+    pool: Option<Pool<N::Stream>>,
+    auth_way: AuthWay,
+}
+
+/// How the auth server is connected to.
+#[derive(Default)]
+struct AuthWay {
+    /// The scheme of its requests, if a connection that was kept will do.
+    scheme: Option<Scheme>,
+    /// The server that was connected to last.
+    server: Option<Server>,
 }
 
 impl<N: Net> Pipes<N> {
@@ -78,8 +103,9 @@ impl<N: Net> Pipes<N> {
         net: N,
         client: N::Stream,
         tls: Option<Acceptor>,
-        backend_tls: Option<Arc<ClientConfig>>,
-        upstreams: ByWire,
+        client_tls: ByWire<Option<Arc<ClientConfig>>>,
+        upstreams: ByWire<Arc<Upstreams>>,
+        pool: Option<Pool<N::Stream>>,
         die: Die,
     ) -> Self {
         Self {
@@ -91,9 +117,11 @@ impl<N: Net> Pipes<N> {
             backend_choice: Choice::default(),
             net,
             tls,
-            backend_tls,
+            client_tls,
             upstreams,
             die,
+            pool,
+            auth_way: AuthWay::default(),
         }
     }
 
@@ -106,10 +134,16 @@ impl<N: Net> Pipes<N> {
         leftovers: &mut Option<Leftovers>,
     ) {
         match action {
-            Action::Open(wire, Target::Address(address)) => self.dial(wire, address),
-            Action::Open(wire, target) => {
-                let (choice, upstreams, net, die) = self.choice(wire);
-                choice.begin(&target, upstreams, net, die);
+            Action::Open(wire, target) => self.open(wire, target, None),
+            Action::OpenOrReuse(wire, target, scheme) => self.open(wire, target, Some(scheme)),
+            Action::Reopen(wire) => {
+                if let Some(server) = self.auth_way.server.clone() {
+                    self.dial_anew(wire, server.address);
+                }
+            }
+            Action::Keep(wire, rest) => {
+                self.keep(wire, rest);
+                self.forget_choice(wire);
             }
             Action::OpenNext(wire) => {
                 *self.wire(wire) = Pipe::down();
@@ -126,17 +160,13 @@ impl<N: Net> Pipes<N> {
                 self.wire(wire).accept_tls(tls, already_read);
             }
             Action::Secure(wire, Handshake::Connect { name }) => {
-                let tls = self.backend_tls.clone();
+                let tls = self.client_tls.of(wire).clone();
                 self.wire(wire).connect_tls(tls, name.as_deref());
             }
             Action::Resolve(question) => self.question.ask(self.net.resolve(question)),
             Action::Close(wire) => {
                 self.wire(wire).close();
-                match wire {
-                    Wire::Client => {}
-                    Wire::Auth => self.auth_choice = Choice::default(),
-                    Wire::Backend => self.backend_choice = Choice::default(),
-                }
+                self.forget_choice(wire);
             }
             Action::Relay(begin) => *leftovers = Some(begin),
             Action::Report(report) => observer.report(&report),
@@ -146,23 +176,73 @@ impl<N: Net> Pipes<N> {
     /// What becomes of a choice that was made: the wire is connected there.
     pub(super) fn follow(&mut self, wire: Wire, chosen: Chosen) -> Step {
         if let Ok(server) = &chosen {
-            self.dial(wire, server.address.clone());
+            self.connect(wire, server.clone());
         }
         Step::Chosen(wire, chosen)
     }
 
-    fn dial(&mut self, wire: Wire, address: Address) {
+    /// Connects to `target`, or begins to choose from it. By `scheme` a connection that was kept may be known for one that will do.
+    fn open(&mut self, wire: Wire, target: Target, scheme: Option<Scheme>) {
+        if wire == Wire::Auth {
+            self.auth_way = AuthWay { scheme, server: None };
+        }
+        match target {
+            Target::Address(address) => self.connect(wire, Server { address, name: None }),
+            target => {
+                let (choice, upstreams, net, die) = self.choice(wire);
+                choice.begin(&target, upstreams, net, die);
+            }
+        }
+    }
+
+    /// Connects to `server`, by a connection that was kept if there is one.
+    fn connect(&mut self, wire: Wire, server: Server) {
+        let kept = match (wire, &self.pool, &self.auth_way.scheme) {
+            (Wire::Auth, Some(pool), Some(scheme)) => pool.take(&Key::new(&server, scheme)),
+            _ => None,
+        };
+        let address = server.address.clone();
+        if wire == Wire::Auth {
+            self.auth_way.server = Some(server);
+        }
+        match kept {
+            Some((stream, peer)) => self.wire(wire).reuse(stream, peer),
+            None => self.dial_anew(wire, address),
+        }
+    }
+
+    /// Leaves the connection to other sessions, or hangs up.
+    fn keep(&mut self, wire: Wire, rest: Rest) {
+        let AuthWay { scheme: Some(scheme), server: Some(server) } = &self.auth_way else {
+            return self.wire(wire).close();
+        };
+        let key = Key::new(server, scheme);
+        if let (Some(connection), Some(pool)) = (self.wire(wire).give_up(), &self.pool) {
+            pool.put(key, connection, rest);
+        }
+    }
+
+    /// The server that was chosen for this wire is not needed any more.
+    fn forget_choice(&mut self, wire: Wire) {
+        match wire {
+            Wire::Client => {}
+            Wire::Auth => self.auth_choice = Choice::default(),
+            Wire::Backend => self.backend_choice = Choice::default(),
+        }
+    }
+
+    fn dial_anew(&mut self, wire: Wire, address: Address) {
         let dial = Box::pin(dial(self.net.clone(), address));
         self.wire(wire).dial(dial);
     }
 
     /// The choice of a server for this wire, and what it takes to make one. There is none for the client.
     fn choice(&mut self, wire: Wire) -> (&mut Choice, &Upstreams, &N, &mut Die) {
-        let (choice, upstreams) = match wire {
-            Wire::Auth => (&mut self.auth_choice, &self.upstreams.auth),
-            Wire::Backend | Wire::Client => (&mut self.backend_choice, &self.upstreams.backend),
+        let choice = match wire {
+            Wire::Auth => &mut self.auth_choice,
+            Wire::Backend | Wire::Client => &mut self.backend_choice,
         };
-        (choice, upstreams, &self.net, &mut self.die)
+        (choice, self.upstreams.of(wire), &self.net, &mut self.die)
     }
 
     fn wire(&mut self, wire: Wire) -> &mut Pipe<N::Stream> {

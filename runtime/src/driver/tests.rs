@@ -16,6 +16,8 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::tls::fixture::{Fixture, NAME};
 
+mod auth_kept;
+mod auth_tls;
 mod backend_tls;
 mod dialogue;
 mod endings;
@@ -154,8 +156,10 @@ impl Scene {
             policy: Arc::new(policy),
             tls: None,
             backend_tls: None,
+            auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            auth_pool: None,
             seed: Seed([7; 16]),
             number: 1,
         };

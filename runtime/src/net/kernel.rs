@@ -5,15 +5,16 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatepost_core::{Address, Answer, Family, Instant, Peer, Question, ResolveError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::Net;
-use crate::resolve::Resolver;
+use crate::resolve::{Resolver, System};
 
 /// The system's present time. It may jump when the system's clock is set: fit for log lines, not for deadlines.
 #[must_use]
@@ -42,6 +43,8 @@ pub(crate) fn boot_clock() -> Duration {
 #[derive(Clone, Debug)]
 pub struct Kernel {
     resolver: Option<Resolver>,
+    /// Asked for the names of backends where there is no `resolver`.
+    system: System,
     keepalive: bool,
     started: tokio::time::Instant,
     started_unix_millis: u64,
@@ -54,6 +57,7 @@ impl Kernel {
         let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             resolver: None,
+            system: System::default(),
             keepalive: false,
             started: tokio::time::Instant::now(),
             started_unix_millis: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
@@ -102,14 +106,17 @@ impl Net for Kernel {
     }
 
     fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static {
-        let resolver = self.resolver.clone();
+        let (resolver, system) = (self.resolver.clone(), self.system.clone());
         async move {
             match (resolver, question) {
                 (Some(resolver), question) => resolver.answer(question).await,
                 (None, Question::NameOf(_)) => Answer::Name(Err(ResolveError::Refused)),
-                // Without a `resolver` the system's is asked, off the event loop.
                 (None, Question::AddressesOf(name, family)) => {
-                    Answer::Addresses(addresses_of(&name, family).await)
+                    let found = system.addresses_of(name).await;
+                    let of_family = |ips: Arc<[IpAddr]>| {
+                        ips.iter().copied().filter(|&ip| Family::from(ip) == family).collect()
+                    };
+                    Answer::Addresses(found.map(of_family))
                 }
             }
         }
@@ -118,14 +125,6 @@ impl Net for Kernel {
     fn now(&self) -> Instant {
         Instant::from_unix_millis(self.started_unix_millis).after(self.started.elapsed())
     }
-}
-
-/// What the system's resolver says: its files, its cache and its DNS servers.
-async fn addresses_of(name: &str, family: Family) -> Result<Vec<IpAddr>, ResolveError> {
-    // It does not tell in numbers why it found nothing.
-    let found = lookup_host((name, 0)).await.map_err(|_| ResolveError::NotFound)?;
-    let wanted = found.map(|address| address.ip()).filter(|&ip| Family::from(ip) == family);
-    Some(wanted.collect::<Vec<_>>()).filter(|ips| !ips.is_empty()).ok_or(ResolveError::NotFound)
 }
 
 async fn connect_tcp(to: SocketAddr, keepalive: bool) -> io::Result<TcpStream> {

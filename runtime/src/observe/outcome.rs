@@ -71,9 +71,11 @@ impl Outcome {
             | Notice::ProxyHeaderTooLarge => Self::ClientFault,
             Notice::AccessForbidden => Self::Forbidden,
             Notice::LoginFailed { .. } => Self::LoginFailed,
-            Notice::AuthFailed(_) | Notice::AuthTimedOut { .. } | Notice::AuthAnswer { .. } => {
-                Self::AuthServerFault
-            }
+            Notice::AuthFailed(_)
+            | Notice::AuthTimedOut { .. }
+            | Notice::AuthHandshakeFailed { .. }
+            | Notice::AuthTlsFailed { .. }
+            | Notice::AuthAnswer { .. } => Self::AuthServerFault,
             Notice::UpstreamTimedOut => Self::BackendTimedOut,
             Notice::UpstreamFailed(_)
             | Notice::UpstreamClosed

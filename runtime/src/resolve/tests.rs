@@ -170,3 +170,22 @@ async fn an_answer_is_remembered() {
     }
     assert_eq!(fake.asked.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn what_a_name_is_at_present_holds_for_its_time_to_live() {
+    let fake = Fake::begin().await;
+    let resolver = fake.resolver(true, true);
+    let current = |name: &str, family| resolver.clone().current(name.into(), family);
+    let found = current("mail.example", Family::V4).await.expect("addresses");
+    assert_eq!((found.addresses.len(), found.holds.as_secs()), (2, 256));
+    assert_eq!(current("four.example", Family::V6).await, Err(ResolveError::NotFound));
+    assert_eq!(current("half.example", Family::V6).await, Err(ResolveError::Server));
+}
+
+#[test]
+fn a_name_is_one_if_the_dns_could_have_it() {
+    let long = "a".repeat(64);
+    for (text, is) in [("mail.example.com", true), ("ma_il", true), ("a..b", false), (&*long, false)] {
+        assert_eq!(is_name(text), is, "{text}");
+    }
+}

@@ -23,6 +23,8 @@ pub(super) struct Room {
     threads: usize,
     /// Listening sockets.
     sockets: usize,
+    /// Connections that may wait in each thread for the next question to an auth server.
+    waiting: usize,
     taken: AtomicUsize,
     /// `RLIMIT_NOFILE`, once it is known.
     descriptors: AtomicUsize,
@@ -31,7 +33,12 @@ pub(super) struct Room {
 impl Room {
     pub(super) const fn new(connections: usize, threads: usize, sockets: usize) -> Self {
         let (taken, descriptors) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Self { connections, threads, sockets, taken, descriptors }
+        Self { connections, threads, sockets, waiting: 0, taken, descriptors }
+    }
+
+    /// The same where so many connections of each thread belong to no client (`auth_http_keepalive`).
+    pub(super) fn beside(self, waiting: usize) -> Self {
+        Self { waiting, ..self }
     }
 
     /// So many descriptors may be open.
@@ -52,7 +59,7 @@ impl Room {
     const fn descriptors_for_us(&self) -> usize {
         DESCRIPTORS_OF_PROCESS
             .saturating_add(self.sockets)
-            .saturating_add(DESCRIPTORS_OF_THREAD.saturating_mul(self.threads))
+            .saturating_add(DESCRIPTORS_OF_THREAD.saturating_add(self.waiting).saturating_mul(self.threads))
     }
 
     /// A place, if there is one left.
@@ -140,6 +147,7 @@ mod tests {
     fn no_client_is_let_in_who_could_have_no_backend() {
         let room = Arc::new(Room::new(512, 2, 2));
         assert_eq!(room.descriptors_wanted(), 2 * 1024 + 12 + 2 + 12);
+        assert_eq!(Room::new(512, 2, 2).beside(16).descriptors_wanted(), 2 * 1024 + 12 + 2 + 12 + 2 * 16);
         room.set_descriptors(64);
         let places: Vec<_> = std::iter::from_fn(|| room.take().ok()).collect();
         assert_eq!(places.len(), (64 - 26) / 2);

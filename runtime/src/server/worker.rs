@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::io::{self, PipeWriter};
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -14,15 +15,16 @@ use gatepost_core::{Address, Client, Peer, Seed};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Accepted, Acceptor};
-use super::{Shared, Stage};
+use super::{Door, Shared, Stage, names};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
-use crate::net::Kernel;
+use crate::net::{Kernel, Socket};
 use crate::observe::SessionLog;
+use crate::pool::Pool;
 use crate::resolve::Resolver;
 
 /// How long sessions may take to say goodbye when the process stops.
@@ -65,7 +67,7 @@ impl Worker {
                 Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => {
-                    runtime.block_on(self.serve(ready));
+                    runtime.block_on(self.serve(index, ready));
                     // The system's resolver may still be waited for, by nobody any more.
                     runtime.shutdown_background();
                 }
@@ -79,15 +81,17 @@ impl Worker {
         }
     }
 
-    async fn serve(self, ready: mpsc::SyncSender<io::Result<()>>) {
+    async fn serve(self, index: usize, ready: mpsc::SyncSender<io::Result<()>>) {
         let Self { sockets, shared, stage, held: _held } = self;
         let mut acceptor = match Acceptor::new(sockets, shared.clone()) {
             Ok(acceptor) => Some(acceptor),
             Err(error) => return drop(ready.send(Err(error))),
         };
-        let mut sessions = match Sessions::new(shared) {
-            Ok(sessions) => sessions,
-            Err(error) => return drop(ready.send(Err(error))),
+        // One of the threads looks up names for all of them.
+        let renewing = if index == 0 { names::renew(&shared) } else { Ok(JoinSet::new()) };
+        let (mut renewing, mut sessions) = match (renewing, Sessions::new(shared)) {
+            (Ok(renewing), Ok(sessions)) => (renewing, sessions),
+            (Err(error), _) | (_, Err(error)) => return drop(ready.send(Err(error))),
         };
         // Whoever started this thread may be gone, which the stage will tell.
         let _ = ready.send(Ok(()));
@@ -98,6 +102,7 @@ impl Worker {
                 biased;
                 () = reached(&mut stopping, Stage::Stopping), if cut.is_none() => {
                     acceptor = None;
+                    renewing.abort_all();
                     cut = Some(sessions.say_goodbye());
                 }
                 () = moment(patience), if cut.is_none() => cut = Some(sessions.say_goodbye()),
@@ -105,10 +110,16 @@ impl Worker {
                     if let Some(acceptor) = acceptor.take() {
                         acceptor.finish(|accepted| sessions.begin(accepted));
                     }
+                    renewing.abort_all();
+                    sessions.close_pools();
                     patience = sessions.shared.shutdown_timeout.map(|timeout| Instant::now() + timeout.min(PATIENCE_MAX));
                 }
                 () = moment(cut) => return,
                 Some(ended) = sessions.running.join_next() => sessions.note(ended),
+                // By itself none of them ends but by a bug of ours, which must not go unnoticed.
+                Some(ended) = renewing.join_next() => if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+                    resume_unwind(panic);
+                },
                 accepted = next(&mut acceptor) => sessions.begin(accepted),
             }
         }
@@ -136,11 +147,40 @@ async fn next(acceptor: &mut Option<Acceptor>) -> Accepted {
     }
 }
 
+/// A pool for each door that wants one; the same for those that speak to auth servers alike.
+fn pools(doors: &[Door]) -> Vec<Option<Pool<Socket>>> {
+    let mut made = Vec::<(&Door, Pool<Socket>)>::new();
+    let pool = |door| {
+        let most = keepalive(door);
+        if most == 0 {
+            return None;
+        }
+        let alike = made.iter().find(|(other, _)| {
+            let tls = (door.auth_tls.as_ref().map(Arc::as_ptr), other.auth_tls.as_ref().map(Arc::as_ptr));
+            keepalive(other) == most && tls.0 == tls.1
+        });
+        if let Some((_, pool)) = alike {
+            return Some(pool.clone());
+        }
+        let pool = Pool::new(most);
+        spawn_local(pool.clone().tend());
+        made.push((door, pool.clone()));
+        Some(pool)
+    };
+    doors.iter().map(pool).collect()
+}
+
+fn keepalive(door: &Door) -> usize {
+    door.policy.auth.as_ref().map_or(0, |auth| auth.keepalive)
+}
+
 /// A thread's sessions.
 struct Sessions {
     running: JoinSet<()>,
     /// The network as the sessions of each door see it.
     nets: Vec<Kernel>,
+    /// The connections to auth servers that the sessions of each door may use, and leave.
+    pools: Vec<Option<Pool<Socket>>>,
     drain: Drain,
     shared: Arc<Shared>,
 }
@@ -163,7 +203,13 @@ impl Sessions {
             });
         }
         drop(resolvers);
-        Ok(Self { running: JoinSet::new(), nets, drain: Drain::default(), shared })
+        let pools = pools(&shared.doors);
+        Ok(Self { running: JoinSet::new(), nets, pools, drain: Drain::default(), shared })
+    }
+
+    /// Hangs up on auth servers that nobody asks anything just now.
+    fn close_pools(&self) {
+        self.pools.iter().flatten().for_each(Pool::close);
     }
 
     /// Ends all of them, each as it may; tells how long that may take.
@@ -175,6 +221,7 @@ impl Sessions {
     /// Begins a session with whoever came in, if there is room for one more.
     fn begin(&mut self, accepted: Accepted) {
         let Accepted { door, stream, remote, local } = accepted;
+        let pool = self.pools.get(door).cloned().flatten();
         let (Some(door), Some(net)) = (self.shared.doors.get(door), self.nets.get(door)) else { return };
         let place = match self.shared.room.take() {
             Ok(place) => place,
@@ -201,8 +248,10 @@ impl Sessions {
             policy: door.policy.clone(),
             tls: door.tls.clone(),
             backend_tls: door.backend_tls.clone(),
+            auth_tls: door.auth_tls.clone(),
             upstreams: door.upstreams.clone(),
             auth_upstreams: door.auth_upstreams.clone(),
+            auth_pool: pool,
             seed,
             number,
         };

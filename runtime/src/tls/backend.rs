@@ -1,9 +1,8 @@
-//! TLS towards backends, where we are the client.
+//! TLS towards backends and auth servers, where we are the client.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gatepost_core::Protocol;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::SingleCertAndKey;
@@ -20,19 +19,20 @@ use super::certificates::load_pair;
 use super::signatures::Signatures;
 use super::source::Source;
 
-/// How a `server {}` is a client of TLS: `proxy_ssl_*`. Two that are equal can share one configuration.
+/// How a `server {}` is a client of TLS: `proxy_ssl_*`, and `auth_http_ssl_*` likewise. Two that are equal can share one
+/// configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientSettings {
-    /// `proxy_ssl_verify`: whether the backend's certificate has to lead to a trusted authority and be for its name.
+    /// `proxy_ssl_verify`: whether the other side's certificate has to lead to a trusted authority and be for its name.
     /// Without it anybody on the way can read along.
     pub verify: bool,
     /// `proxy_ssl_trusted_certificate`: the authorities that are trusted; without it those that the system trusts.
     pub trusted: Option<PathBuf>,
-    /// `proxy_ssl_certificate` and `proxy_ssl_certificate_key`: what is shown to a backend that asks for it.
+    /// `proxy_ssl_certificate` and `proxy_ssl_certificate_key`: what is shown to a server that asks for it.
     pub certificate: Option<(Source, Source)>,
     /// The protocol offered in ALPN (RFC 7301).
-    pub protocol: Protocol,
-    /// `proxy_ssl_server_name`: whether the backend is told which name is wanted (SNI).
+    pub alpn: &'static str,
+    /// `proxy_ssl_server_name`: whether the server is told which name is wanted (SNI).
     pub server_name: bool,
 }
 
@@ -72,7 +72,7 @@ pub fn client_config_with(
         }
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![settings.protocol.name().into()];
+    config.alpn_protocols = vec![settings.alpn.into()];
     config.cert_decompressors = Vec::new();
     config.enable_sni = settings.server_name;
     Ok(Arc::new(config))
@@ -85,7 +85,7 @@ pub(super) fn credulous() -> Arc<dyn ServerCertVerifier> {
     Arc::new(Examine { authorities: None, signatures })
 }
 
-/// Looks at the certificate of a backend, which has to have its key whatever it is.
+/// Looks at the certificate of a server, which has to have its key whatever it is.
 #[derive(Debug)]
 struct Examine {
     /// Who may vouch for it; without them any certificate will do (`proxy_ssl_verify off`).

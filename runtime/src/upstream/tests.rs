@@ -250,20 +250,21 @@ proptest! {
                 Deed::Judge(at, sound) if !held.is_empty() => {
                     let of = held.len();
                     let lease = &mut held[at % of];
+                    let at = lease.place.id as usize;
                     match sound {
                         true => {
                             lease.judge(Judgement::Sound, now);
-                            failed.remove(&lease.place.at);
+                            failed.remove(&at);
                         }
                         false => {
                             lease.judge(Judgement::Failed, now);
-                            failed.entry(lease.place.at).or_default().push(now);
+                            failed.entry(at).or_default().push(now);
                         }
                     }
                 }
                 Deed::Leave(_) | Deed::Judge(..) => {}
                 Deed::Pick(number_of_guest) => {
-                    let sessions = |at: usize| held.iter().filter(|lease| lease.place.at == at).count();
+                    let sessions = |at: usize| held.iter().filter(|lease| (lease.place.id as usize) == at).count();
                     let has_room = |at: usize| {
                         let most = all[at].max_conns as usize;
                         !all[at].down && (most == 0 || sessions(at) < most)
@@ -278,7 +279,7 @@ proptest! {
                         prop_assert!(!(0..all.len()).any(is_sound), "somebody was fit");
                         continue;
                     };
-                    let at = lease.place.at;
+                    let at = lease.place.id as usize;
                     prop_assert!(has_room(at), "down or full: {:?}", all[at]);
                     prop_assert!(!(all[at].backup && sound_primary), "a backup while a primary is fit");
                     // `max_fails` of them, the last within `fail_timeout`: it is down for sure.
@@ -297,7 +298,7 @@ proptest! {
         let mut tried = Tried::default();
         let mut asked = BTreeSet::new();
         while let Some(lease) = group.pick(&guest(0), &mut tried, later, &mut die(0)) {
-            asked.insert(lease.place.at);
+            asked.insert(lease.place.id as usize);
         }
         let wanted: BTreeSet<usize> = (0..all.len()).filter(|&at| !all[at].down).collect();
         prop_assert_eq!(asked, wanted);

@@ -11,6 +11,8 @@
 )]
 
 mod activation;
+mod auth_kept;
+mod auth_tls;
 mod limits;
 mod load;
 mod peers;

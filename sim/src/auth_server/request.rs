@@ -35,26 +35,35 @@ impl Request {
 #[derive(Debug)]
 pub(super) struct Malformed(pub(super) &'static str);
 
-/// Reads one request up to its empty line.
+/// Reads one request up to its empty line, in HTTP/1.1 if its connection is to be `kept`. None if there is none.
 pub(super) async fn heard<S: AsyncRead + AsyncWrite + Unpin>(
     talk: &mut Talk<S>,
-) -> io::Result<Result<Request, Malformed>> {
+    kept: bool,
+) -> io::Result<Option<Result<Request, Malformed>>> {
     let mut lines = Vec::new();
     loop {
-        let line = talk.raw_line().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let line = match talk.raw_line().await? {
+            Some(line) => line,
+            None if lines.is_empty() => return Ok(None),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        };
         match line.strip_suffix(b"\r\n") {
-            None => return Ok(Err(Malformed("a line that does not end with CR LF"))),
-            Some(b"") => return Ok(parsed(&lines)),
-            Some(_) if lines.len() > HEADERS_MAX => return Ok(Err(Malformed("too many headers"))),
+            None => return Ok(Some(Err(Malformed("a line that does not end with CR LF")))),
+            Some(b"") => return Ok(Some(parsed(&lines, kept))),
+            Some(_) if lines.len() > HEADERS_MAX => return Ok(Some(Err(Malformed("too many headers")))),
             Some(text) => lines.push(Secret::from(text)),
         }
     }
 }
 
-fn parsed(lines: &[Secret]) -> Result<Request, Malformed> {
+fn parsed(lines: &[Secret], kept: bool) -> Result<Request, Malformed> {
     let (first, rest) = lines.split_first().ok_or(Malformed("no request line"))?;
     let target = first.expose().strip_prefix(b"GET /").ok_or(Malformed("not a GET of a path"))?;
-    let target = target.strip_suffix(b" HTTP/1.0").ok_or(Malformed("not HTTP/1.0"))?;
+    let (version, wrong): (&[u8], _) = match kept {
+        true => (b" HTTP/1.1", "not HTTP/1.1"),
+        false => (b" HTTP/1.0", "not HTTP/1.0"),
+    };
+    let target = target.strip_suffix(version).ok_or(Malformed(wrong))?;
     if target.iter().any(|octet| !octet.is_ascii_graphic()) {
         return Err(Malformed("request target"));
     }
@@ -85,6 +94,9 @@ fn parsed(lines: &[Secret]) -> Result<Request, Malformed> {
         if request.header(needed).is_none() {
             return Err(Malformed("a header is missing"));
         }
+    }
+    if request.header("Connection") != kept.then_some("keep-alive") {
+        return Err(Malformed("Connection"));
     }
     Ok(request)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{
-    Address, AuthServer, BackendTls, Group, Guest, Mechanism, Mechanisms, Peers, Policy, ProxyHeader,
-    StartTls, Target, Verdict, VerifyClient,
+    Address, AuthServer, AuthUrl, BackendTls, Group, Guest, Mechanism, Mechanisms, Peers, Policy,
+    ProxyHeader, StartTls, Target, Verdict, VerifyClient,
 };
 
 use super::stage::AUTH_SERVER;
@@ -24,10 +24,9 @@ pub(super) fn of(config: &Config) -> Result<Policy, String> {
         Protocol::Pop3 => gatepost_core::Protocol::Pop3,
         Protocol::Smtp => gatepost_core::Protocol::Smtp,
     };
-    let auth = AuthServer {
-        uri: AUTH_URI.into(),
-        ..AuthServer::new(Target::Address(Address::Inet(AUTH_SERVER)), &AUTH_SERVER.ip().to_string())
-    };
+    let target = Target::Address(Address::Inet(AUTH_SERVER));
+    let url = AuthUrl { uri: AUTH_URI.into(), ..AuthUrl::new(target, &AUTH_SERVER.ip().to_string()) };
+    let auth = AuthServer::at(vec![url]);
     let mut policy = Policy::new(protocol, SERVER_NAME, config.auth_http.then_some(auth));
     if !config.auth_http {
         (policy.backend.pass_error_message, policy.backend.smtp_auth) = (true, true);
@@ -64,6 +63,10 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
     match name.as_str() {
         "timeout" => policy.timeout = time()?,
         "auth_http_timeout" => policy.auth = Some(AuthServer { timeout: time()?, ..auth(policy)? }),
+        "auth_http_keepalive" => {
+            let keepalive = usize::try_from(number()?).map_err(|error| error.to_string())?;
+            policy.auth = Some(AuthServer { keepalive, ..auth(policy)? });
+        }
         "smtp_greeting_delay" => policy.greeting_delay = time()?,
         "max_errors" => policy.errors_max = number()?,
         "max_commands" => policy.commands_max = number()?,
@@ -118,8 +121,12 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
                 "starttls" => BackendTls::StartTls,
                 word => return Err(format!("{word:?} is no way to TLS")),
             };
+            policy.backend.tls_configured |= policy.backend.tls != BackendTls::Off;
         }
-        "proxy_ssl_name" => policy.backend.tls_name = Some(one()?.into()),
+        "proxy_ssl_name" => {
+            policy.backend.tls_name = Some(one()?.into());
+            policy.backend.tls_configured = true;
+        }
         "ssl_verify_client" => {
             policy.verify_client = match one()? {
                 "off" => VerifyClient::Off,

@@ -55,6 +55,10 @@ pub(super) struct CoreStage {
     choosing: Option<Wire>,
     /// The server the session waits to be connected to.
     opening: Option<Wire>,
+    /// A connection to the auth server waits for the next question.
+    kept: bool,
+    /// The session waits to be told that it is there.
+    reusing: Option<Wire>,
     /// The session waits for the client's handshake, which began with these octets.
     securing: Option<Vec<u8>>,
     /// The session waits for the backend's handshake, and wants this name.
@@ -67,7 +71,7 @@ pub(super) struct CoreStage {
 
 #[derive(Default)]
 struct Inbox {
-    octets: VecDeque<u8>,
+    octets: Vec<u8>,
     end: Option<End>,
 }
 
@@ -87,6 +91,8 @@ impl CoreStage {
             untried: 0,
             choosing: None,
             opening: None,
+            kept: false,
+            reusing: None,
             securing: None,
             securing_backend: None,
             asked: None,
@@ -117,6 +123,10 @@ impl CoreStage {
         }
         if let Some(wire) = self.choosing.take() {
             return self.choose(wire);
+        }
+        if let Some(wire) = self.reusing.take() {
+            let local = Address::Inet(LISTENER);
+            return self.tell_only(Event::Reused(wire, Peer { remote: AUTH_SERVER.into(), local }));
         }
         let over = self.relaying || !self.inbox.contains_key(&Wire::Client);
         let deadline = self.session.as_ref().and_then(Session::deadline);
@@ -161,6 +171,26 @@ impl CoreStage {
 
     fn perform(&mut self, action: Action) -> Acted {
         match action {
+            Action::OpenOrReuse(wire, target, _) => {
+                if !std::mem::take(&mut self.kept) {
+                    return self.perform(Action::Open(wire, target));
+                }
+                self.known.insert(wire);
+                self.inbox.insert(wire, Inbox::default());
+                self.reusing = Some(wire);
+            }
+            Action::Keep(wire, rest) => match rest.is_over() {
+                true => {
+                    self.inbox.remove(&wire);
+                    self.kept = true;
+                }
+                false => return self.perform(Action::Close(wire)),
+            },
+            Action::Reopen(wire) => {
+                self.inbox.remove(&wire);
+                self.opening = Some(wire);
+                self.sees(wire, Deed::Opens);
+            }
             Action::Open(wire, target) if target.is_choice() => {
                 self.known.insert(wire);
                 self.untried = target.servers();
@@ -262,10 +292,11 @@ impl CoreStage {
             return Ok(());
         }
         let Some(inbox) = self.inbox.get_mut(&wire) else {
+            self.kept &= wire != Wire::Auth;
             // Whoever has hung up does not hear what was still on its way.
             return if self.known.contains(&wire) { Ok(()) } else { Err(format!("{wire:?} was never open")) };
         };
-        inbox.octets.extend(octets);
+        inbox.octets.extend_from_slice(octets);
         inbox.end = end;
         match self.next_arrival() {
             None => Ok(()),
@@ -331,7 +362,7 @@ impl Stage for CoreStage {
         self.arrives(Wire::Client, octets, None)
     }
 
-    fn pause(&mut self) -> Acted {
+    fn pause(&mut self, _wire: Wire) -> Acted {
         Ok(()) // each event is heard as it comes
     }
 
@@ -354,7 +385,7 @@ impl Stage for CoreStage {
             return Err("the proxy does not wait for a handshake".to_owned());
         };
         if let Some(inbox) = self.inbox.get_mut(&Wire::Client) {
-            begun.extend(inbox.octets.drain(..));
+            begun.append(&mut inbox.octets);
         }
         if begun != *attempt.begun {
             return Err(format!("the handshake begins with {} on the wire", Shown(&begun)));

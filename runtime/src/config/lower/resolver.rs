@@ -13,6 +13,9 @@ use crate::resolve::Settings;
 
 const DEFAULT_PORT: u16 = 53;
 
+/// nginx's default of `resolver_timeout`.
+pub(super) const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The longest time to live there is (RFC 2181 section 8), in seconds: some 68 years.
 const VALID_SECONDS_MAX: u64 = 0x7FFF_FFFF;
 

@@ -9,6 +9,7 @@ use gatepost_core::{AuthServer, Peers, Protocol, ProxyHeader, StartTls, Verdict,
 use zeroize::Zeroizing;
 
 use super::access_log::AccessLog;
+use super::client_ssl::ClientSsl;
 use super::methods::{Methods, duplicate_word};
 use super::proxy_pass::ProxyPass;
 use super::proxy_ssl::ProxySsl;
@@ -54,6 +55,8 @@ pub(super) struct Scope {
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
     pub(super) pass_client_cert: Option<bool>,
+    pub(super) auth_http_keepalive: Option<usize>,
+    pub(super) auth_http_ssl: ClientSsl,
     pub(super) proxy_buffer_bytes: Option<usize>,
     pub(super) proxy_timeout: Option<Duration>,
     pub(super) proxy_pass: Option<ProxyPass>,
@@ -187,6 +190,8 @@ impl Scope {
                 self.auth_http_headers.push((name, value));
             }
             Keyword::AuthHttpPassClientCert => self.pass_client_cert = Some(flag(directive)?),
+            Keyword::AuthHttpKeepalive => self.auth_http_keepalive = Some(auth_http::keepalive(directive)?),
+            Keyword::AuthHttpSsl(word) => self.auth_http_ssl.take(word, directive, ground)?,
             Keyword::ProxyBuffer => self.proxy_buffer_bytes = Some(buffer(directive, complaints)?),
             Keyword::ProxyPass => self.proxy_pass = Some(ProxyPass::new(directive)?),
             Keyword::ProxyConnectTimeout => self.connect_timeout = Some(nonzero(directive, complaints)?),
@@ -196,7 +201,8 @@ impl Scope {
             Keyword::ProxySmtpAuth => self.smtp_auth = Some(flag(directive)?),
             Keyword::ProxyOauth => self.oauth = Some((flag(directive)?, Said::of(directive))),
             Keyword::ProxyProtocol => self.proxy_header = Some(proxy_header(directive)?),
-            Keyword::ProxySsl(word) => self.proxy_ssl.take(word, directive, ground)?,
+            Keyword::ProxySslMode => self.proxy_ssl.take_mode(directive)?,
+            Keyword::ProxySsl(word) => self.proxy_ssl.client.take(word, directive, ground)?,
             Keyword::Starttls => self.take_starttls(directive)?,
             Keyword::Ssl => self.take_ssl(directive, complaints)?,
             Keyword::SslCertificate => self.certificates.push(pem(directive, ground)?),
@@ -330,7 +336,7 @@ fn proxy_header(directive: &Directive) -> Result<ProxyHeader, Complaint> {
 }
 
 /// A span of time; warns of none at all, which lets nothing happen (divergences D41).
-fn nonzero(directive: &Directive, complaints: &mut Complaints) -> Result<Duration, Complaint> {
+pub(super) fn nonzero(directive: &Directive, complaints: &mut Complaints) -> Result<Duration, Complaint> {
     let span = time(directive)?;
     if span.is_zero() {
         let message = format!("\"{}\" of 0 expires at once", directive.shown());

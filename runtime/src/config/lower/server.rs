@@ -2,24 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gatepost_core::{Access, AuthServer, Policy, Protocol, Target};
 
 use super::listen::Listen;
-use super::resolver::Resolver;
+use super::resolver::{RESOLVER_TIMEOUT, Resolver};
 use super::scope::Scope;
-use super::upstream::{at_port, port_of};
-use super::{Ground, Mail, Seen, access_log, auth_http, certificates, log, methods, proxy_pass, proxy_ssl};
+use super::upstream::{at_port, check_resolvers, port_of};
+use super::{Ground, Mail, Seen, access_log, auth_http, auth_http_ssl, certificates, log, methods};
+use super::{proxy_pass, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
 use crate::config::{Keepalive, LogTarget, Server};
 use crate::resolve;
 use crate::upstream::Upstreams;
-
-/// nginx's default of `resolver_timeout`.
-const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A `server {}` as read.
 #[derive(Debug)]
@@ -65,15 +62,22 @@ pub(super) fn servers(
         let made = protocol.map(|protocol| proxy_ssl::load(block, &mail.proxy_ssl, protocol, ground));
         backend_tls.push(made.and_then(|made| complaints.note(made)).flatten());
     }
+    let (mut auth_tls, mut inherited) = (Vec::new(), None);
+    for block in blocks {
+        auth_tls.push(complaints.note(auth_http_ssl::load(block, mail, &mut inherited, ground)).flatten());
+    }
+    auth_http_ssl::warn_of_no_use(mail, blocks, complaints);
     let mut servers = Vec::new();
     let mut upstreams = BTreeMap::new();
-    let auth_upstreams = Arc::new(at_port(groups, auth_http::DEFAULT_PORT));
+    check_resolvers(groups, mail, complaints);
+    let auth_upstreams = Arc::new(auth_http::groups(groups, mail));
     let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
-    for (((block, protocol), tls), backend_tls) in blocks.iter().zip(protocols).zip(tls).zip(backend_tls) {
+    let prepared = tls.into_iter().zip(backend_tls).zip(auth_tls);
+    for ((block, protocol), ((tls, backend_tls), auth_tls)) in blocks.iter().zip(protocols).zip(prepared) {
         let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
         let auth = auth.map(|auth| counted(auth, &auth_upstreams));
         let Some(protocol) = protocol else { continue };
-        let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol)));
+        let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol), mail));
         let pass = effective(block.scope.proxy_pass.as_ref(), mail.proxy_pass.as_ref());
         let pass = pass.map(|pass| pass.target(protocol, known, block, ground)).transpose();
         let Some(pass) = complaints.note(pass) else { continue };
@@ -102,6 +106,7 @@ pub(super) fn servers(
         let resolver = resolver(&block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, auth, ground);
         policy.backend.pass = pass;
+        policy.backend.tls_configured = backend_tls.is_some();
         policy.upstreams =
             Arc::new(groups.keys().map(|name| (name.clone(), servers_of(known, name))).collect());
         let resolver_timeout =
@@ -118,6 +123,7 @@ pub(super) fn servers(
             policy,
             tls,
             backend_tls,
+            auth_tls,
             upstreams,
             auth_upstreams,
             resolver,
@@ -137,8 +143,10 @@ pub(super) fn servers(
 
 /// An auth server that is a group knows now how many it has.
 fn counted(mut auth: AuthServer, upstreams: &Upstreams) -> AuthServer {
-    if let Target::Group(group) = &mut auth.target {
-        group.servers = servers_of(upstreams, &group.name);
+    for url in &mut auth.urls {
+        if let Target::Group(group) = &mut url.target {
+            group.servers = servers_of(upstreams, &group.name);
+        }
     }
     auth
 }
@@ -267,6 +275,8 @@ fn policy(
             if own.auth_http_headers.is_empty() { &mail.auth_http_headers } else { &own.auth_http_headers };
         auth.headers.clone_from(headers);
         choose(&mut auth.pass_client_cert, own.pass_client_cert, mail.pass_client_cert);
+        choose(&mut auth.keepalive, own.auth_http_keepalive, mail.auth_http_keepalive);
+        auth_http_ssl::name(auth, &own.auth_http_ssl, &mail.auth_http_ssl);
     }
 
     let backend = &mut policy.backend;
@@ -280,7 +290,8 @@ fn policy(
     choose(&mut backend.oauth, oauth(own), oauth(mail));
     choose(&mut backend.keepalive, own.keepalive, mail.keepalive);
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
-    backend.tls_name = effective(own.proxy_ssl.name.as_ref(), mail.proxy_ssl.name.as_ref()).cloned();
+    let name = effective(own.proxy_ssl.client.name.as_ref(), mail.proxy_ssl.client.name.as_ref());
+    backend.tls_name = name.cloned();
     choose(&mut backend.proxy_header, own.proxy_header, mail.proxy_header);
     policy
 }

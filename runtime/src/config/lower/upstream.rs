@@ -1,5 +1,7 @@
 //! `upstream {}`: groups of servers (divergences R5).
 
+mod renewed;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +9,11 @@ use std::time::Duration;
 
 use gatepost_core::{Address, Protocol, Server};
 
+pub(super) use self::renewed::check_resolvers;
+use self::renewed::{Renewed, named};
 use super::address::{Fault, Host, addresses_of, port, split, unix_path};
+use super::resolver::{RESOLVER_TIMEOUT, Resolver, resolver};
+use super::scope::{Said, Scope, nonzero};
 use super::value::{argument, digits, parse_seconds, text};
 use super::{Ground, Seen, admitted, inside};
 use crate::config::diagnostic::{Complaint, Complaints};
@@ -24,6 +30,11 @@ pub(super) type Groups = BTreeMap<Arc<str>, Group>;
 pub(super) struct Group {
     rule: Rule,
     members: Vec<(Spot, Member)>,
+    /// Those that are looked up again and again (`resolve`).
+    names: Vec<Renewed>,
+    /// Its own `resolver`, which counts for more than that of `mail {}`.
+    resolver: Option<Resolver>,
+    resolver_timeout: Option<Duration>,
     /// The block, for whoever comes second.
     pub(super) name: crate::config::source::Span,
 }
@@ -60,20 +71,34 @@ pub(super) fn upstream(
 ) -> Result<(Arc<str>, Group), Complaint> {
     let name = text(directive, argument(directive, 0)?)?;
     let (mut rule, mut members, mut seen) = (None, Vec::new(), Seen::default());
+    let (mut names, mut own_resolver, mut resolver_timeout) = (Vec::new(), None, None);
     let mut backup = None;
     for inner in inside(directive) {
         let Some(Keyword::Upstream(word)) = admitted(inner, Context::Upstream, &mut seen, complaints) else {
             continue;
         };
-        if let UpstreamWord::Server = word {
-            let found = server(inner, ground);
-            let found = complaints.note(found).unwrap_or_default();
-            if found.iter().any(|(_, member)| member.backup) {
+        match word {
+            UpstreamWord::Server => {
+                let found = server(inner, members.len(), ground, complaints);
+                match complaints.note(found) {
+                    Some(Found::Members(found)) => members.extend(found),
+                    Some(Found::Name(name)) => names.push(name),
+                    None => continue,
+                }
                 let word = inner.args.iter().find(|word| &*word.text == b"backup");
                 backup = backup.or(word.map(|word| (inner, word)));
+                continue;
             }
-            members.extend(found);
-            continue;
+            UpstreamWord::Resolver => {
+                own_resolver = complaints.note(resolver(inner, ground.surroundings));
+                continue;
+            }
+            UpstreamWord::ResolverTimeout => {
+                let span = nonzero(inner, complaints);
+                resolver_timeout = complaints.note(span);
+                continue;
+            }
+            UpstreamWord::LeastConn | UpstreamWord::IpHash | UpstreamWord::Random | UpstreamWord::Hash => {}
         }
         let understood = complaints.note(self::rule(word, inner));
         if rule.is_some() {
@@ -91,7 +116,15 @@ pub(super) fn upstream(
         let complaint = Complaint::at(end, "no servers are inside upstream").under(directive.name.span);
         return Err(complaint);
     }
-    Ok((name.into(), Group { rule, members, name: directive.name.span }))
+    if names.is_empty() {
+        for inner in inside(directive).iter().filter(|inner| inner.shown().starts_with("resolver")) {
+            let message =
+                format!("\"{}\" has no effect without a server that is to \"resolve\"", inner.shown());
+            complaints.push(Complaint::of(inner, message).warning());
+        }
+    }
+    let (resolver, name_span) = (own_resolver, directive.name.span);
+    Ok((name.into(), Group { rule, members, names, resolver, resolver_timeout, name: name_span }))
 }
 
 fn rule(word: UpstreamWord, directive: &Directive) -> Result<Rule, Complaint> {
@@ -122,27 +155,67 @@ fn rule(word: UpstreamWord, directive: &Directive) -> Result<Rule, Complaint> {
                 _ => Err(unknown(1).label("`consistent`")),
             }
         }
-        (UpstreamWord::Hash | UpstreamWord::Server, _) => Err(unknown(0)),
+        (
+            UpstreamWord::Hash
+            | UpstreamWord::Server
+            | UpstreamWord::Resolver
+            | UpstreamWord::ResolverTimeout,
+            _,
+        ) => Err(unknown(0)),
     }
 }
 
-/// One `server`: as many as its name has addresses.
-fn server(directive: &Directive, ground: &Ground<'_>) -> Result<Vec<(Spot, Member)>, Complaint> {
+/// What one `server` comes to.
+enum Found {
+    /// As many as its name has addresses.
+    Members(Vec<(Spot, Member)>),
+    /// One or other, as time goes by.
+    Name(Renewed),
+}
+
+/// One `server`, before which so many members stand.
+fn server(
+    directive: &Directive,
+    before: usize,
+    ground: &Ground<'_>,
+    complaints: &mut Complaints,
+) -> Result<Found, Complaint> {
     let word = argument(directive, 0)?;
     let whole = text(directive, word)?;
-    let servers = places(&whole, ground).map_err(|fault| {
+    let amiss = |fault: Fault| {
         let message = format!("{fault} in upstream \"{whole}\"");
-        Complaint::of(directive, message).under(word.span).hint(fault.hint(&whole))
-    })?;
+        Complaint::of(directive, message).under(word.span)
+    };
+    let refused = |fault: Fault| amiss(fault).hint(fault.hint(&whole));
     let mut model = Member::new(Server { address: Address::Unix("".into()), name: None });
+    let mut resolve = None;
     for word in directive.args.iter().skip(1) {
+        if &*word.text == b"resolve" {
+            resolve = Some(word);
+            continue;
+        }
         parameter(&mut model, word).map_err(|label| {
             let message = format!("invalid parameter \"{}\"", word.shown());
             Complaint::of(directive, message).under(word.span).label(label)
         })?;
     }
+    if let Some(resolve) = resolve {
+        if let Some((host, spot, port)) = named(&whole).map_err(refused)? {
+            let addresses = addresses_of(host, ground.surroundings);
+            if addresses.is_empty() {
+                let complaint = amiss(Fault::HostNotFound).warning();
+                complaints.push(complaint.hint("it is looked up again as long as Gatepost serves"));
+            }
+            let said = Said { end: directive.end, words: resolve.span };
+            let host = Arc::from(host);
+            return Ok(Found::Name(Renewed { host, spot, port, model, before, addresses, said }));
+        }
+        let complaint = Complaint::of(directive, "\"resolve\" has no effect on what is no name").warning();
+        complaints.push(complaint.under(resolve.span));
+    }
+    let servers = places(&whole, ground).map_err(refused)?;
     let member = |(spot, server)| (spot, Member { server, ..model.clone() });
-    Ok(servers.into_iter().map(member).collect())
+    Ok(Found::Members(servers.into_iter().map(member).collect()))
 }
 
 /// Takes in what stands behind a server's address.
@@ -161,11 +234,10 @@ fn parameter(member: &mut Member, word: &Word) -> Result<(), &'static str> {
         }
         None if shown == "backup" => member.backup = true,
         None if shown == "down" => member.down = true,
-        None if shown == "resolve" => {
-            return Err("not supported yet: names are resolved once, when the configuration is read");
-        }
         _ => {
-            return Err("`weight=`, `max_conns=`, `max_fails=`, `fail_timeout=`, `backup` or `down`");
+            return Err(
+                "`weight=`, `max_conns=`, `max_fails=`, `fail_timeout=`, `backup`, `down` or `resolve`",
+            );
         }
     }
     Ok(())
@@ -208,13 +280,21 @@ fn settled(spot: &Spot, server: &Server, port: u16) -> Server {
 }
 
 /// The groups at work, where a server without a port has this one.
-pub(super) fn at_port(groups: &Groups, port: u16) -> Upstreams {
+pub(super) fn at_port(groups: &Groups, port: u16, mail: &Scope) -> Upstreams {
     let at_work = |group: &Group| {
         let members = group
             .members
             .iter()
             .map(|(spot, member)| Member { server: settled(spot, &member.server, port), ..member.clone() });
-        Arc::new(Upstream::new(&Settings { rule: group.rule, members: members.collect() }))
+        let settings = Settings { rule: group.rule, members: members.collect() };
+        let timeout = group.resolver_timeout.or(mail.resolver_timeout).unwrap_or(RESOLVER_TIMEOUT);
+        let names = match group.resolver.as_ref().or(mail.resolver.as_ref()) {
+            Some(Resolver::Ask(resolver)) => {
+                group.names.iter().map(|name| name.at_work(port, resolver, timeout))
+            }
+            _ => return Arc::new(Upstream::new(&settings)),
+        };
+        Arc::new(Upstream::with_names(&settings, names.collect()))
     };
     groups.iter().map(|(name, group)| (name.clone(), at_work(group))).collect()
 }

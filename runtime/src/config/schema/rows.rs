@@ -4,9 +4,9 @@ use gatepost_core::Protocol::{Imap, Pop3, Smtp};
 use gatepost_core::Verdict;
 
 use super::Again::{Adds, Refused, Replaces};
+use super::ClientSslWord::{Certificate, CertificateKey, Name, ServerName, TrustedCertificate, Verify};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
-use super::ProxySslWord::{Certificate, CertificateKey, Mode, Name, ServerName, TrustedCertificate, Verify};
-use super::UpstreamWord::{Hash, IpHash, LeastConn, Random};
+use super::UpstreamWord::{Hash, IpHash, LeastConn, Random, ResolverTimeout};
 use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
@@ -20,13 +20,14 @@ const ANY: &[Context] = &[Context::Main, Context::Mail, Context::Server];
 const FLAG: Shape = Shape::Flag;
 const ONE: Shape = Shape::Args(1, 1);
 const TWO: Shape = Shape::Args(2, 2);
+/// An `auth_http` URL, and others to be tried where it fails.
+const URLS: Shape = Shape::OneOrMore(8);
 const SOME: Shape = Shape::Args(1, usize::MAX);
 
 const NO_RESOLUTION: &str = "the clock is read whenever it is needed";
 const NO_POOL: &str = "there are no pools of threads";
 const NO_ENGINE: &str = "no engine is loaded";
 const NO_KEEPALIVE: &str = "a connection to a backend belongs to one session";
-const NO_RESOLVER: &str = "names are resolved once, when the configuration is read";
 
 const fn row(
     name: &'static str,
@@ -101,16 +102,22 @@ pub(super) const ROWS: &[Row] = &[
     row("allow", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Allow))),
     row("deny", BOTH, ONE, Adds, Honoured(Keyword::Access(Verdict::Deny))),
     // The auth server.
-    row("auth_http", BOTH, ONE, Replaces, Honoured(Keyword::AuthHttp)),
+    row("auth_http", BOTH, URLS, Replaces, Honoured(Keyword::AuthHttp)),
     row("auth_http_timeout", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpTimeout)),
     row("auth_http_header", BOTH, TWO, Adds, Honoured(Keyword::AuthHttpHeader)),
     row("auth_http_pass_client_cert", BOTH, FLAG, Refused, Honoured(Keyword::AuthHttpPassClientCert)),
-    row("auth_http_keepalive", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_verify", BOTH, FLAG, Refused, NotYet("")),
-    row("auth_http_ssl_trusted_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_name", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_certificate", BOTH, ONE, Refused, NotYet("")),
-    row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, NotYet("")),
+    row("auth_http_keepalive", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpKeepalive)),
+    row("auth_http_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::AuthHttpSsl(Verify))),
+    row(
+        "auth_http_ssl_trusted_certificate",
+        BOTH,
+        ONE,
+        Refused,
+        Honoured(Keyword::AuthHttpSsl(TrustedCertificate)),
+    ),
+    row("auth_http_ssl_name", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(Name))),
+    row("auth_http_ssl_certificate", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(Certificate))),
+    row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(CertificateKey))),
     row("auth_users", BOTH, ONE, Refused, NotYet("")),
     row("auth_strict", BOTH, FLAG, Refused, Honoured(Keyword::AuthStrict)),
     row("plaintext_auth", BOTH, FLAG, Refused, Honoured(Keyword::PlaintextAuth)),
@@ -126,7 +133,7 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_connect_timeout", BOTH, ONE, Refused, Honoured(Keyword::ProxyConnectTimeout)),
     row("proxy_oauth", BOTH, FLAG, Refused, Honoured(Keyword::ProxyOauth)),
     row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
-    row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Mode))),
+    row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySslMode)),
     row("proxy_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(Verify))),
     row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(TrustedCertificate))),
     row("proxy_ssl_name", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(Name))),
@@ -145,8 +152,8 @@ pub(super) const ROWS: &[Row] = &[
     row("keepalive_requests", UPSTREAM, ONE, Refused, Ineffective(Value::Number, "", NO_KEEPALIVE)),
     row("keepalive_time", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
     row("keepalive_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_KEEPALIVE)),
-    row("resolver", UPSTREAM, SOME, Refused, Ineffective(Value::Any, "off", NO_RESOLVER)),
-    row("resolver_timeout", UPSTREAM, ONE, Refused, Ineffective(Value::Time, "", NO_RESOLVER)),
+    row("resolver", UPSTREAM, SOME, Refused, Honoured(Keyword::Upstream(UpstreamWord::Resolver))),
+    row("resolver_timeout", UPSTREAM, ONE, Refused, Honoured(Keyword::Upstream(ResolverTimeout))),
     // The three protocols.
     row("imap_client_buffer", BOTH, ONE, Refused, Honoured(Keyword::ClientBuffer(Imap))),
     row("imap_capabilities", BOTH, SOME, Adds, Honoured(Keyword::Capabilities(Imap))),

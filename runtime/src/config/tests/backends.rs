@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gatepost_core::{BackendTls, Guest, Instant, Policy, ProxyHeader, Seed, Target};
+use gatepost_core::{AuthUrl, BackendTls, Guest, Instant, Policy, ProxyHeader, Scheme, Seed, Target};
 
-use super::{auth, fit, policies};
+use super::{auth, fit, policies, unfit};
 use crate::upstream::Die;
 
 #[test]
@@ -175,8 +175,8 @@ fn an_auth_server_may_be_a_group_further_down() {
     assert_eq!(told, [""; 0]);
     let [server] = config.servers.as_slice() else { panic!() };
     let auth = auth(&server.policy);
-    assert_eq!((&*auth.host, &*auth.uri), ("auths", "/check"));
-    let Target::Group(group) = &auth.target else { panic!() };
+    assert_eq!((&*auth.urls[0].host, &*auth.urls[0].uri), ("auths", "/check"));
+    let Target::Group(group) = &auth.urls[0].target else { panic!() };
     assert_eq!((&*group.name, group.servers), ("auths", 2));
     let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
     let mut pick = || {
@@ -186,4 +186,152 @@ fn an_auth_server_may_be_a_group_further_down() {
     };
     let picked = [pick(), pick(), pick()];
     assert_eq!(picked, [Some("192.0.2.1:9000".to_owned()), Some("192.0.2.2:80".to_owned()), None]);
+}
+
+#[test]
+fn an_auth_server_under_tls_is_checked_for_its_name_unless_that_is_not_wanted() {
+    let text = "auth_http https://auth.example.com/auth; auth_http_ssl_verify off;
+                server { listen 143; } server { listen 110; auth_http_ssl_name one.example.com; }
+                server { listen 25; auth_http https://localhost:8443 http://192.0.2.7 https://[::1]/x; }
+                server { listen 587; auth_http localhost; }";
+    let (config, told) = fit(&format!("mail {{ {text} }}"));
+    assert_eq!(told, [""; 0]);
+    let found: Vec<Vec<String>> = config
+        .servers
+        .iter()
+        .map(|server| {
+            let urls = auth(&server.policy).urls.iter();
+            let shown = |url: &AuthUrl| match &url.scheme {
+                Scheme::Http => format!("{} in clear", url.host),
+                Scheme::Https { name } => format!("{} as {name:?}", url.host),
+            };
+            urls.map(shown).collect()
+        })
+        .collect();
+    let own = ["localhost as Some(\"localhost\")", "192.0.2.7 in clear", "[::1] as None"];
+    let wanted: [&[&str]; 4] = [
+        &["auth.example.com as Some(\"auth.example.com\")"],
+        &["auth.example.com as Some(\"one.example.com\")"],
+        &own,
+        &["localhost in clear"],
+    ];
+    assert_eq!(found, wanted);
+    let tls: Vec<_> = config.servers.iter().map(|server| server.auth_tls.is_some()).collect();
+    assert_eq!(tls, [true, true, true, false]);
+    let alpn = config.servers[0].auth_tls.as_ref().unwrap().alpn_protocols.clone();
+    assert_eq!(alpn, [b"http/1.1"]);
+}
+
+#[test]
+fn what_is_said_of_tls_towards_auth_servers_is_not_said_in_vain() {
+    let told = |mail: &str| fit(&format!("mail {{ {mail} }}")).1;
+    let warning = |line: &str| line.contains("TLS towards auth servers has no effect");
+    let nobody =
+        told("auth_http localhost; auth_http_ssl_verify off; server { listen 143; } server { listen 110; }");
+    assert!(matches!(nobody.as_slice(), [line] if warning(line)), "{nobody:?}");
+    let one =
+        "auth_http localhost; auth_http_ssl_verify off; server { listen 143; auth_http https://localhost; }";
+    assert_eq!(told(&format!("{one} server {{ listen 110; }}")), [""; 0]);
+    let other = told(&format!("{one} server {{ listen 110; auth_http_ssl_name a.test; }}"));
+    assert!(matches!(other.as_slice(), [line] if warning(line)), "{other:?}");
+    for (said, complaint) in [
+        (
+            "auth_http_ssl_certificate a.pem;",
+            "no \"auth_http_ssl_certificate_key\" is defined for certificate \"a.pem\"",
+        ),
+        (
+            "auth_http_ssl_certificate_key a.key;",
+            "no \"auth_http_ssl_certificate\" is defined for key \"a.key\"",
+        ),
+        (
+            "auth_http_ssl_trusted_certificate none.pem;",
+            "SSL_CTX_load_verify_locations(\"/etc/nginx/none.pem\") failed",
+        ),
+    ] {
+        let text = format!("mail {{ auth_http https://localhost;\n{said}\nserver {{ listen 143; }} }}");
+        let told = unfit(&text);
+        assert!(
+            matches!(told.as_slice(), [line] if line.contains(complaint) && line.ends_with(":2")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_group_of_auth_servers_under_tls_has_another_port() {
+    let (config, told) = fit("mail { auth_http https://auths/check http://auths; server { listen 143; } \
+         upstream auths { server auth.example.com; server 192.0.2.2:444; } }");
+    assert_eq!(told, [""; 0]);
+    let server = &config.servers[0];
+    let names: Vec<_> = auth(&server.policy)
+        .urls
+        .iter()
+        .map(|url| match &url.target {
+            Target::Group(group) => (&*group.name, group.servers),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(names, [("https://auths", 2), ("auths", 2)]);
+    let first = |name: &str| {
+        let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+        let now = Instant::from_unix_millis(0);
+        let lease = server.auth_upstreams[name].pick(&Guest::default(), &mut tried, now, &mut die).unwrap();
+        (lease.server().address.to_string(), lease.server().name.clone())
+    };
+    assert_eq!(first("https://auths"), ("192.0.2.1:443".to_owned(), Some("auth.example.com".into())));
+    assert_eq!(first("auths").0, "192.0.2.1:80");
+}
+
+#[test]
+fn names_that_are_looked_up_again_need_not_exist_yet() {
+    let (config, told) = fit(
+        "mail { proxy_pass backends; resolver 192.0.2.53 ipv6=off; resolver_timeout 5s; \
+         server { listen 143; } server { listen 110; resolver off; } \
+         upstream backends { server 192.0.2.1; server localhost weight=2 resolve; server 192.0.2.2:1 backup; \
+         server nowhere.example.com:1143 resolve; } \
+         upstream own { resolver 192.0.2.54:54 valid=1m; resolver_timeout 6s; server localhost:9000 resolve; } }",
+    );
+    let at = "in /etc/nginx/nginx.conf:1";
+    let warning = format!("[warn] host not found in upstream \"nowhere.example.com:1143\" {at}");
+    assert_eq!(told, [warning]);
+    assert_eq!(passed_to(&config.servers[0].policy), "backends of 6");
+    let names = |at: usize, group: &str| {
+        let names = config.servers[at].upstreams[group].names().to_vec();
+        names
+            .into_iter()
+            .map(|name| {
+                let (server, seconds) = (name.resolver.servers[0].to_string(), name.timeout.as_secs());
+                (
+                    name.host.to_string(),
+                    name.port,
+                    name.before,
+                    name.model.weight,
+                    name.addresses,
+                    server,
+                    seconds,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let dns = || "192.0.2.53:53".to_owned();
+    let home = vec![std::net::IpAddr::from([127, 0, 0, 1])];
+    for (at, port) in [(0, 143), (1, 110)] {
+        let nowhere = ("nowhere.example.com".to_owned(), 1143, 2, 1, vec![], dns(), 5);
+        assert_eq!(
+            names(at, "backends"),
+            [("localhost".to_owned(), port, 1, 2, home.clone(), dns(), 5), nowhere]
+        );
+    }
+    let both = vec!["::1".parse().unwrap(), home[0]];
+    assert_eq!(names(0, "own"), [("localhost".to_owned(), 9000, 0, 1, both, "192.0.2.54:54".to_owned(), 6)]);
+    // In the order of the configuration, backups last.
+    let (mut tried, mut die) = (Default::default(), Die::new(Seed([0; 16])));
+    let mut pick = || {
+        let now = Instant::from_unix_millis(0);
+        let lease =
+            config.servers[0].upstreams["backends"].pick(&Guest::default(), &mut tried, now, &mut die)?;
+        Some(lease.server().address.to_string())
+    };
+    let picked: Vec<_> = std::iter::from_fn(&mut pick).collect();
+    assert_eq!(picked, ["127.0.0.1:143", "192.0.2.1:143", "192.0.2.2:1"]);
 }

@@ -63,10 +63,10 @@ fn each_setting_reaches_the_policy() {
     assert!(policy.unauthenticated);
     assert!(policy.mechanisms.has(Mechanism::CramMd5) && !policy.mechanisms.has(Mechanism::Plain));
     assert_eq!(
-        auth(&policy).target,
+        auth(&policy).urls[0].target,
         Target::Address(std::net::SocketAddr::from(([192, 0, 2, 1], 9000)).into())
     );
-    assert_eq!((&*auth(&policy).host, &*auth(&policy).uri), ("auth.example.com", "/auth?x"));
+    assert_eq!((&*auth(&policy).urls[0].host, &*auth(&policy).urls[0].uri), ("auth.example.com", "/auth?x"));
     assert_eq!(auth(&policy).timeout.as_secs(), 5);
     let headers = [("X-Key".into(), "a b".into()), ("X-Other".into(), "".into())];
     assert_eq!(auth(&policy).headers, headers);
@@ -200,7 +200,7 @@ fn how_clients_are_taken_leave_of_is_each_server_s_own_affair() {
 #[test]
 fn a_name_of_several_addresses_is_tried_at_all_of_them() {
     let policy = policy("server { listen 143; auth_http localhost:9000/auth; }");
-    let Target::AnyOf(all) = &auth(&policy).target else { panic!() };
+    let Target::AnyOf(all) = &auth(&policy).urls[0].target else { panic!() };
     let sockets: [std::net::SocketAddr; 2] =
         ["[::1]:9000", "127.0.0.1:9000"].map(|text| text.parse().unwrap());
     assert_eq!(**all, sockets.map(|socket| Place::At(socket.into())));

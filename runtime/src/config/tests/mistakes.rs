@@ -69,7 +69,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "mail {\n    auth_http localhost:0/auth;\n    server { listen 99999; }\n    server { listen 2001:db8::1:143; }\n    server { listen 127.0.0.1; }\n}\n",
     ),
     ("a host nobody knows", "mail {\n    auth_http auth.exmaple.com:9000/auth;\n    …\n}\n"),
-    ("an auth server behind https", "mail {\n    auth_http https://auth.example.com/auth;\n    …\n}\n"),
+    (
+        "several auth servers",
+        "mail {\n    auth_http https://auth.example.com/auth https://auth.example.com:0/auth;\n    …\n}\n",
+    ),
     (
         "a listen parameter of http",
         "mail {\n    auth_http localhost;\n    server { listen 143 default_server; protocol imap; }\n}\n",
@@ -124,6 +127,10 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "groups of servers that are none",
         "mail {\n    auth_http localhost;\n    upstream a { }\n    upstream b {\n        server localhost;\n        server nowhere.example.com:143;\n        server 192.0.2.1:0 weight=2;\n        server 192.0.2.1 weight=0;\n        server 192.0.2.1 max_conns=x;\n        server 192.0.2.1 fail_timeout=1x;\n        server 192.0.2.1 resolve;\n        server 192.0.2.1 slow;\n        listen 143;\n    }\n    upstream b { server 192.0.2.1; }\n    upstream c { hash $host; random three; random two least_time; hash $remote_user consistant; server 192.0.2.1; }\n    upstream d {\n        ip_hash;\n        least_conn;\n        ip_hash;\n        server 192.0.2.1 backup;\n    }\n    least_conn;\n    server { listen 143; proxy_pass nowhere.example.com; }\n    server { listen 110; proxy_pass b; proxy_pass b; }\n}\n",
+    ),
+    (
+        "names that nobody is there to look up, or could",
+        "mail {\n    upstream a {\n        server localhost resolve;\n        server ex..ample:143 resolve;\n        server localhost:x resolve;\n        server unix: resolve;\n        resolver_timeout soon;\n    }\n    upstream b { resolver off; server nowhere.example.com resolve; }\n    upstream c { resolver 192.0.2.53; server localhost; }\n    proxy_pass a;\n    server { listen 143; resolver 192.0.2.53; }\n}\n",
     ),
     (
         "logins that no backend can check",

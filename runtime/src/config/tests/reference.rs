@@ -182,7 +182,7 @@ mail {
     let smtp = &loaded.config.servers[2].policy;
     assert_eq!(smtp.capabilities[0], "SIZE 10485760".into());
     assert_eq!(
-        (&*smtp.auth.as_ref().unwrap().host, &*smtp.auth.as_ref().unwrap().uri),
+        (&*smtp.auth.as_ref().unwrap().urls[0].host, &*smtp.auth.as_ref().unwrap().urls[0].uri),
         ("localhost", "/cgi-bin/nginxauth.cgi")
     );
 }
@@ -546,5 +546,5 @@ mail {
     assert!(loaded.warnings.is_empty());
     let policy = &loaded.config.servers[0].policy;
     assert!(policy.unauthenticated && !policy.backend.xclient);
-    assert_eq!((policy.mechanisms, &*policy.auth.as_ref().unwrap().uri), (Default::default(), "/"));
+    assert_eq!((policy.mechanisms, &*policy.auth.as_ref().unwrap().urls[0].uri), (Default::default(), "/"));
 }

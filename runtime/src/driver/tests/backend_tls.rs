@@ -22,7 +22,7 @@ impl Trust {
             verify: true,
             trusted: Some(pair.0.clone()),
             certificate: None,
-            protocol: Protocol::Imap,
+            alpn: "imap",
             server_name: true,
         };
         let server = Settings::new(Protocol::Imap, vec![pair]);
@@ -37,6 +37,7 @@ async fn log_in(net: &TestNet, trust: &Trust, tls: BackendTls, name: Option<&str
     let mut backends = net.listen(BACKEND);
     let mut policy = policy(Protocol::Imap);
     (policy.backend.tls, policy.backend.tls_name) = (tls, name.map(Into::into));
+    policy.backend.tls_configured = true;
     let config = client_config(&trust.settings).expect("a configuration");
     let mut scene = Scene::begin_as(net, policy, |arrival| arrival.backend_tls = Some(config));
     hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
@@ -128,7 +129,7 @@ fn starttls_is_said_to_a_backend_before_anything_secret() {
 }
 
 #[test]
-fn a_session_that_may_not_speak_tls_does_not_speak_at_all() {
+fn a_session_that_may_not_speak_tls_connects_to_nobody() {
     tell(async {
         let net = TestNet::new(4096);
         let auth = answer_once(
@@ -140,10 +141,11 @@ fn a_session_that_may_not_speak_tls_does_not_speak_at_all() {
         let mut scene = Scene::begin(&net, policy(Protocol::Imap), None, false);
         hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
         scene.client.write_all(b"a LOGIN joe hunter2\r\n").await.expect("said");
-        let mut backend = backends.recv().await.expect("a visitor");
         auth.await.expect("no panic");
-        assert_eq!(hear_out(&mut backend).await, "");
+        let farewell = "a NO [UNAVAILABLE] internal server error\r\n* BYE Internal server error\r\n";
+        assert_eq!(hear_out(&mut scene.client).await, farewell);
         let log = scene.ended().await.join("\n");
+        assert!(backends.try_recv().is_err(), "a visitor");
         assert!(log.contains("TLS to backends is not configured"), "{log}");
     });
 }

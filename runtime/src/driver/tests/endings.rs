@@ -219,8 +219,10 @@ fn a_relay_at_rest_is_small() {
             policy: Arc::new(policy(Protocol::Imap)),
             tls: None,
             backend_tls: None,
+            auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            auth_pool: None,
             seed: Seed([0; 16]),
             number: 1,
         };

@@ -3,7 +3,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 use rustls::CertificateError;
 
 fn client(trusted: Option<PathBuf>) -> ClientSettings {
-    ClientSettings { verify: true, trusted, certificate: None, protocol: Protocol::Imap, server_name: true }
+    ClientSettings { verify: true, trusted, certificate: None, alpn: "imap", server_name: true }
 }
 
 /// What a backend with `pair` and we tell each other: the name it is told, and our complaint.

@@ -74,7 +74,7 @@ impl Scene {
             verify: true,
             trusted: Some(self.server.0.clone()),
             certificate: certificate.map(|(certificate, key)| (certificate.into(), key.into())),
-            protocol: Protocol::Imap,
+            alpn: "imap",
             server_name: true,
         });
         let client = ClientConfig::clone(&client.expect("a configuration"));
@@ -392,7 +392,7 @@ fn a_resumed_session_shows_its_certificate_again() {
         trusted: Some(scene.server.0.clone()),
         certificate: Some(scene.client(&params("joe"), &scene.root, ""))
             .map(|(certificate, key)| (certificate.into(), key.into())),
-        protocol: Protocol::Imap,
+        alpn: "imap",
         server_name: true,
     });
     let client = ClientConfig::clone(&client.expect("a configuration"));
