@@ -44,6 +44,15 @@ pub(crate) trait Dialect: Default + fmt::Debug {
     /// The command word of what may be less or more than a whole command.
     fn verb(front: &[u8]) -> &[u8];
 
+    /// Whether there is a command of this word.
+    fn knows(verb: &[u8]) -> bool;
+
+    /// The command word of what may be less or more than a whole command, for the log; nothing where there is no such command, for then
+    /// it may be a password where a command belongs (divergences S5).
+    fn loggable(front: &[u8]) -> &[u8] {
+        Some(Self::verb(front)).filter(|verb| Self::knows(verb)).unwrap_or_default()
+    }
+
     /// Learns from the beginning of a command that will not be read what a reply to it has to name.
     fn identify(&mut self, front: &[u8]);
 

@@ -159,6 +159,25 @@ impl<D: Dialect> Phase<D> {
         }
     }
 
+    /// Its name, for a diagram.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Arrive(_) => "Arrive",
+            Self::Identify(_) => "Identify",
+            Self::Greet(_) => "Greet",
+            Self::Converse(_) => "Converse",
+            Self::Sasl(_) => "Sasl",
+            Self::Refused(_) => "Refused",
+            Self::Upgrade(_) => "Upgrade",
+            Self::Authorize(_) => "Authorize",
+            Self::Penalty(_) => "Penalty",
+            Self::Admit(_) => "Admit",
+            Self::Login(_) => "Login",
+            Self::Closed => "Closed",
+        }
+    }
+
     /// When this phase wants to be woken. Every phase but [`Phase::Closed`] does.
     pub(crate) const fn deadline(&self) -> Option<Deadline> {
         match self {

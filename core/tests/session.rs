@@ -16,6 +16,8 @@ mod auth_urls;
 mod failover;
 #[path = "session/limits.rs"]
 mod limits;
+#[path = "session/properties.rs"]
+mod properties;
 #[path = "session/secrets.rs"]
 mod secrets;
 #[path = "session/split.rs"]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use gatepost_core::limits::LIMIT_KEY_BYTES_MAX;
 use gatepost_core::{
     Action, Actions, Answer, AuthServer, AuthUrl, Claim, Client, ConnLimit, Event, Instant, LimitKey,
-    Mechanism, Mechanisms, NoPlace, NoServer, Peer, Place, Policy, Protocol, Question, ResolveError, Seed,
-    Server, Session, StartTls, Target, Wire,
+    Mechanism, Mechanisms, NoPlace, NoServer, Peer, Peers, Place, Policy, Protocol, Question, ResolveError,
+    Seed, Server, Session, StartTls, Target, Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -28,8 +28,18 @@ pub(crate) struct Setting {
     pub(crate) starttls: StartTls,
     /// Whether `smtp_auth` has the word `none`.
     pub(crate) unauthenticated: bool,
+    /// Whether clients come through a balancer (`listen … proxy_protocol`), which is believed.
+    pub(crate) proxy_protocol: bool,
     /// Whether connections to the auth server are kept.
     pub(crate) keepalive: bool,
+}
+
+impl Setting {
+    /// The simplest there is.
+    pub(crate) const fn plain(protocol: Protocol) -> Self {
+        let (unauthenticated, proxy_protocol, keepalive) = (false, false, false);
+        Self { protocol, starttls: StartTls::Off, unauthenticated, proxy_protocol, keepalive }
+    }
 }
 
 /// A session and its surroundings.
@@ -68,6 +78,18 @@ pub(crate) struct Story {
     pub(crate) hung_up: bool,
 }
 
+impl Story {
+    /// The same, with what is told of a PROXY header that is none cut off: it is shown as far as it came.
+    pub(crate) fn without_first_words(mut self) -> Self {
+        for report in &mut self.reports {
+            if let Some((beginning, _)) = report.split_once("broken header: ") {
+                *report = beginning.to_owned();
+            }
+        }
+        self
+    }
+}
+
 impl World {
     /// A session whose client has just connected.
     pub(crate) fn new(setting: Setting) -> Self {
@@ -76,7 +98,7 @@ impl World {
         let client = Client {
             peer: peer.clone(),
             listener: Arc::from("127.0.0.1:143"),
-            proxy_protocol: false,
+            proxy_protocol: setting.proxy_protocol,
             tls_first: false,
         };
         let mut world = Self {
@@ -296,6 +318,7 @@ fn policy(setting: Setting) -> Policy {
     policy.starttls = setting.starttls;
     policy.backend.tls_configured = true;
     policy.unauthenticated = setting.unauthenticated;
+    policy.real_ip_from = vec![Peers::All];
     policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]
         .into_iter()
         .filter(|&mechanism| mechanism != Mechanism::Apop || setting.protocol == Protocol::Pop3)

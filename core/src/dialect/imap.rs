@@ -66,6 +66,10 @@ impl Dialect for Imap {
         words(front).nth(1).map(letters).unwrap_or_default()
     }
 
+    fn knows(verb: &[u8]) -> bool {
+        Command::knows(verb)
+    }
+
     fn identify(&mut self, front: &[u8]) {
         self.tag = grammar::tag(front).map(|(tag, _)| Bytes::copy_from_slice(tag));
     }

@@ -89,6 +89,10 @@ impl Dialect for Pop3 {
         letters(front)
     }
 
+    fn knows(verb: &[u8]) -> bool {
+        Command::knows(verb)
+    }
+
     fn identify(&mut self, _: &[u8]) {}
 
     fn on_frame(&mut self, frame: &[u8], cx: &Context<'_>) -> Step {

@@ -103,6 +103,10 @@ impl Dialect for Smtp {
         letters(front)
     }
 
+    fn knows(verb: &[u8]) -> bool {
+        Command::knows(verb)
+    }
+
     fn identify(&mut self, _: &[u8]) {}
 
     fn on_frame(&mut self, frame: &[u8], cx: &Context<'_>) -> Step {
