@@ -424,6 +424,7 @@ fn policy(
     policy.backend.connect_timeout = Some(CONNECT_TIMEOUT);
     policy.backend.idle_timeout = IDLE_TIMEOUT;
     policy.backend.proxy_header = terms.proxy_header;
+    policy.backend.tls_configured = true;
     policy.backend.tls_name = Some(crypto::NAME.into());
     policy.backend.smtp_auth = terms.smtp_auth;
     policy

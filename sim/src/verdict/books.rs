@@ -15,7 +15,7 @@ const LOGIN_TAKES_MAX: Duration = Duration::from_secs(12 + 2 * AUTH_TIMEOUT.as_s
 
 /// How much memory a session may hold before its relay begins, in octets, with TLS on all its wires: README, Architecture. Rogues and
 /// backends that do not stop say more than that.
-const SESSION_BYTES_MAX: i64 = 160 * 1024;
+const SESSION_BYTES_MAX: i64 = 96 * 1024;
 
 /// The longest `Auth-Wait`.
 const WAIT_MAX: Duration = Duration::from_secs(2);
