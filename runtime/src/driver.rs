@@ -16,13 +16,16 @@ use crate::pipe::Heard;
 use crate::pool::Pool;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
+use crate::users::Users;
 
 mod addresses;
 mod choice;
+mod desk;
 mod pipes;
 mod question;
 mod relaying;
 
+use desk::Desk;
 use pipes::{ByWire, Pipes, Step};
 use relaying::{Closing, Relaying};
 
@@ -45,6 +48,8 @@ pub struct Arrival<S> {
     pub upstreams: Arc<Upstreams>,
     /// The groups of auth servers.
     pub auth_upstreams: Arc<Upstreams>,
+    /// The users file that answers in place of the auth server, if one does.
+    pub users: Option<Arc<Users>>,
     /// The connections to auth servers that wait for a question; without it none is kept.
     pub auth_pool: Option<Pool<S>>,
     /// Where its chance comes from.
@@ -98,6 +103,7 @@ async fn log_in<N: Net, O: Observer>(
         upstreams,
         auth_upstreams,
         auth_pool,
+        users,
         seed,
         number: _,
     } = arrival;
@@ -107,7 +113,8 @@ async fn log_in<N: Net, O: Observer>(
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
     let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
-    let mut pipes = Pipes::new(net.clone(), stream, tls, client_tls, upstreams, auth_pool, die);
+    let mut pipes = Pipes::new(net.clone(), stream, tls, client_tls, upstreams, auth_pool, die)
+        .with_desk(Desk::new(users));
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());
 
@@ -162,6 +169,7 @@ async fn log_in<N: Net, O: Observer>(
                 Step::Drain
             }
             answer = pipes.question.answer() => Step::Resolved(answer),
+            said = pipes.desk.next() => Step::of_desk(said),
             chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
             chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),
             heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),

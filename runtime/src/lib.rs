@@ -20,3 +20,4 @@ mod system_error;
 pub mod tls;
 mod unsent;
 pub mod upstream;
+pub mod users;

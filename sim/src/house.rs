@@ -151,6 +151,7 @@ impl House {
             auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            users: None,
             auth_pool,
             seed,
             number,

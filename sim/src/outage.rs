@@ -164,6 +164,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 auth_tls: None,
                 upstreams: upstreams.clone(),
                 auth_upstreams: Arc::default(),
+                users: None,
                 auth_pool: None,
                 seed: Seed(Chance::of(seed, "session", number.get()).octets()),
                 number: number.get(),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use gatepost_core::{
     Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Rest,
-    Scheme, Server, Target, Wire,
+    Scheme, Secret, Server, Target, Wire,
 };
 use rustls::ClientConfig;
 
 use super::choice::{Choice, Chosen};
+use super::desk::{Desk, Said};
 use super::question::Asked;
 use super::relaying::{Closing, Relaying};
 use crate::drain::Drain;
@@ -31,11 +32,21 @@ pub(super) enum Step {
     Resolved(Answer),
     /// A server was chosen for a wire, or none was to be found.
     Chosen(Wire, Chosen),
+    /// A users file has answered in place of the auth server.
+    Answered(Secret),
     /// A wire has something to tell.
     Heard(Wire, Heard),
 }
 
 impl Step {
+    /// What a users file says, it says on the auth server's wire.
+    pub(super) fn of_desk(said: Said) -> Self {
+        match said {
+            Said::Opened(peer) => Self::Heard(Wire::Auth, Heard::Opened(peer)),
+            Said::Answer(answer) => Self::Answered(answer),
+        }
+    }
+
     /// Hands it over as the session knows it. Octets are wiped afterwards: they may be a password.
     pub(super) fn tell(self, tell: impl FnOnce(Event<'_>)) {
         match self {
@@ -43,6 +54,7 @@ impl Step {
             Self::Drain => tell(Event::Drain),
             Self::Resolved(answer) => tell(Event::Resolved(answer)),
             Self::Chosen(wire, chosen) => tell(Event::Chosen(wire, chosen)),
+            Self::Answered(answer) => tell(Event::Received(Wire::Auth, answer.expose())),
             Self::Heard(wire, Heard::Opened(peer)) => tell(Event::Opened(wire, peer)),
             Self::Heard(wire, Heard::Reused(peer)) => tell(Event::Reused(wire, peer)),
             Self::Heard(wire, Heard::Received(filled)) => {
@@ -76,6 +88,7 @@ pub(super) struct Pipes<N: Net> {
     pub(super) auth: Pipe<N::Stream>,
     pub(super) backend: Pipe<N::Stream>,
     pub(super) question: Asked,
+    pub(super) desk: Desk,
     pub(super) auth_choice: Choice,
     pub(super) backend_choice: Choice,
     net: N,
@@ -113,6 +126,7 @@ impl<N: Net> Pipes<N> {
             auth: Pipe::down(),
             backend: Pipe::down(),
             question: Asked::default(),
+            desk: Desk::default(),
             auth_choice: Choice::default(),
             backend_choice: Choice::default(),
             net,
@@ -125,6 +139,11 @@ impl<N: Net> Pipes<N> {
         }
     }
 
+    /// The same, where a users file may answer in place of the auth server.
+    pub(super) fn with_desk(self, desk: Desk) -> Self {
+        Self { desk, ..self }
+    }
+
     /// Does what the session asks, without waiting for anything: what takes time goes on in [`Pipe::next`]. A relay is
     /// put into `leftovers` for the caller, who has to have done everything else by then.
     pub(super) fn perform(
@@ -134,6 +153,9 @@ impl<N: Net> Pipes<N> {
         leftovers: &mut Option<Leftovers>,
     ) {
         match action {
+            Action::Open(Wire::Auth, _) if self.desk.is_there() => self.desk.open(),
+            Action::Send(Wire::Auth, octets) if self.desk.is_there() => self.desk.hear(&octets),
+            Action::Close(Wire::Auth) if self.desk.is_there() => self.desk.close(),
             Action::Open(wire, target) => self.open(wire, target, None),
             Action::OpenOrReuse(wire, target, scheme) => self.open(wire, target, Some(scheme)),
             Action::Reopen(wire) => {

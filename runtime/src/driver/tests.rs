@@ -23,6 +23,7 @@ mod dialogue;
 mod endings;
 mod tls;
 mod upstream;
+mod users;
 
 /// 2026-11-20 12:00:00 UTC.
 const EPOCH_MILLIS: u64 = 1_795_176_000_000;
@@ -159,6 +160,7 @@ impl Scene {
             auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            users: None,
             auth_pool: None,
             seed: Seed([7; 16]),
             number: 1,

@@ -22,3 +22,4 @@ mod served;
 mod signals;
 mod tickets;
 mod upgrade;
+mod users;
