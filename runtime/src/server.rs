@@ -37,6 +37,7 @@ use crate::pid_file;
 use crate::resolve;
 use crate::tls;
 use crate::upstream::Upstreams;
+use crate::users::Users;
 
 mod accept;
 mod listen;
@@ -211,6 +212,7 @@ struct Door {
     auth_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Arc<Upstreams>,
     auth_upstreams: Arc<Upstreams>,
+    users: Option<Arc<Users>>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
     access_logs: Arc<[AccessLog]>,
@@ -300,6 +302,7 @@ impl Server {
                     auth_tls: server.auth_tls.clone(),
                     upstreams: server.upstreams.clone(),
                     auth_upstreams: server.auth_upstreams.clone(),
+                    users: server.users.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
                     access_logs: access_logs.clone(),

@@ -128,6 +128,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 auth_tls: None,
                 upstreams: Arc::default(),
                 auth_upstreams: Arc::default(),
+                users: None,
                 auth_pool: None,
                 zones: zones.clone(),
                 seed: Seed(Chance::of(seed, "session", number.get()).octets()),

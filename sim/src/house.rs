@@ -266,6 +266,7 @@ impl House {
             auth_tls: None,
             upstreams: generation.upstreams.clone(),
             auth_upstreams: generation.auth_upstreams.clone(),
+            users: None,
             auth_pool: generation.pool(state.surroundings.terms.keepalive),
             zones: Arc::default(),
             seed: Seed(Chance::of(state.seed, "session", number).octets()),

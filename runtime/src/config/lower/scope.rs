@@ -54,6 +54,7 @@ pub(super) struct Scope {
     pub(super) auth_strict: Option<bool>,
     pub(super) plaintext_auth: Option<(bool, Said)>,
     pub(super) auth_http: Option<AuthServer>,
+    pub(super) auth_users: Option<Named>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
     pub(super) pass_client_cert: Option<bool>,
@@ -185,7 +186,20 @@ impl Scope {
             }
             Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
             Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
-            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground)?),
+            Keyword::AuthHttp => {
+                self.auth_http = Some(auth_http::auth_http(directive, ground)?);
+                if self.auth_users.is_some() {
+                    let message = r#""auth_http" directive conflicts with "auth_users""#;
+                    return Err(Complaint::of(directive, message));
+                }
+            }
+            Keyword::AuthUsers => {
+                self.auth_users = Some(named(directive, ground)?);
+                if self.auth_http.is_some() {
+                    let message = r#""auth_users" directive conflicts with "auth_http""#;
+                    return Err(Complaint::of(directive, message));
+                }
+            }
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {
                 let name = text(directive, argument(directive, 0)?)?;

@@ -222,6 +222,7 @@ fn a_relay_at_rest_is_small() {
             auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            users: None,
             auth_pool: None,
             zones: Arc::default(),
             seed: Seed([0; 16]),
