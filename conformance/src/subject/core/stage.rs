@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{
     Action, Actions, Address, Claim, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer,
-    Policy, Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
+    Policy, Question, Rest, Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
 use super::facts::{self, answer, is_asked};
@@ -58,6 +58,8 @@ pub(super) struct CoreStage {
     opening: Option<Wire>,
     /// A connection to the auth server waits for the next question.
     kept: bool,
+    /// What of the last answer is still to come on it before it can.
+    rest: Option<Rest>,
     /// The session waits to be told that it is there.
     reusing: Option<Wire>,
     /// The session waits for the client's handshake, which began with these octets.
@@ -96,6 +98,7 @@ impl CoreStage {
             choosing: None,
             opening: None,
             kept: false,
+            rest: None,
             reusing: None,
             securing: None,
             securing_backend: None,
@@ -139,6 +142,12 @@ impl CoreStage {
             return self.tell_only(Event::Admitted(outcome));
         }
         let over = self.relaying || !self.inbox.contains_key(&Wire::Client);
+        if over
+            && !self.relaying
+            && let Some(wire) = self.inbox.keys().next().or(self.opening.as_ref())
+        {
+            return Err(format!("{told}: the session is over, and the proxy leaves {wire:?} open"));
+        }
         let deadline = self.session.as_ref().and_then(Session::deadline);
         match (over, deadline) {
             (false, None) => Err(format!("{told}: the session lives on without a deadline")),
@@ -182,6 +191,7 @@ impl CoreStage {
     fn perform(&mut self, action: Action) -> Acted {
         match action {
             Action::OpenOrReuse(wire, target, _) => {
+                self.rest = None;
                 if !std::mem::take(&mut self.kept) {
                     return self.perform(Action::Open(wire, target));
                 }
@@ -189,13 +199,11 @@ impl CoreStage {
                 self.inbox.insert(wire, Inbox::default());
                 self.reusing = Some(wire);
             }
-            Action::Keep(wire, rest) => match rest.is_over() {
-                true => {
-                    self.inbox.remove(&wire);
-                    self.kept = true;
-                }
-                false => return self.perform(Action::Close(wire)),
-            },
+            Action::Keep(wire, rest) => {
+                let unread = self.inbox.remove(&wire).unwrap_or_default();
+                self.rest = Some(rest);
+                self.rests(&unread.octets, unread.end.is_some());
+            }
             Action::Reopen(wire) => {
                 self.inbox.remove(&wire);
                 self.opening = Some(wire);
@@ -303,7 +311,9 @@ impl CoreStage {
             return Ok(());
         }
         let Some(inbox) = self.inbox.get_mut(&wire) else {
-            self.kept &= wire != Wire::Auth;
+            if wire == Wire::Auth {
+                self.rests(octets, end.is_some());
+            }
             // Whoever has hung up does not hear what was still on its way.
             return if self.known.contains(&wire) { Ok(()) } else { Err(format!("{wire:?} was never open")) };
         };
@@ -313,6 +323,17 @@ impl CoreStage {
             None => Ok(()),
             Some((wire, octets, None)) => self.tell(Event::Received(wire, &octets)),
             Some((wire, _, Some(end))) => self.tell(Event::Ended(wire, end)),
+        }
+    }
+
+    /// What comes on the connection to the auth server when no session has it: the rest of the last answer, or what makes it useless.
+    fn rests(&mut self, octets: &[u8], ended: bool) {
+        self.kept &= octets.is_empty() && !ended;
+        let Some(mut rest) = self.rest.take().filter(|_| !ended) else { return };
+        match rest.receive(octets) {
+            Ok(()) if rest.is_over() => self.kept = true,
+            Ok(()) => self.rest = Some(rest),
+            Err(_) => {}
         }
     }
 
