@@ -5,12 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gatepost_conformance::player::play;
+use gatepost_conformance::player::{play, play_briefly};
 use gatepost_conformance::record::{Backend, names_this_machine, record, text, with_index};
 use gatepost_conformance::report;
 use gatepost_conformance::subject::binary::Binary;
 use gatepost_conformance::subject::core::Core;
-use gatepost_conformance::transcript::{Library, Transcript, sessions as all_sessions, sessions_folder};
+use gatepost_conformance::transcript::{
+    Library, Runner, Transcript, sessions as all_sessions, sessions_folder,
+};
 
 /// What the transcripts of mail dialogues prove.
 #[derive(Parser)]
@@ -38,12 +40,15 @@ enum Command {
         #[arg(long)]
         day: String,
     },
+    /// Play each transcript to the core, as it is written and octet by octet, up to the first that fails.
+    Core,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Report { write } => report_on_rows(write),
         Command::Record { sessions, day } => record_all(&sessions, &day),
+        Command::Core => play_to_the_core(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +67,13 @@ fn report_on_rows(write: bool) -> Result<(), String> {
     }
     print!("{}", report::summary(&library));
     Ok(())
+}
+
+fn play_to_the_core() -> Result<(), String> {
+    let library = Library::load().map_err(|error| error.to_string())?;
+    let mut played =
+        library.transcripts.iter().filter(|transcript| transcript.runners.contains(&Runner::Core));
+    played.try_for_each(|transcript| play_briefly(transcript, &Core)).map_err(|failure| failure.to_string())
 }
 
 /// Records each of `sessions`, and names them in the corpus's README; of those that fail it is told why.

@@ -90,6 +90,17 @@ pub fn play_as_written(transcript: &Transcript, subject: &dyn Subject) -> Result
     play_once(transcript, subject, &plan, &Cuts::Nowhere).map(drop)
 }
 
+/// Plays `transcript` against `subject` twice: as it is written, and octet by octet.
+///
+/// # Errors
+///
+/// The first run that failed.
+pub fn play_briefly(transcript: &Transcript, subject: &dyn Subject) -> Result<(), Failure> {
+    let plan = Plan::new(transcript, subject.runner(), subject.version());
+    play_once(transcript, subject, &plan, &Cuts::Nowhere)?;
+    play_once(transcript, subject, &plan, &Cuts::Everywhere).map(drop)
+}
+
 /// One run, cut at `cuts`; tells where it could have been.
 fn play_once(
     transcript: &Transcript,
