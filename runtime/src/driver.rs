@@ -158,8 +158,9 @@ async fn log_in<N: Net, O: Observer>(
             if let Some(closing) = closing() {
                 closing.tell(&observer);
             }
+            let lingering = session.lingering();
             drop(session);
-            pipes.finish(asked_for.lingering).await;
+            pipes.finish(lingering).await;
             return None;
         };
         if armed != Some(deadline.at) {

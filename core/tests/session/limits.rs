@@ -2,8 +2,8 @@
 
 use gatepost_core::report::Level;
 use gatepost_core::{
-    Action, Actions, BackendTls, Claim, ConnLimit, ConnLimits, Event, LimitKey, LimitStatus, NoPlace, Policy,
-    Protocol, Secret, Session, Target, Wire,
+    Access, Action, Actions, BackendTls, Claim, ConnLimit, ConnLimits, Event, LimitKey, LimitStatus, NoPlace,
+    Peers, Policy, Protocol, Secret, Session, Target, Verdict, Wire,
 };
 
 use crate::stage::{Door, NOW, PROTOCOLS, Stage, address, client, facts, peer, policy, session};
@@ -261,6 +261,28 @@ fn a_client_without_a_place_hears_that_instead_of_a_greeting() {
         assert!(scene.is_over());
         let line = "[error] limiting connections by zone \"addr\" while sending client greeting line, client: 192.0.2.7, server: 198.51.100.1:143";
         assert_eq!(scene.log(), [line]);
+    }
+}
+
+#[test]
+fn whoever_is_turned_away_before_a_greeting_is_not_lingered_for() {
+    for protocol in PROTOCOLS {
+        for door in [Door::Plain, Door::Tls] {
+            for why in [NoPlace::Full("addr".into()), NoPlace::NoMemory("addr".into())] {
+                let mut scene = Scene::new(limited(protocol, &[early()]), door);
+                assert!(scene.session.lingering().close);
+                scene.tell(Event::Admitted(Err(why)));
+                assert!(scene.is_over() && !scene.session.lingering().close);
+            }
+        }
+        let mut denied = limited(protocol, &[]);
+        denied.access = Access(vec![(Verdict::Deny, Peers::All)]);
+        let scene = Scene::new(denied, Door::Plain);
+        assert!(scene.is_over() && !scene.session.lingering().close);
+        // Who was greeted may have said something already, and would lose our last words with a reset.
+        let mut scene = Scene::granted(limited(protocol, &[limit("user", LimitKey::Login, 1)]), "");
+        scene.tell(Event::Admitted(Err(NoPlace::Full("user".into()))));
+        assert!(scene.is_over() && scene.session.lingering().close);
     }
 }
 
