@@ -160,6 +160,8 @@ async fn log_in<N: Net, O: Observer>(
             }
             let lingering = session.lingering();
             drop(session);
+            // Where only the backend knows who may, strangers must not have a user's places for longer than it takes to refuse them.
+            pipes.admission.forget_login();
             pipes.finish(lingering).await;
             return None;
         };

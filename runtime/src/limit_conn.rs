@@ -106,14 +106,14 @@ impl Zones {
     /// The first zone that has none.
     pub fn admit(&self, claims: &[Claim]) -> Result<Vec<Place>, NoPlace> {
         let mut places = Vec::with_capacity(claims.len());
-        for Claim { zone: name, key, connections } in claims {
+        for Claim { zone: name, key, connections, early } in claims {
             // Every zone that a policy names is there; one that is not could count nobody.
             let zone = self.zones.get(name).ok_or_else(|| NoPlace::NoMemory(name.clone()))?;
             let at = zone.take(key.expose(), u32::from(*connections)).map_err(|why| match why {
                 NoRoom::Full => NoPlace::Full(name.clone()),
                 NoRoom::NoMemory => NoPlace::NoMemory(name.clone()),
             })?;
-            places.push(Place { zone: zone.clone(), at });
+            places.push(Place { zone: zone.clone(), at, early: *early });
         }
         Ok(places)
     }
@@ -140,6 +140,14 @@ fn make(name: &str, key: &str, bytes: u64, turn: &mut Option<Arc<Turn>>) -> io::
 pub struct Place {
     zone: Arc<Zone>,
     at: u64,
+    early: bool,
+}
+
+impl Place {
+    /// Whether it is the connection's, and not that of a login.
+    pub(crate) const fn is_early(&self) -> bool {
+        self.early
+    }
 }
 
 impl Drop for Place {

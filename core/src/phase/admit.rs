@@ -125,7 +125,7 @@ fn claims(early: bool, login: &[u8], headers: &Headers, cx: &Context<'_>, out: &
             let value = matches!(key, LimitKey::Login).then(|| value.expose().to_vec());
             cx.report(Notice::LimitKeyTooLong { key: key.clone(), value }, out);
         } else if !value.is_empty() {
-            claims.push(Claim { zone: zone.clone(), key: value, connections: *connections });
+            claims.push(Claim { zone: zone.clone(), key: value, connections: *connections, early });
         }
     }
     claims

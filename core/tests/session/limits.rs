@@ -55,7 +55,7 @@ impl Scene {
             Action::Admit(claims) => Some(claims),
             _ => None,
         });
-        let shown = |Claim { zone, key, connections }: &Claim| {
+        let shown = |Claim { zone, key, connections, early: _ }: &Claim| {
             (zone.to_string(), String::from_utf8_lossy(key.expose()).into_owned(), *connections)
         };
         claims.flatten().map(shown).collect()
@@ -240,7 +240,7 @@ fn a_key_that_is_too_long_is_not_counted_and_shown_only_if_it_is_a_login() {
 
 #[test]
 fn what_a_session_is_counted_by_shows_in_no_trace() {
-    let claim = Claim { zone: "z".into(), key: Secret::from(&b"hunter2"[..]), connections: 1 };
+    let claim = Claim { zone: "z".into(), key: Secret::from(&b"hunter2"[..]), connections: 1, early: false };
     assert!(!format!("{:?}", Action::Admit(vec![claim])).contains("hunter2"));
 }
 

@@ -18,7 +18,7 @@ fn zones(zones: &[(&str, &str, u64)]) -> Zones {
 }
 
 fn claim(zone: &str, key: &str, connections: u16) -> Claim {
-    Claim { zone: zone.into(), key: Secret::from(key.as_bytes()), connections }
+    Claim { zone: zone.into(), key: Secret::from(key.as_bytes()), connections, early: false }
 }
 
 fn full(zone: &str) -> NoPlace {
