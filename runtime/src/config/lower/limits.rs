@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gatepost_core::report::Level;
-use gatepost_core::{ConnLimit, ConnLimits, LimitKey, Rate};
+use gatepost_core::{Address, ConnLimit, ConnLimits, LimitKey, Policy, Rate};
 
+use super::listen::Listen;
 use super::value::{argument, digits, flag, no_such, parse_size, size, text};
+use crate::config::Listener;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
 use crate::config::schema::LimitWord;
@@ -103,6 +105,40 @@ impl Limits {
         Rate {
             bytes_per_second: octets(own.rate, mail.rate),
             after_bytes: octets(own.rate_after, mail.rate_after),
+        }
+    }
+}
+
+/// Who counts addresses has to know them: through a UNIX socket, or a proxy that is not believed, all clients come from one.
+pub(super) fn warn_of_one_address(policy: &Policy, listens: &[Listen], complaints: &mut Complaints) {
+    if !policy.conn_limits.limits.iter().any(|limit| limit.key == LimitKey::Address) {
+        return;
+    }
+    let trusted = &policy.real_ip_from;
+    let is_one_address = |listener: &&Listener| match (&listener.address, listener.proxy_protocol) {
+        (Address::Inet(_), true) => trusted.is_empty(),
+        (Address::Inet(_), false) => false,
+        (socket @ Address::Unix(_), true) => !trusted.iter().any(|trusted| trusted.includes(socket)),
+        (Address::Unix(_), false) => true,
+    };
+    for listen in listens {
+        if let Some(Listener { address, text, proxy_protocol, .. }) =
+            listen.listeners.iter().find(is_one_address)
+        {
+            let hint = match (address, proxy_protocol) {
+                (Address::Inet(_), _) => {
+                    "\"set_real_ip_from\" says whose PROXY headers tell the client's address"
+                }
+                (Address::Unix(_), true) => {
+                    "\"set_real_ip_from unix:\" makes PROXY headers tell the client's address"
+                }
+                (Address::Unix(_), false) => {
+                    "\"proxy_protocol\" and \"set_real_ip_from unix:\" make PROXY headers tell the client's address"
+                }
+            };
+            let message = format!("\"limit_conn\" counts all clients of \"{text}\" as one address");
+            let complaint = Complaint::at(listen.said.end, message).under(listen.said.words);
+            complaints.push(complaint.warning().hint(hint));
         }
     }
 }

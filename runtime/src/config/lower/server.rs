@@ -134,6 +134,7 @@ pub(super) fn servers(
         policy.resolver_timeout =
             (protocol == Protocol::Smtp && resolver.is_some()).then_some(resolver_timeout);
         warn_of_chunking(&policy, &block.scope, mail, complaints);
+        limits::warn_of_one_address(&policy, &block.listens, complaints);
         let policy = Arc::new(policy);
         let upstreams = Arc::default();
         let auth_upstreams = auth_upstreams.clone();

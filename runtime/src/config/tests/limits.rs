@@ -82,3 +82,36 @@ fn what_is_known_only_after_a_login_cannot_be_early() {
         "{told}"
     );
 }
+
+#[test]
+fn a_limit_of_addresses_that_nobody_will_know_is_warned_of() {
+    let told = |limit: &str, server: &str| {
+        let (_, told) = fit(&format!(
+            "mail {{ auth_http localhost; {ZONES} limit_conn {limit};\n    server {{ protocol imap;\n        {server} }} }}"
+        ));
+        told
+    };
+    let line = |text: &str| {
+        format!(
+            "[warn] \"limit_conn\" counts all clients of \"{text}\" as one address in /etc/nginx/nginx.conf:3"
+        )
+    };
+    for (server, text) in [
+        ("listen 143 proxy_protocol;", "0.0.0.0:143"),
+        ("listen unix:/run/imap;", "unix:/run/imap"),
+        ("listen unix:/run/imap; set_real_ip_from unix:;", "unix:/run/imap"),
+        ("listen unix:/run/imap proxy_protocol; set_real_ip_from 10.0.0.0/8;", "unix:/run/imap"),
+    ] {
+        for limit in ["addr 9 early", "net 9"] {
+            assert_eq!(told(limit, server), [line(text)], "{server}");
+        }
+        assert_eq!(told("user 9", server), [""; 0], "{server}");
+    }
+    for server in [
+        "listen 143;",
+        "listen 143 proxy_protocol; set_real_ip_from 10.0.0.0/8;",
+        "listen unix:/run/imap proxy_protocol; set_real_ip_from unix:;",
+    ] {
+        assert_eq!(told("addr 9 early", server), [""; 0], "{server}");
+    }
+}
