@@ -135,11 +135,11 @@ impl Zone {
         }
     }
 
-    /// Gives up every place of `process`, which is no more.
+    /// Gives up every place of `process`, which is no more. A turn for each page: logins need not wait for the whole of a large zone.
     pub(super) fn forget(&self, process: Pid) {
-        let Ok(_turn) = self.turn() else { return };
         let gone = number(process);
         for page in 0..self.pages {
+            let Ok(_turn) = self.turn() else { return };
             for (at, record) in self.records(page).into_iter().flatten() {
                 if let Some(record) = record.filter(|record| record.process == gone) {
                     let _ = self.write(at, Record { sessions: 0, ..record });
