@@ -1,7 +1,15 @@
+use std::env;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::iter;
+use std::os::fd::AsRawFd;
+use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 use gatepost_core::Secret;
+use rustix::fs::{FlockOperation, flock};
 
 use super::*;
 
@@ -110,6 +118,81 @@ fn threads_never_let_in_one_too_many() {
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(zones.zones["user"].sessions(b"fred") as usize, held);
+}
+
+/// In the environment of a visitor: the files of the zone's records and of its turn.
+const SHARED: [&str; 2] = ["GATEPOST_TEST_TABLE", "GATEPOST_TEST_TURN"];
+
+/// How often each visitor has the only place there is.
+const VISITS: u32 = 3000;
+
+/// A process that comes and goes.
+struct Visitor(Child);
+
+impl Visitor {
+    fn has_ended_well(&mut self) -> Option<bool> {
+        self.0.try_wait().expect("a child").map(|status| status.success())
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a visitor does. Whoever has the place locks a file that nobody else may find locked then.
+fn visit([table, turn]: [OsString; 2]) {
+    let open = |path| OpenOptions::new().read(true).write(true).open(path).expect("a file");
+    let alone = open(&table);
+    let zone = Zone::of(open(&table), Turn::of(open(&turn))).expect("a zone");
+    zone.take(b"visitors", 2).expect("room for two");
+    let both_are_here = || (zone.sessions(b"visitors") == 2).then_some(());
+    within_reason(both_are_here).expect("the other one comes");
+    for _ in 0..VISITS {
+        let at = within_reason(|| match zone.take(b"fred", 1) {
+            Err(NoRoom::Full) => None,
+            at => Some(at.expect("room for another key")),
+        });
+        let at = at.expect("the other one leaves");
+        flock(&alone, FlockOperation::NonBlockingLockExclusive).expect("nobody else has the place");
+        flock(&alone, FlockOperation::Unlock).expect("it is ours");
+        zone.give_up(at);
+    }
+}
+
+/// What comes of trying again and again, as long as somebody may still be waiting for it.
+fn within_reason<T>(attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    iter::repeat_with(attempt).take(5_000_000).inspect(|_| thread::yield_now()).find_map(|outcome| outcome)
+}
+
+#[test]
+fn processes_never_have_one_place_twice() {
+    if let [Some(table), Some(turn)] = SHARED.map(env::var_os) {
+        return visit([table, turn]);
+    }
+    let zones = zones(&[("user", "$remote_user", SMALL)]);
+    let path = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    let files = zones.zones["user"].files().map(path);
+    let mut visitors = [(); 2].map(|()| {
+        let shared = SHARED.into_iter().zip(&files);
+        let this = env::current_exe().expect("a program");
+        let name = "limit_conn::tests::processes_never_have_one_place_twice";
+        let mut visitor = Command::new(this);
+        visitor.args(["--exact", name, "--nocapture"]).envs(shared).stdout(Stdio::null());
+        Visitor(visitor.spawn().expect("a process"))
+    });
+    for _ in 0..1200 {
+        let ended = visitors.each_mut().map(Visitor::has_ended_well);
+        assert!(!ended.contains(&Some(false)), "a visitor has seen another in its place");
+        if ended == [Some(true); 2] {
+            assert_eq!(zones.zones["user"].used(), 2, "that there were two visitors");
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("visitors are in each other's way");
 }
 
 #[test]

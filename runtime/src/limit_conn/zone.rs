@@ -203,6 +203,27 @@ impl Zone {
             .count()
     }
 
+    /// One that is another process's as well.
+    #[cfg(test)]
+    pub(super) fn of(table: File, turn: Turn) -> io::Result<Self> {
+        let bytes = table.metadata()?.len();
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, b"all know it");
+        Ok(Self {
+            key: "".into(),
+            bytes,
+            pages: bytes / PAGE_BYTES as u64,
+            table,
+            secret,
+            turn: Arc::new(turn),
+        })
+    }
+
+    /// Where its records are, and what is locked by whoever changes them.
+    #[cfg(test)]
+    pub(super) fn files(&self) -> [&File; 2] {
+        [&self.table, self.turn.file()]
+    }
+
     /// Takes a place as another process would.
     #[cfg(test)]
     pub(super) fn take_as(&self, process: Pid, key: &[u8]) {
