@@ -147,7 +147,9 @@ pub(super) fn judge(
             let notice = Notice::Limiting { zone, dry_run: limits.dry_run, level: limits.log_level };
             (notice, Turned::Away)
         }
-        Err(NoPlace::NoMemory(zone)) => (Notice::LimitNoMemory { zone }, Turned::ByTrouble),
+        Err(NoPlace::NoMemory(zone)) => {
+            (Notice::LimitNoMemory { zone, dry_run: limits.dry_run }, Turned::ByTrouble)
+        }
     };
     cx.report(notice, out);
     match limits.dry_run {

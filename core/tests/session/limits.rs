@@ -207,7 +207,10 @@ fn a_dry_run_lets_everybody_in_and_tells_who_would_not_have_been() {
     for protocol in PROTOCOLS {
         for (why, line) in [
             (NoPlace::Full("user".into()), "[error] limiting connections, dry run, by zone \"user\" while"),
-            (NoPlace::NoMemory("user".into()), "[crit] no memory in limit_conn_zone \"user\" while"),
+            (
+                NoPlace::NoMemory("user".into()),
+                "[crit] no memory, dry run, in limit_conn_zone \"user\" while",
+            ),
         ] {
             let mut policy = limited(protocol, &[limit("user", LimitKey::Login, 1)]);
             policy.conn_limits.dry_run = true;
