@@ -22,6 +22,12 @@ impl Octets {
     }
 }
 
+impl From<Vec<u8>> for Octets {
+    fn from(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+}
+
 impl Deref for Octets {
     type Target = [u8];
 
@@ -57,8 +63,21 @@ const SHOWN_MAX: usize = 1000;
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_at_checked(SHOWN_MAX) {
+            Some((first, [_, ..])) => write!(f, "{}… ({} octets)", Quoted(first), self.0.len()),
+            _ => Quoted(self.0).fmt(f),
+        }
+    }
+}
+
+/// Prints octets as a transcript has them: quoted, `\r\n` and other controls escaped, and all of them.
+#[derive(Clone, Copy)]
+pub struct Quoted<'a>(pub &'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        for &octet in self.0.iter().take(SHOWN_MAX) {
+        for &octet in self.0 {
             match octet {
                 b'\r' => f.write_str("\\r")?,
                 b'\n' => f.write_str("\\n")?,
@@ -68,10 +87,7 @@ impl fmt::Display for Shown<'_> {
                 _ => write!(f, "\\u{{{octet:02X}}}")?,
             }
         }
-        match self.0.len() {
-            0..=SHOWN_MAX => f.write_str("\""),
-            octets => write!(f, "\"… ({octets} octets)"),
-        }
+        f.write_str("\"")
     }
 }
 

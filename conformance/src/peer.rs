@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use auth_server::{Answer, AuthServer, Request};
 pub use certificate::{Certificate, ClientAuthority};
 pub use child::Child;
-pub use client::{Outcome, curl, curl_with_input, run, run_with_input};
+pub use client::{Outcome, curl, curl_with_input, run, run_command, run_with_input};
 pub use dovecot::Dovecot;
 pub use gatepost::gatepost_binary;
 pub use mail_server::MailServer;

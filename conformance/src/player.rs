@@ -3,7 +3,7 @@
 
 mod cuts;
 mod expect;
-mod http;
+pub(crate) mod http;
 mod plan;
 mod seeds;
 #[cfg(test)]
@@ -164,7 +164,9 @@ impl<'s> Player<'s> {
     /// until the proxy has certainly noticed: until the next client comes.
     fn prepare<'t>(&mut self, ahead: impl Iterator<Item = &'t Step> + Clone) -> Result<(), String> {
         let auth = ahead.clone().find_map(|step| match step {
-            Step::AuthGets(_) | Step::AuthGetsExactly(_) | Step::AuthGetsAgain(_) => Some(true),
+            Step::AuthGets(_) | Step::AuthGetsExactly(_) | Step::AuthGetsExpr(_) | Step::AuthGetsAgain(_) => {
+                Some(true)
+            }
             Step::AuthFails(ServerFailure::Refused) => Some(false),
             _ => None,
         });
@@ -220,6 +222,10 @@ impl<'s> Player<'s> {
             Step::AuthGetsExactly(wanted) => {
                 self.opens(Server::Auth)?;
                 self.gets(Wire::Auth, wanted)
+            }
+            Step::AuthGetsExpr(parts) => {
+                self.opens(Server::Auth)?;
+                self.gets_octets(Wire::Auth, &Part::join(parts, &self.variables)?)
             }
             Step::AuthGetsAgain(wanted) => self.gets(Wire::Auth, wanted),
             Step::AuthSays(says) => {

@@ -12,6 +12,8 @@ mod library;
 mod lookup;
 mod part;
 mod proxy;
+mod recorded;
+mod sessions;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ pub use library::{Library, LoadError};
 pub use lookup::{Lookup, LookupAnswer, LookupFailure, LookupQuestion};
 pub use part::{Part, Variables, base64_of, expand};
 pub use proxy::{Checksum, ProxyV2};
+pub use recorded::Recorded;
+pub use sessions::{sessions, sessions_folder};
 pub use tls::{BackendTls, ClientCertificate, TlsResult, TlsTry};
 
 /// One dialogue between a client, the proxy, the auth server and a backend.
@@ -40,6 +44,9 @@ pub struct Transcript {
     /// Free words for selection: `imap`, `literal`, `security`, `nginx-bug`, …
     #[serde(default)]
     pub tags: Vec<String>,
+    /// The real client whose session this is, if it is one.
+    #[serde(default)]
+    pub recorded: Option<Recorded>,
     /// The `server {}` block it needs.
     pub config: Config,
     /// Who can play it.
@@ -130,7 +137,7 @@ pub enum Step {
     /// Begins a named block that ends at the next mark or with the script.
     Mark(String),
 
-    /// A client connects, the previous one being done.
+    /// A client connects, the previous one being done unless it is to stay.
     Open(Open),
     /// The client sends.
     Client(Octets),
@@ -163,6 +170,8 @@ pub enum Step {
     AuthGets(AuthGets),
     /// The auth server is connected to and gets exactly this request.
     AuthGetsExactly(Octets),
+    /// The auth server is connected to and gets exactly the request that these parts come to.
+    AuthGetsExpr(Vec<Part>),
     /// The auth server gets exactly this request on the connection that it was asked by before.
     AuthGetsAgain(Octets),
     /// The auth server answers and closes.
@@ -215,6 +224,8 @@ pub enum Step {
 pub struct Open {
     /// Where the client comes from, `ADDRESS:PORT`. For the core alone; sockets come from loopback.
     pub from: Option<String>,
+    /// Whether the previous client stays, of which nothing more is heard then, nor of its backend.
+    pub besides: bool,
 }
 
 /// Lines whose stars are kept.

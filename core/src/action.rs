@@ -38,6 +38,8 @@ pub enum Action {
     /// Write what was sent so far, then let TLS take over this wire; answered by `Secured` or `Ended`. Of the octets
     /// read before, none may reach the session after it, and the TLS layer only those that stand in the handshake.
     Secure(Wire, Handshake),
+    /// Take a place in each of these zones, all or none, and keep it until the client's connection has ended; answered by `Admitted`.
+    Admit(Vec<Claim>),
     /// Ask the DNS; answered by `Resolved`. A second question takes the place of the first.
     Resolve(Question),
     /// Write what was sent so far, then hang up. Nothing is heard from this wire any more.
@@ -116,6 +118,18 @@ pub enum Judgement {
     Sound,
     /// It cannot be reached, or does not answer as its protocol wants.
     Failed,
+}
+
+/// A place that a session asks for in a zone of `limit_conn_zone`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The zone's name.
+    pub zone: Arc<str>,
+    /// What the session is counted by there: at least one octet, at most
+    /// [`LIMIT_KEY_BYTES_MAX`](crate::limits::LIMIT_KEY_BYTES_MAX). It may be anything that an auth server says.
+    pub key: Secret,
+    /// How many sessions of that key there may be, this one included.
+    pub connections: u16,
 }
 
 /// Which side of a TLS handshake to take.
@@ -232,6 +246,10 @@ impl Actions {
 
     pub(crate) fn secure(&mut self, wire: Wire, handshake: Handshake) {
         self.0.push(Action::Secure(wire, handshake));
+    }
+
+    pub(crate) fn admit(&mut self, claims: Vec<Claim>) {
+        self.0.push(Action::Admit(claims));
     }
 
     pub(crate) fn resolve(&mut self, question: Question) {

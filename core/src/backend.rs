@@ -21,6 +21,7 @@ use token::Token;
 
 /// As whom to log in.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Account {
     pub(crate) login: Arc<[u8]>,
     /// None if neither the client nor the auth server gave one.

@@ -44,6 +44,15 @@ pub(crate) trait Dialect: Default + fmt::Debug {
     /// The command word of what may be less or more than a whole command.
     fn verb(front: &[u8]) -> &[u8];
 
+    /// Whether there is a command of this word.
+    fn knows(verb: &[u8]) -> bool;
+
+    /// The command word of what may be less or more than a whole command, for the log; nothing where there is no such command, for then
+    /// it may be a password where a command belongs (divergences S5).
+    fn loggable(front: &[u8]) -> &[u8] {
+        Some(Self::verb(front)).filter(|verb| Self::knows(verb)).unwrap_or_default()
+    }
+
     /// Learns from the beginning of a command that will not be read what a reply to it has to name.
     fn identify(&mut self, front: &[u8]);
 
@@ -70,6 +79,12 @@ pub(crate) trait Dialect: Default + fmt::Debug {
 
     /// A login that failed for reasons of our own (decision 3): never in words that mean a wrong password.
     fn trouble(&self, cx: &Context<'_>) -> Bytes;
+
+    /// A login for which there is no place (`limit_conn`).
+    fn too_many_connections(&self, cx: &Context<'_>) -> Bytes;
+
+    /// What a client hears instead of a greeting for which there is no place (IMAP-003, divergences S7).
+    fn no_place(cx: &Context<'_>) -> Bytes;
 
     /// What a client hears instead of a greeting that may not come in (divergences R7).
     fn access_denied() -> Bytes;

@@ -26,6 +26,9 @@ pub enum Event<'a> {
     Secured(Wire, TlsFacts),
     /// Nothing more will come from this wire.
     Ended(Wire, End),
+    /// Whether there was a place in every zone; answers [`Action::Admit`](crate::Action::Admit). Where there was none in one of them,
+    /// none is kept in the others.
+    Admitted(Result<(), NoPlace>),
     /// What the DNS says; answers [`Action::Resolve`](crate::Action::Resolve).
     Resolved(Answer),
     /// The moment of [`Session::deadline`](crate::Session::deadline) has come.
@@ -46,6 +49,15 @@ pub enum NoServer {
         /// Why not.
         error: ResolveError,
     },
+}
+
+/// Why there is no place for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// As many as there may be of its key are in this zone.
+    Full(Arc<str>),
+    /// This zone has no memory for another key.
+    NoMemory(Arc<str>),
 }
 
 /// What the DNS says.
@@ -191,6 +203,7 @@ impl fmt::Debug for Event<'_> {
             Self::Received(wire, octets) => write!(f, "Received({wire:?}, {} octets)", octets.len()),
             Self::Secured(wire, facts) => write!(f, "Secured({wire:?}, {} {})", facts.protocol, facts.cipher),
             Self::Ended(wire, end) => write!(f, "Ended({wire:?}, {end:?})"),
+            Self::Admitted(outcome) => write!(f, "Admitted({outcome:?})"),
             Self::Resolved(answer) => write!(f, "Resolved({answer:?})"),
             Self::Deadline => f.write_str("Deadline"),
             Self::Drain => f.write_str("Drain"),

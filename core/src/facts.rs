@@ -31,8 +31,33 @@ pub struct Facts {
     pub method: Option<&'static str>,
     /// How many logins the auth server was asked about.
     pub attempts: u32,
+    /// What came of `limit_conn`, if that was looked at.
+    pub limit: Option<LimitStatus>,
     /// The backend that was chosen last.
     pub upstream: Option<Address>,
+}
+
+/// What came of `limit_conn`, in nginx's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitStatus {
+    /// There was a place.
+    Passed,
+    /// There was none.
+    Rejected,
+    /// There was none, and that was only told of in the log.
+    RejectedDryRun,
+}
+
+impl LimitStatus {
+    /// `PASSED`, `REJECTED`, `REJECTED_DRY_RUN`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "PASSED",
+            Self::Rejected => "REJECTED",
+            Self::RejectedDryRun => "REJECTED_DRY_RUN",
+        }
+    }
 }
 
 /// For whom a connection was made, and where to, as a PROXY header says. Addresses are texts because the auth server is told them as

@@ -7,9 +7,6 @@ pub(crate) mod pop3;
 #[cfg(feature = "smtp")]
 pub(crate) mod smtp;
 
-/// AUTHENTICATE and UNAUTHENTICATE are the longest command words there are, with room to spare.
-const COMMAND_LETTERS_MAX: usize = 16;
-
 /// Why a frame is no command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SyntaxError {
@@ -43,12 +40,6 @@ pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(crate) fn letters(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|octet| !octet.is_ascii_alphabetic()).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
-}
-
-/// The command word that `verb` is, for the log; none if it is longer than any, for then it may be a password where a command
-/// belongs (divergences S5).
-pub(crate) fn loggable(verb: &[u8]) -> &[u8] {
-    if verb.len() <= COMMAND_LETTERS_MAX { verb } else { b"" }
 }
 
 /// Whether a line is an HTTP request line (RFC 9112 section 3), which on a mail port means an attack across protocols (decision 16).

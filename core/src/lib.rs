@@ -53,15 +53,17 @@ mod session;
 mod time;
 mod wire;
 
-pub use action::{Action, Actions, Family, Group, Guest, Handshake, Judgement, Leftovers, Question, Target};
+pub use action::{
+    Action, Actions, Claim, Family, Group, Guest, Handshake, Judgement, Leftovers, Question, Target,
+};
 pub use auth::rest::{Astray, Rest};
 pub use event::{
-    Answer, Certificate, End, Event, NoServer, ResolveError, SystemError, TlsFacts, VerifyError,
+    Answer, Certificate, End, Event, NoPlace, NoServer, ResolveError, SystemError, TlsFacts, VerifyError,
 };
-pub use facts::{Facts, Proxied};
+pub use facts::{Facts, LimitStatus, Proxied};
 pub use policy::{
-    Access, AuthServer, AuthUrl, Backend, BackendTls, Lingering, Mechanism, Mechanisms, Peers, Policy,
-    Protocol, ProxyHeader, Scheme, StartTls, Verdict, VerifyClient,
+    Access, AuthServer, AuthUrl, Backend, BackendTls, ConnLimit, ConnLimits, LimitKey, Lingering, Mechanism,
+    Mechanisms, Peers, Policy, Protocol, ProxyHeader, Rate, Scheme, StartTls, Verdict, VerifyClient,
 };
 pub use report::Report;
 pub use secret::{Payload, Secret};

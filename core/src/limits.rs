@@ -52,6 +52,9 @@ pub const REFUSAL_LINE_BYTES_MAX: usize = 512;
 /// The longest `Auth-Error-Code` that is taken. No registered one comes near it.
 pub const ERROR_CODE_BYTES_MAX: usize = 128;
 
+/// The longest key that sessions are counted by, in octets; freenginx's. Whoever has a longer one is not counted.
+pub const LIMIT_KEY_BYTES_MAX: usize = 255;
+
 /// How long a backend may take to connect and greet where another may take its place, unless `proxy_connect_timeout` says
 /// otherwise: long enough for a lost packet or two, and a few tries fit into `timeout`.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

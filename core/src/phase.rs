@@ -3,6 +3,7 @@
 //! A variant holds exactly what is true in it. Transitions take `self`: what is not carried over is gone. While a transition
 //! is under way the session is [`Phase::Closed`], so a mistake half-way fails shut.
 
+mod admit;
 mod arrive;
 mod authorize;
 mod context;
@@ -25,6 +26,8 @@ use crate::report::{Activity, Notice};
 use crate::time::Deadline;
 use crate::wire::Wire;
 
+use admit::Admit;
+pub(crate) use admit::Headers;
 use arrive::Arrive;
 use authorize::Authorize;
 use converse::Converse;
@@ -39,7 +42,7 @@ use upgrade::Upgrade;
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) enum Phase<D: Dialect> {
-    /// Nothing has happened yet, or TLS comes first.
+    /// Nothing has happened yet, or a PROXY header, a place or TLS comes first.
     Arrive(Arrive),
     /// The greeting waits for the client's name.
     Identify(Identify),
@@ -57,6 +60,8 @@ pub(crate) enum Phase<D: Dialect> {
     Authorize(Authorize<D>),
     /// Nobody's turn until an `Auth-Wait` is over.
     Penalty(Penalty<D>),
+    /// The turn of whoever counts sessions.
+    Admit(Admit<D>),
     /// The backend's turn.
     Login(Login<D>),
     /// Over: hung up, or relaying.
@@ -124,6 +129,9 @@ impl<D: Dialect> Phase<D> {
             (Self::Authorize(phase), Event::Received(Auth, octets)) => phase.received(octets, cx, out),
             (Self::Authorize(phase), Event::Ended(Auth, end)) => phase.ended(end, cx, out),
 
+            (Self::Arrive(phase), Event::Admitted(outcome)) => phase.admitted(outcome, cx, out),
+            (Self::Admit(phase), Event::Admitted(outcome)) => phase.admitted(outcome, cx, out),
+
             (Self::Login(phase), Event::Chosen(Backend, chosen)) => phase.chosen(chosen, cx, out),
             (Self::Login(phase), Event::Opened(Backend, peer)) => phase.opened(&peer, cx, out),
             (Self::Login(phase), Event::Secured(Backend, _)) => phase.secured(cx, out),
@@ -151,6 +159,25 @@ impl<D: Dialect> Phase<D> {
         }
     }
 
+    /// Its name, for a diagram.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Arrive(_) => "Arrive",
+            Self::Identify(_) => "Identify",
+            Self::Greet(_) => "Greet",
+            Self::Converse(_) => "Converse",
+            Self::Sasl(_) => "Sasl",
+            Self::Refused(_) => "Refused",
+            Self::Upgrade(_) => "Upgrade",
+            Self::Authorize(_) => "Authorize",
+            Self::Penalty(_) => "Penalty",
+            Self::Admit(_) => "Admit",
+            Self::Login(_) => "Login",
+            Self::Closed => "Closed",
+        }
+    }
+
     /// When this phase wants to be woken. Every phase but [`Phase::Closed`] does.
     pub(crate) const fn deadline(&self) -> Option<Deadline> {
         match self {
@@ -163,6 +190,7 @@ impl<D: Dialect> Phase<D> {
             Self::Upgrade(phase) => Some(phase.deadline()),
             Self::Authorize(phase) => Some(phase.deadline()),
             Self::Penalty(phase) => Some(phase.deadline()),
+            Self::Admit(phase) => Some(phase.deadline()),
             Self::Login(phase) => Some(phase.deadline()),
             Self::Closed => None,
         }
@@ -177,6 +205,7 @@ impl<D: Dialect> Phase<D> {
             (Wire::Client, Self::Greet(_) | Self::Converse(_) | Self::Sasl(_) | Self::Refused(_)) => true,
             (Wire::Client, Self::Authorize(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Penalty(phase)) => !phase.inbox.is_full(),
+            (Wire::Client, Self::Admit(phase)) => !phase.inbox.is_full(),
             (Wire::Client, Self::Login(phase)) => !phase.inbox.is_full(),
             (Wire::Auth, Self::Authorize(phase)) => phase.wants_auth(),
             (Wire::Backend, Self::Login(phase)) => phase.wants_backend(),
@@ -194,6 +223,7 @@ impl<D: Dialect> Phase<D> {
             Self::Refused(phase) => Some(&mut phase.inbox),
             Self::Authorize(phase) => Some(&mut phase.inbox),
             Self::Penalty(phase) => Some(&mut phase.inbox),
+            Self::Admit(phase) => Some(&mut phase.inbox),
             Self::Login(phase) => Some(&mut phase.inbox),
             Self::Arrive(_) | Self::Greet(_) | Self::Upgrade(_) | Self::Closed => None,
         }
@@ -205,6 +235,7 @@ impl<D: Dialect> Phase<D> {
             Self::Identify(phase) => phase.timed_out(cx, out),
             Self::Greet(_) => Greet::over(cx, out),
             Self::Penalty(phase) => phase.over(cx, out),
+            Self::Admit(phase) => phase.timed_out(cx, out),
             Self::Authorize(phase) => phase.timed_out(cx, out),
             Self::Login(phase) => phase.timed_out(cx, out),
             Self::Arrive(_) | Self::Upgrade(_) => {
@@ -231,6 +262,7 @@ impl<D: Dialect> Phase<D> {
             | Self::Refused(_)
             | Self::Closed => {}
             Self::Penalty(phase) => out.send(Wire::Client, phase.cut_short(cx)),
+            Self::Admit(phase) => out.send(Wire::Client, phase.dialect.trouble(cx)),
             Self::Authorize(phase) => {
                 out.close(Wire::Auth);
                 out.send(Wire::Client, phase.dialect.trouble(cx));

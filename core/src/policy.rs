@@ -2,6 +2,7 @@
 //! nothing in here holds CR, LF or NUL.
 
 mod access;
+mod limits;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::action::{Group, Guest, Target};
 use crate::limits::RESOLVE_TIMEOUT;
 
 pub use self::access::{Access, Peers, Verdict};
+pub use self::limits::{ConnLimit, ConnLimits, LimitKey, Rate};
 
 /// The mail protocol of a listener (`protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,6 +161,10 @@ pub struct Policy {
     pub real_ip_from: Vec<Peers>,
     /// `allow` and `deny`, in their order.
     pub access: Access,
+    /// `limit_conn` and what belongs to it.
+    pub conn_limits: ConnLimits,
+    /// `limit_rate` and `limit_rate_after`. The driver's business.
+    pub rate: Rate,
     /// `timeout`: from the greeting to the command that authenticates, and again for the backend's login.
     pub timeout: Duration,
     /// `smtp_greeting_delay`.
@@ -305,6 +311,8 @@ impl Policy {
             verify_client: VerifyClient::Off,
             real_ip_from: Vec::new(),
             access: Access::default(),
+            conn_limits: ConnLimits::default(),
+            rate: Rate::default(),
             timeout: Duration::from_secs(60),
             greeting_delay: Duration::ZERO,
             resolver_timeout: None,

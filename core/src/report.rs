@@ -10,8 +10,8 @@ use core::fmt::{self, Write};
 use core::net::IpAddr;
 
 use crate::event::{ResolveError, SystemError, VerifyError};
-use crate::limits::LOGGED_BYTES_MAX;
-use crate::policy::Mechanism;
+use crate::limits::{LIMIT_KEY_BYTES_MAX, LOGGED_BYTES_MAX};
+use crate::policy::{LimitKey, Mechanism};
 use crate::sasl;
 use crate::wire::Address;
 
@@ -260,6 +260,28 @@ pub enum Notice {
         /// The code as sent.
         code: Vec<u8>,
     },
+    /// `limit_conn`: there is no place for this session.
+    Limiting {
+        /// The zone in which there is none.
+        zone: Arc<str>,
+        /// Whether the session goes on all the same (`limit_conn_dry_run`).
+        dry_run: bool,
+        /// `limit_conn_log_level`.
+        level: Level,
+    },
+    /// A zone of `limit_conn_zone` has no memory for another key.
+    LimitNoMemory {
+        /// Its name.
+        zone: Arc<str>,
+    },
+    /// The session is not counted in a zone, for what it would be counted by is longer than
+    /// [`LIMIT_KEY_BYTES_MAX`](crate::limits::LIMIT_KEY_BYTES_MAX).
+    LimitKeyTooLong {
+        /// What that zone counts by.
+        key: LimitKey,
+        /// What that is in this session, if it may be shown.
+        value: Option<Vec<u8>>,
+    },
     /// The auth server could not be reached, or its connection failed.
     AuthFailed(SystemError),
     /// `auth_http_timeout`.
@@ -405,6 +427,8 @@ impl Notice {
         match self {
             Self::DataBehindStartTls | Self::InvalidErrorCode { .. } => Level::Warn,
             Self::AuthAnswer { fault, .. } => fault.level(),
+            Self::Limiting { level, .. } => *level,
+            Self::LimitNoMemory { .. } => Level::Crit,
             Self::UpstreamRefused { passed_on, .. } => match passed_on {
                 true => Level::Info,
                 false => Level::Error,
@@ -414,6 +438,7 @@ impl Notice {
             | Self::AuthHandshakeFailed { .. }
             | Self::AuthTlsFailed { .. }
             | Self::NoLiveUpstreams { .. }
+            | Self::LimitKeyTooLong { .. }
             | Self::UpstreamFailed(_)
             | Self::UpstreamClosed
             | Self::UpstreamTooLong { .. }
@@ -495,6 +520,17 @@ impl fmt::Display for Notice {
             Self::UpstreamTimedOut => f.write_str("upstream timed out (110: Connection timed out)"),
             Self::NoLiveUpstreams { name } => {
                 write!(f, "no live upstreams in {}", Quoted(name.as_bytes()))
+            }
+            Self::Limiting { zone, dry_run, level: _ } => {
+                let dry_run = if *dry_run { ", dry run," } else { "" };
+                write!(f, "limiting connections{dry_run} by zone {}", Quoted(zone.as_bytes()))
+            }
+            Self::LimitNoMemory { zone } => {
+                write!(f, "no memory in limit_conn_zone {}", Quoted(zone.as_bytes()))
+            }
+            Self::LimitKeyTooLong { key, value } => {
+                write!(f, "the value of the \"{key}\" key is more than {LIMIT_KEY_BYTES_MAX} bytes")?;
+                value.as_ref().map_or(Ok(()), |value| write!(f, ": {}", Quoted(value)))
             }
             Self::AuthServerIgnored => f.write_str("auth server address ignored, \"proxy_pass\" is set"),
             Self::UpstreamClosed => f.write_str("upstream prematurely closed connection"),

@@ -131,6 +131,13 @@ impl Session {
         self.connection.facts(&self.policy)
     }
 
+    /// The name of the phase that it is in.
+    #[cfg(feature = "fuzzing")]
+    #[must_use]
+    pub fn phase(&self) -> &'static str {
+        whichever!(&self.speaking, phase => phase.name(), "Closed")
+    }
+
     /// Whether this wire may be read now. What is read all the same is taken in, but not bounded.
     #[must_use]
     pub fn wants(&self, wire: Wire) -> bool {

@@ -63,6 +63,8 @@ pub enum WaitingFor {
     Client,
     /// The auth server's answer (`auth_http_timeout`).
     Auth,
+    /// Whoever counts sessions (`limit_conn`).
+    Admission,
     /// The end of an `Auth-Wait`.
     Penalty,
     /// The backend's connection and login (`timeout`).

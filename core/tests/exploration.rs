@@ -19,6 +19,8 @@
 mod alphabet;
 #[path = "exploration/claim.rs"]
 mod claim;
+#[path = "exploration/diagram.rs"]
+mod diagram;
 #[path = "exploration/doctored.rs"]
 mod doctored;
 #[path = "exploration/model.rs"]
@@ -37,6 +39,7 @@ use std::time::Instant;
 use gatepost_core::Session;
 use stateright::{Checker, HasDiscoveries, Model};
 
+use crate::diagram::Diagram;
 use crate::doctored::{Doctored, Mistake};
 use crate::model::Exploration;
 use crate::setting::Setting;
@@ -48,6 +51,7 @@ struct Tally {
     states: usize,
     transitions: usize,
     depth: usize,
+    diagram: Diagram,
 }
 
 impl Tally {
@@ -60,6 +64,7 @@ impl Tally {
         self.states += checker.unique_state_count();
         self.transitions += checker.state_count();
         self.depth = self.depth.max(checker.max_depth());
+        self.diagram.join(checker.model().diagram());
     }
 
     fn print(&self, begun: Instant) {
@@ -82,6 +87,7 @@ fn no_claim_fails_in_any_state_of_a_slice() {
         tally.explore(setting);
     }
     tally.print(begun);
+    tally.diagram.is_in_the_readme();
 }
 
 #[test]

@@ -14,6 +14,10 @@ mod auth_kept;
 mod auth_urls;
 #[path = "session/failover.rs"]
 mod failover;
+#[path = "session/limits.rs"]
+mod limits;
+#[path = "session/properties.rs"]
+mod properties;
 #[path = "session/secrets.rs"]
 mod secrets;
 #[path = "session/split.rs"]

@@ -50,10 +50,28 @@ pub fn auth_answer(octets: &[u8]) {
         (Protocol::Smtp, b"EHLO client\r\nAUTH PLAIN AGZyZWQAaHVudGVyMg==\r\nNOOP\r\n"),
     ] {
         for keepalive in [false, true] {
-            let setting = Setting { protocol, starttls: StartTls::Off, unauthenticated: false, keepalive };
+            let setting = Setting { keepalive, ..Setting::plain(protocol) };
             let told = |cut| Dialogue::new(setting, login, Cut::Whole, Some((octets, cut))).play();
             let whole = told(Cut::Whole);
             assert_eq!(told(Cut::Octets), whole, "an answer's meaning depends on how it is cut");
+        }
+    }
+}
+
+/// What a client says that comes through a balancer, or something else that connects to its port: a PROXY header or not, and what is
+/// behind it.
+///
+/// # Panics
+///
+/// If something that must hold does not.
+pub fn proxy(octets: &[u8]) {
+    fuzzing::proxy_header(octets);
+    for protocol in Protocol::ALL {
+        let setting = Setting { proxy_protocol: true, ..Setting::plain(protocol) };
+        let told = |cut| Dialogue::new(setting, octets, cut, None).play().without_first_words();
+        let whole = told(Cut::Whole);
+        for cut in [Cut::Octets, Cut::Scattered] {
+            assert_eq!(told(cut), whole, "what a balancer says depends on how it is cut");
         }
     }
 }
@@ -62,7 +80,7 @@ fn client_says(protocol: Protocol, octets: &[u8]) {
     for bytes_max in [64, 4096] {
         fuzzing::commands(protocol, octets, bytes_max);
     }
-    let setting = Setting { protocol, starttls: StartTls::Off, unauthenticated: false, keepalive: false };
+    let setting = Setting::plain(protocol);
     let told = |cut| Dialogue::new(setting, octets, cut, None).play();
     let whole = told(Cut::Whole);
     for cut in [Cut::Octets, Cut::Scattered] {
@@ -149,7 +167,8 @@ impl<'a> Dialogue<'a> {
 
     fn clients_turn(&mut self) -> bool {
         let waiting = self.world.session.deadline().map(|deadline| deadline.waiting_for);
-        if waiting != Some(WaitingFor::Client) || !self.world.hears(Wire::Client) {
+        let its_turn = matches!(waiting, Some(WaitingFor::Client | WaitingFor::ProxyHeader));
+        if !its_turn || !self.world.hears(Wire::Client) {
             return false;
         }
         let (piece, rest) = self.unsaid.split_at(self.cut.length(self.unsaid));
@@ -257,7 +276,7 @@ mod tests {
     use super::*;
 
     fn play(protocol: Protocol, says: &[u8]) -> Story {
-        let setting = Setting { protocol, starttls: StartTls::On, unauthenticated: false, keepalive: false };
+        let setting = Setting { starttls: StartTls::On, ..Setting::plain(protocol) };
         Dialogue::new(setting, says, Cut::Whole, None).play()
     }
 
@@ -286,12 +305,7 @@ mod tests {
     fn an_upgrade_is_followed_by_a_login_under_tls() {
         // Octet by octet, as nothing may be there behind STARTTLS.
         let says = b"a STARTTLS\r\nb LOGIN fred hunter2\r\n";
-        let setting = Setting {
-            protocol: Protocol::Imap,
-            starttls: StartTls::Only,
-            unauthenticated: false,
-            keepalive: false,
-        };
+        let setting = Setting { starttls: StartTls::Only, ..Setting::plain(Protocol::Imap) };
         let story = Dialogue::new(setting, says, Cut::Octets, None).play();
         assert!(story.to_auth[0].ends_with(b"Auth-SSL-Cipher: TLS_AES_256_GCM_SHA384\r\n\r\n"));
         assert!(story.relay.is_some());

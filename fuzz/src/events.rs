@@ -29,6 +29,7 @@ pub fn session(octets: &[u8]) {
         },
         unauthenticated: choice / 9 % 2 == 1,
         keepalive: choice / 18 % 2 == 1,
+        proxy_protocol: choice / 36 % 2 == 1,
     });
     while let (Some((&what, behind)), true) = (rest.split_first(), world.lives()) {
         rest = behind;

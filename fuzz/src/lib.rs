@@ -4,10 +4,12 @@
 //! ```text
 //! imap, pop3, smtp   the octets are what a client says     --+
 //! auth_answer        the octets are what auth_http says    --+--> World: the session, its three wires, and an
-//! session            the octets are a list of events       --+    auth server and a backend that play along
+//! proxy              the octets are what comes before      --+    auth server and a backend that play along
+//! session            the octets are a list of events       --'
 //! ```
 //!
-//! `config` is apart from these: its octets are an `nginx.conf`, and what it includes.
+//! Two are apart from these: the octets of `framing` are cut into lines and literals, those of `config` are an `nginx.conf` and what it
+//! includes.
 //!
 //! What is checked of sessions, whatever the octets: a living session has a deadline and ends when its deadlines pass; actions make
 //! sense (no word on a wire that is not open); replies are whole lines, and few for little; requests and log lines stay
@@ -17,13 +19,15 @@ mod config;
 mod dialogue;
 mod events;
 mod files;
+mod framing;
 mod wires;
 mod world;
 
 pub use config::config;
-pub use dialogue::{auth_answer, imap, pop3, smtp};
+pub use dialogue::{auth_answer, imap, pop3, proxy, smtp};
 pub use events::session;
 pub use files::replay_arguments;
+pub use framing::framing;
 
 /// Makes a fuzz target's program of the function of that name: under libFuzzer's flags a fuzzer, else one that replays
 /// the files it is given.

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use gatepost_core::limits::LIMIT_KEY_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Answer, AuthServer, AuthUrl, Client, Event, Instant, Mechanism, Mechanisms, NoServer,
-    Peer, Place, Policy, Protocol, Question, ResolveError, Seed, Server, Session, StartTls, Target, Wire,
+    Action, Actions, Answer, AuthServer, AuthUrl, Claim, Client, ConnLimit, Event, Instant, LimitKey,
+    Mechanism, Mechanisms, NoPlace, NoServer, Peer, Peers, Place, Policy, Protocol, Question, ResolveError,
+    Seed, Server, Session, StartTls, Target, Wire,
 };
 
 use crate::wires::{Line, Wires};
@@ -26,8 +28,18 @@ pub(crate) struct Setting {
     pub(crate) starttls: StartTls,
     /// Whether `smtp_auth` has the word `none`.
     pub(crate) unauthenticated: bool,
+    /// Whether clients come through a balancer (`listen … proxy_protocol`), which is believed.
+    pub(crate) proxy_protocol: bool,
     /// Whether connections to the auth server are kept.
     pub(crate) keepalive: bool,
+}
+
+impl Setting {
+    /// The simplest there is.
+    pub(crate) const fn plain(protocol: Protocol) -> Self {
+        let (unauthenticated, proxy_protocol, keepalive) = (false, false, false);
+        Self { protocol, starttls: StartTls::Off, unauthenticated, proxy_protocol, keepalive }
+    }
 }
 
 /// A session and its surroundings.
@@ -37,6 +49,8 @@ pub(crate) struct World {
     pub(crate) wires: Wires,
     pub(crate) story: Story,
     out: Actions,
+    /// The places that the session asks for.
+    claims: Option<Vec<Claim>>,
     /// What the session asks the DNS, where nothing has a name.
     asked: Option<Question>,
     /// The backends that are left to choose from, in their order.
@@ -64,6 +78,18 @@ pub(crate) struct Story {
     pub(crate) hung_up: bool,
 }
 
+impl Story {
+    /// The same, with what is told of a PROXY header that is none cut off: it is shown as far as it came.
+    pub(crate) fn without_first_words(mut self) -> Self {
+        for report in &mut self.reports {
+            if let Some((beginning, _)) = report.split_once("broken header: ") {
+                *report = beginning.to_owned();
+            }
+        }
+        self
+    }
+}
+
 impl World {
     /// A session whose client has just connected.
     pub(crate) fn new(setting: Setting) -> Self {
@@ -72,7 +98,7 @@ impl World {
         let client = Client {
             peer: peer.clone(),
             listener: Arc::from("127.0.0.1:143"),
-            proxy_protocol: false,
+            proxy_protocol: setting.proxy_protocol,
             tls_first: false,
         };
         let mut world = Self {
@@ -81,6 +107,7 @@ impl World {
             wires: Wires::default(),
             story: Story::default(),
             out: Actions::new(),
+            claims: None,
             asked: None,
             places: VecDeque::new(),
             choosing: false,
@@ -150,6 +177,13 @@ impl World {
             }
             self.tell(Event::Chosen(Wire::Backend, chosen));
         }
+        if let Some(claims) = self.claims.take() {
+            // Whoever has a name that begins with y or z has no place.
+            let of = |octet| claims.iter().find(|claim| claim.key.expose().first() == Some(&octet));
+            let full = of(b'y').map(|claim| NoPlace::Full(claim.zone.clone()));
+            let short = of(b'z').map(|claim| NoPlace::NoMemory(claim.zone.clone()));
+            self.tell(Event::Admitted(full.or(short).map_or(Ok(()), Err)));
+        }
         if let Some(question) = self.asked.take() {
             self.tell(Event::Resolved(match question {
                 Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
@@ -209,6 +243,12 @@ impl World {
             Action::Secure(wire, _) => {
                 assert_eq!(self.wires.line(wire), Line::Open, "a handshake on {wire:?}");
                 self.wires.set(wire, Line::Securing);
+            }
+            Action::Admit(claims) => {
+                let mut keys = claims.iter().map(|claim| claim.key.len());
+                assert!(keys.all(|octets| (1..=LIMIT_KEY_BYTES_MAX).contains(&octets)), "an impossible key");
+                assert!(self.story.backends.is_empty(), "a session is counted behind its backend");
+                self.claims = Some(claims);
             }
             Action::Resolve(question) => self.asked = Some(question),
             Action::Close(wire) => {
@@ -278,6 +318,7 @@ fn policy(setting: Setting) -> Policy {
     policy.starttls = setting.starttls;
     policy.backend.tls_configured = true;
     policy.unauthenticated = setting.unauthenticated;
+    policy.real_ip_from = vec![Peers::All];
     policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]
         .into_iter()
         .filter(|&mechanism| mechanism != Mechanism::Apop || setting.protocol == Protocol::Pop3)
@@ -285,6 +326,12 @@ fn policy(setting: Setting) -> Policy {
     // Small, so that their edges are within a fuzzer's reach.
     policy.client_buffer_bytes = 256;
     policy.commands_max = 50;
+    let limit = |zone: &str, key, early| ConnLimit { zone: zone.into(), key, connections: 1, early };
+    policy.conn_limits.limits = vec![
+        limit("address", LimitKey::Address, true),
+        limit("user", LimitKey::Login, false),
+        limit("plan", LimitKey::Header("x_plan".into()), false),
+    ];
     policy.timeout = std::time::Duration::from_secs(5);
     policy
 }

@@ -36,6 +36,16 @@ fn smtp_corpus_holds() {
 }
 
 #[test]
+fn framing_corpus_holds() {
+    replay("framing", gatepost_fuzz::framing);
+}
+
+#[test]
+fn proxy_corpus_holds() {
+    replay("proxy", gatepost_fuzz::proxy);
+}
+
+#[test]
 fn auth_answer_corpus_holds() {
     replay("auth_answer", gatepost_fuzz::auth_answer);
 }

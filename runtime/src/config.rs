@@ -19,6 +19,7 @@ mod syslog;
 mod tests;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ use self::{
     source::Sources,
     tree::Rules,
 };
+use crate::limit_conn;
 use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
@@ -114,6 +116,8 @@ pub struct Config {
     pub pid: Pid,
     /// `error_log` of the main level: for lines that belong to no server.
     pub logs: Arc<[LogTarget]>,
+    /// Every `limit_conn_zone`, by name.
+    pub zones: BTreeMap<Arc<str>, limit_conn::Settings>,
     /// The `server {}` blocks of `mail {}`, in order.
     pub servers: Vec<Server>,
 }

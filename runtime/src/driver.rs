@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug_span, trace};
 
 use crate::drain::Drain;
+use crate::limit_conn::Zones;
+use crate::limit_rate::Pace;
 use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
@@ -18,12 +20,14 @@ use crate::tls;
 use crate::upstream::{Die, Upstreams};
 
 mod addresses;
+mod admission;
 mod choice;
 mod pipes;
 mod question;
 mod relaying;
 
-use pipes::{ByWire, Pipes, Step};
+use admission::Admission;
+use pipes::{ByWire, Pipes, Shared, Step};
 use relaying::{Closing, Relaying};
 
 /// A client that has just been accepted, and all that its session will be.
@@ -47,6 +51,8 @@ pub struct Arrival<S> {
     pub auth_upstreams: Arc<Upstreams>,
     /// The connections to auth servers that wait for a question; without it none is kept.
     pub auth_pool: Option<Pool<S>>,
+    /// Where it is counted.
+    pub zones: Arc<Zones>,
     /// Where its chance comes from.
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
@@ -98,6 +104,7 @@ async fn log_in<N: Net, O: Observer>(
         upstreams,
         auth_upstreams,
         auth_pool,
+        zones,
         seed,
         number: _,
     } = arrival;
@@ -107,7 +114,10 @@ async fn log_in<N: Net, O: Observer>(
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
     let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
-    let mut pipes = Pipes::new(net.clone(), stream, tls, client_tls, upstreams, auth_pool, die);
+    let admission = Admission::new(zones);
+    let pace = Pace::new(asked_for.rate);
+    let shared = Shared { tls, client_tls, upstreams, pool: auth_pool, admission };
+    let mut pipes = Pipes::new(net.clone(), stream, pace, shared, die);
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());
 
@@ -161,6 +171,7 @@ async fn log_in<N: Net, O: Observer>(
                 drained = true;
                 Step::Drain
             }
+            outcome = pipes.admission.answer() => Step::Admitted(outcome),
             answer = pipes.question.answer() => Step::Resolved(answer),
             chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
             chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),

@@ -4,6 +4,8 @@ pub mod config;
 pub mod drain;
 pub mod driver;
 mod handshake;
+pub mod limit_conn;
+mod limit_rate;
 pub mod net;
 pub mod observe;
 pub mod pid_file;

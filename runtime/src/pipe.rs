@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::handshake::{Shaken, Shaking, Side};
+use crate::limit_rate::{Pace, Paced};
 use crate::scratch::{self, Filled};
 use crate::stream::{FAREWELL, Stream, end_of};
 use crate::tls::Acceptor;
@@ -54,6 +55,8 @@ pub(crate) struct Pipe<S> {
     reused: bool,
     /// The other side has said its last word.
     ended: bool,
+    /// How fast the other side may be sent octets, if that is limited.
+    pace: Option<Box<Pace>>,
     /// Why writing failed. Told once all that had come in before is told.
     broken: Option<End>,
 }
@@ -91,13 +94,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
             peer: None,
             reused: false,
             ended: false,
+            pace: None,
             broken: None,
         }
     }
 
-    /// A connection that was accepted.
-    pub(crate) fn accepted(stream: S) -> Self {
-        Self { state: State::Up(Stream::Plain(stream), Next::Read), accepted: true, ..Self::down() }
+    /// A connection that was accepted, and how fast the other side may be sent octets.
+    pub(crate) fn accepted(stream: S, pace: Option<Box<Pace>>) -> Self {
+        Self { state: State::Up(Stream::Plain(stream), Next::Read), accepted: true, pace, ..Self::down() }
     }
 
     /// Begins to connect. Whatever this wire was before is cut.
@@ -205,8 +209,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
                     return Poll::Ready(self.shaken(outcome));
                 }
                 State::Up(stream, next) => {
+                    let mut paced = Paced::new(stream, self.pace.as_deref_mut());
                     if self.broken.is_none()
-                        && let Err(error) = ready!(self.unsent.poll_finish(stream, cx))
+                        && let Err(error) = ready!(self.unsent.poll_finish(&mut paced, cx))
                     {
                         self.unsent = Unsent::default();
                         self.broken = Some(end_of("send()", &error));
@@ -322,14 +327,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         }
     }
 
-    /// What a relay goes on with: the stream, what is still to be written to it, and whether the other side has said
-    /// its last word. Nothing if the wire is not up.
-    pub(crate) fn into_parts(self) -> Option<(Stream<S>, Unsent, bool)> {
-        match self.state {
-            State::Up(stream, Next::Read) => Some((stream, self.unsent, self.ended)),
+    /// What a relay goes on with. Nothing if the wire is not up.
+    pub(crate) fn into_parts(self) -> Option<Parts<S>> {
+        let Self { state, unsent, ended, pace, .. } = self;
+        match state {
+            State::Up(stream, Next::Read) => Some(Parts { stream, unsent, ended, pace }),
             _ => None,
         }
     }
+}
+
+/// A wire taken apart.
+pub(crate) struct Parts<S> {
+    pub(crate) stream: Stream<S>,
+    /// What is still to be written to it.
+    pub(crate) unsent: Unsent,
+    /// Whether the other side has said its last word.
+    pub(crate) ended: bool,
+    pub(crate) pace: Option<Box<Pace>>,
 }
 
 impl<S> fmt::Debug for Pipe<S> {

@@ -26,6 +26,7 @@ use gatepost_core::report::Level;
 use rustix::process::{getpid, getppid};
 
 use crate::config::{Config, Diagnostic, Loaded, Pid, Severity};
+use crate::limit_conn::Zones;
 use crate::observe::Log;
 use crate::pid_file::{self, PidFile};
 use crate::server::{self, Server, Shared};
@@ -88,7 +89,7 @@ fn failed(call: &'static str) -> impl FnOnce(io::Error) -> Error {
 /// See [`Error`]. Whoever started a process for the background has the error of that process, too.
 pub fn run(config: Config, inherited: Inherited, read: &Reader<'_>) -> Result<(), Error> {
     let Inherited { sockets, from_predecessor } = inherited;
-    let server = Server::bind_beside(&config, &sockets)?;
+    let server = Server::bind_beside(&config, &sockets, &Zones::default())?;
     let made = server.sockets().files_beside(&sockets);
     // Those that are not listened on any more are closed, as on a reload.
     drop(sockets);

@@ -14,6 +14,7 @@ use gatepost_core::{End, Payload, Wire};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::limit_rate::{Pace, Paced};
 use crate::scratch::{self, SCRATCH_BYTES};
 use crate::stream::end_of;
 use crate::unsent::Unsent;
@@ -32,6 +33,8 @@ pub(crate) struct Start {
     pub(crate) client_ended: bool,
     /// The backend has.
     pub(crate) backend_ended: bool,
+    /// How fast the client may be sent octets, if that is limited.
+    pub(crate) pace: Option<Box<Pace>>,
 }
 
 /// How a relay went.
@@ -58,8 +61,9 @@ pub(crate) struct Relay {
 impl Relay {
     /// A relay that begins with what is left over.
     pub(crate) fn new(start: Start) -> Self {
+        let to_client = Direction::new(Wire::Backend, Wire::Client, start.to_client, start.backend_ended);
         Self {
-            to_client: Direction::new(Wire::Backend, Wire::Client, start.to_client, start.backend_ended),
+            to_client: Direction { pace: start.pace, ..to_client },
             to_backend: Direction::new(Wire::Client, Wire::Backend, start.to_backend, start.client_ended),
             failure: None,
         }
@@ -149,7 +153,8 @@ impl Relay {
 
     fn has_moved(&mut self) -> bool {
         let (down, up) = (&mut self.to_client, &mut self.to_backend);
-        std::mem::take(&mut down.moved) | std::mem::take(&mut up.moved)
+        // A client that is held back is not silent.
+        std::mem::take(&mut down.moved) | std::mem::take(&mut up.moved) | down.is_held_back()
     }
 }
 
@@ -180,6 +185,8 @@ struct Direction {
     /// Octets were read or written since someone last asked, or the end was.
     moved: bool,
     octets: u64,
+    /// How fast the sink may be sent octets, if that is limited.
+    pace: Option<Box<Pace>>,
 }
 
 enum Fault {
@@ -189,7 +196,12 @@ enum Fault {
 
 impl Direction {
     fn new(source: Wire, sink: Wire, unsent: Unsent, source_ended: bool) -> Self {
-        Self { source, sink, unsent, source_ended, done: false, moved: false, octets: 0 }
+        Self { source, sink, unsent, source_ended, done: false, moved: false, octets: 0, pace: None }
+    }
+
+    /// Whether octets wait for nothing but their time.
+    fn is_held_back(&self) -> bool {
+        !self.unsent.is_empty() && self.pace.as_ref().is_some_and(|pace| pace.holds_back())
     }
 
     fn poll_pump<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Fault>>
@@ -201,8 +213,9 @@ impl Direction {
             return Poll::Ready(Ok(()));
         }
         loop {
+            let paced = &mut Paced::new(to, self.pace.as_deref_mut());
             while !self.unsent.is_empty() {
-                ready!(self.unsent.poll_write(to, cx)).map_err(Fault::Writing)?;
+                ready!(self.unsent.poll_write(paced, cx)).map_err(Fault::Writing)?;
                 self.moved = true;
             }
             if self.source_ended {
@@ -215,7 +228,8 @@ impl Direction {
                 Poll::Ready(Ok(filled)) if filled.len() > 0 => {
                     self.moved = true;
                     self.octets = self.octets.saturating_add(filled.len() as u64);
-                    filled.show(|octets| self.forward(octets, cx, to)).map_err(Fault::Writing)?;
+                    let unsent = &mut self.unsent;
+                    filled.show(|octets| forward(octets, unsent, cx, paced)).map_err(Fault::Writing)?;
                 }
                 Poll::Ready(Ok(_)) => self.source_ended = true,
                 // TLS that ended without close_notify: see `end_of`.
@@ -229,32 +243,6 @@ impl Direction {
                 }
             }
         }
-    }
-
-    /// Writes `octets`, and keeps those that are not taken at once.
-    fn forward<W: AsyncWrite + Unpin>(
-        &mut self,
-        mut octets: &[u8],
-        cx: &mut Context<'_>,
-        to: &mut W,
-    ) -> io::Result<()> {
-        let all = octets;
-        while !octets.is_empty() {
-            match Pin::new(&mut *to).poll_write(cx, octets) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => {
-                    self.unsent.note_written();
-                    octets = octets.get(written..).unwrap_or_default();
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {
-                    let octets = if cfg!(planted = "written-twice") { all } else { octets };
-                    self.unsent.push(Payload::Public(Bytes::copy_from_slice(octets)));
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Draws the conclusions from a fault in this direction, `back` being the other one; tells which stream failed and
@@ -277,6 +265,32 @@ impl Direction {
             }
         }
     }
+}
+
+/// Writes `octets`, and keeps those that are not taken at once.
+fn forward<W: AsyncWrite + Unpin>(
+    mut octets: &[u8],
+    unsent: &mut Unsent,
+    cx: &mut Context<'_>,
+    to: &mut W,
+) -> io::Result<()> {
+    let all = octets;
+    while !octets.is_empty() {
+        match Pin::new(&mut *to).poll_write(cx, octets) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(written)) => {
+                unsent.note_written();
+                octets = octets.get(written..).unwrap_or_default();
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => {
+                let octets = if cfg!(planted = "written-twice") { all } else { octets };
+                unsent.push(Payload::Public(Bytes::copy_from_slice(octets)));
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

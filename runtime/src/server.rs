@@ -15,8 +15,8 @@ use std::io::{self, PipeReader};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::sync::watch;
 
 use crate::config::{Affinity, Config, Listener, Pid, unspecified};
+use crate::limit_conn::{self, Zones};
 use crate::net::wall_clock;
 use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file;
@@ -68,10 +69,13 @@ pub enum Error {
     /// The pid file could not be opened or written.
     #[error(transparent)]
     PidFile(#[from] pid_file::Error),
+    /// A `limit_conn_zone` cannot be had.
+    #[error(transparent)]
+    Zone(#[from] limit_conn::Error),
     /// A thread or its runtime could not be made.
     #[error("cannot start: {0}")]
     Start(io::Error),
-    /// A thread panicked outside of a session; the others have let their sessions end.
+    /// A thread panicked outside of a session; the others have been stopped.
     #[error("{0} of the threads panicked")]
     Panicked(usize),
 }
@@ -130,6 +134,8 @@ pub(crate) struct Shared {
     panics: AtomicU64,
     /// Places for clients.
     room: Arc<Room>,
+    /// Where they are counted by who they are.
+    zones: Arc<Zones>,
     /// `worker_shutdown_timeout`.
     shutdown_timeout: Option<Duration>,
     /// `worker_cpu_affinity`.
@@ -147,6 +153,11 @@ impl Shared {
     /// How many descriptors it takes to serve as many clients as `worker_connections` says.
     pub(crate) fn descriptors_wanted(&self) -> usize {
         self.room.descriptors_wanted()
+    }
+
+    /// Where sessions are counted.
+    pub(crate) const fn zones(&self) -> &Arc<Zones> {
+        &self.zones
     }
 
     /// The files of every log.
@@ -237,16 +248,17 @@ impl Server {
     ///
     /// The first log or listener that cannot be opened, in nginx's words.
     pub fn bind(config: &Config) -> Result<Self, Error> {
-        Self::bind_beside(config, &Sockets::default())
+        Self::bind_beside(config, &Sockets::default(), &Zones::default())
     }
 
     /// The same beside a server that holds `held`: an address that both listen on keeps its sockets, with the connections
-    /// that wait there.
+    /// that wait there. What both count in `zones` is counted together.
     ///
     /// # Errors
     ///
     /// As [`Server::bind`]. Nothing that is held has changed then, and no file of a socket is left behind.
-    pub fn bind_beside(config: &Config, held: &Sockets) -> Result<Self, Error> {
+    pub fn bind_beside(config: &Config, held: &Sockets, zones: &Zones) -> Result<Self, Error> {
+        let zones = Arc::new(Zones::new(&config.zones, zones)?);
         let mut files = LogFiles::new(wall_clock, config.process.time_zone());
         let log = files.log(&config.logs).map_err(Error::Log)?;
         let (mut bound, mut doors, mut behind_wildcards) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -311,6 +323,7 @@ impl Server {
             numbers: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             room,
+            zones,
             shutdown_timeout: process.shutdown_timeout,
             affinity: process.affinity.clone(),
             debugged: process.debugged.clone(),
@@ -354,7 +367,8 @@ impl Server {
         let (stage, seen) = watch::channel(Stage::Serving);
         let (alive, held) = io::pipe().map_err(Error::Start)?;
         let held = Arc::new(held);
-        let mut running = Running { threads: Vec::new(), control: Control(Arc::new(stage)), alive };
+        let control = Control(Arc::new(stage));
+        let mut running = Running { threads: Vec::new(), control, alive, shared: self.shared.clone() };
         let mut shares: Vec<Vec<_>> = (0..self.threads.get()).map(|_| Vec::new()).collect();
         for (door, bound) in self.bound {
             let address = bound.address.clone();
@@ -363,7 +377,8 @@ impl Server {
             }
         }
         for (index, sockets) in shares.into_iter().enumerate() {
-            let worker = Worker::new(sockets, self.shared.clone(), seen.clone(), held.clone());
+            let alarm = Alarm::of(&running.control);
+            let worker = Worker::new(sockets, self.shared.clone(), seen.clone(), held.clone(), alarm);
             match worker.start(index) {
                 Ok(thread) => running.threads.push(thread),
                 Err(error) => {
@@ -441,6 +456,7 @@ pub struct Running {
     control: Control,
     /// The threads hold the other end: it ends with the last of them.
     alive: PipeReader,
+    shared: Arc<Shared>,
 }
 
 impl Running {
@@ -461,6 +477,11 @@ impl Running {
         poll(&mut [PollFd::new(&self.alive, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
     }
 
+    /// What its threads look at.
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// How many threads there are.
     pub(crate) fn threads(&self) -> usize {
         self.threads.len()
@@ -470,19 +491,33 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// A thread panicked outside of a session, where it is not caught. The others then let their sessions end, for a
-    /// process that no longer accepts as it should had better be started anew.
+    /// A thread panicked outside of a session, where it is not caught. The others have stopped then, for a process that no longer
+    /// accepts as it should had better be started anew.
     pub fn join(self) -> Result<(), Error> {
-        let mut panicked = 0;
-        for thread in self.threads {
-            if thread.join().is_err() {
-                panicked += 1;
-                self.control.quit();
-            }
-        }
-        match panicked {
+        let ended = self.threads.into_iter().map(thread::JoinHandle::join);
+        match ended.filter(Result::is_err).count() {
             0 => Ok(()),
-            _ => Err(Error::Panicked(panicked)),
+            panicked => Err(Error::Panicked(panicked)),
+        }
+    }
+}
+
+/// Stops every thread when the one that holds it panics. Its sockets would have nobody who accepts from them, and clients that the kernel
+/// sends there would wait in vain for as long as the others have sessions.
+#[derive(Debug)]
+struct Alarm(Weak<watch::Sender<Stage>>);
+
+impl Alarm {
+    /// Keeps nothing from ending that `control` is the last to hold up.
+    fn of(control: &Control) -> Self {
+        Self(Arc::downgrade(&control.0))
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(stage) = self.0.upgrade().filter(|_| thread::panicking()) {
+            Control(stage).stop();
         }
     }
 }

@@ -267,6 +267,7 @@ impl House {
             upstreams: generation.upstreams.clone(),
             auth_upstreams: generation.auth_upstreams.clone(),
             auth_pool: generation.pool(state.surroundings.terms.keepalive),
+            zones: Arc::default(),
             seed: Seed(Chance::of(state.seed, "session", number).octets()),
             number,
         });

@@ -18,6 +18,7 @@ pub mod cast;
 pub mod chance;
 pub mod chop;
 pub mod client;
+pub mod crowd;
 pub mod crypto;
 pub mod dialogue;
 pub mod digest;

@@ -1,6 +1,8 @@
 //! A world of backends that fall over and get up again: a group of them behind Gatepost's own driver, no auth server, and
 //! clients that log in all the while.
 
+mod stand_in;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -25,6 +27,9 @@ use crate::dialogue::Ear;
 use crate::net::{SimNet, serve};
 use crate::talk::Talk;
 
+pub use self::stand_in::Flaw;
+use self::stand_in::StandIn;
+
 const BACKENDS: [&str; 3] = ["backend0", "backend1", "backend2"];
 
 const PORT: u16 = 143;
@@ -46,6 +51,9 @@ const BUDGET: Duration = Duration::from_secs(20);
 
 /// What the network and the chopping of streams may add.
 const SLACK: Duration = Duration::from_secs(3);
+
+/// How long one server may take to connect and greet.
+const CONNECT: Duration = Duration::from_secs(3);
 
 const FAIL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -107,12 +115,30 @@ struct Seen {
     open_sessions: Cell<usize>,
 }
 
+/// Who is in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// Gatepost's own driver and core.
+    Gatepost,
+    /// Somebody else who does the same, but for this flaw.
+    StandIn(Option<Flaw>),
+}
+
 /// Lets the world of `seed` happen, and tells what was wrong with it.
 ///
 /// # Errors
 ///
 /// A party panicked, or the world did not come to its end.
 pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
+    faults_of(Proxy::Gatepost, seed)
+}
+
+/// The same with somebody else in the middle.
+///
+/// # Errors
+///
+/// As [`faults`].
+pub fn faults_of(proxy: Proxy, seed: u64) -> turmoil::Result<Vec<String>> {
     let chance = Chance::of(seed, "outage", 0);
     // In every second world nothing goes wrong later than with a greeting, and one backend is always well: nobody has to be sent away.
     let mild = chance.once_in(2);
@@ -149,33 +175,12 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
     let house = seen.clone();
     sim.host("gatepost", move || {
         let (upstreams, seen) = (upstreams.clone(), house.clone());
-        let number = Cell::new(0);
-        let net = SimNet::new(seed);
-        serve(PORT, net.clone(), move |stream, peer| {
-            number.set(number.get() + 1);
-            let client =
-                Client { peer, listener: "0.0.0.0:143".into(), proxy_protocol: false, tls_first: false };
-            let arrival = Arrival {
-                stream,
-                client,
-                policy: Arc::new(policy()),
-                tls: None,
-                backend_tls: None,
-                auth_tls: None,
-                upstreams: upstreams.clone(),
-                auth_upstreams: Arc::default(),
-                auth_pool: None,
-                seed: Seed(Chance::of(seed, "session", number.get()).octets()),
-                number: number.get(),
-            };
-            let (net, seen) = (net.clone(), seen.clone());
-            async move {
-                seen.open_sessions.set(seen.open_sessions.get() + 1);
-                drive(net, arrival, Witness(seen.clone()), Drain::default()).await;
-                seen.open_sessions.set(seen.open_sessions.get() - 1);
-                Ok(())
+        async move {
+            match proxy {
+                Proxy::Gatepost => gatepost(seed, upstreams, seen).await,
+                Proxy::StandIn(flaw) => stand_in(flaw, seed, &upstreams, seen).await,
             }
-        })
+        }
     });
     sim.client("weather", weather(chance, moods, mild));
     sim.client("clients", clients(seed, seen.clone()));
@@ -189,6 +194,50 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
         faults.push(format!("after the storm only these were used: {used:?}"));
     }
     Ok(faults)
+}
+
+/// Gatepost's driver, a session a client.
+async fn gatepost(seed: u64, upstreams: Arc<Upstreams>, seen: Rc<Seen>) -> turmoil::Result {
+    let (number, net) = (Cell::new(0), SimNet::new(seed));
+    serve(PORT, net.clone(), move |stream, peer| {
+        number.set(number.get() + 1);
+        let client = Client { peer, listener: "0.0.0.0:143".into(), proxy_protocol: false, tls_first: false };
+        let arrival = Arrival {
+            stream,
+            client,
+            policy: Arc::new(policy()),
+            tls: None,
+            backend_tls: None,
+            auth_tls: None,
+            upstreams: upstreams.clone(),
+            auth_upstreams: Arc::default(),
+            auth_pool: None,
+            zones: Arc::default(),
+            seed: Seed(Chance::of(seed, "session", number.get()).octets()),
+            number: number.get(),
+        };
+        let (net, seen) = (net.clone(), seen.clone());
+        async move {
+            seen.open_sessions.set(seen.open_sessions.get() + 1);
+            drive(net, arrival, Witness(seen.clone()), Drain::default()).await;
+            seen.open_sessions.set(seen.open_sessions.get() - 1);
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Somebody in its place.
+async fn stand_in(flaw: Option<Flaw>, seed: u64, upstreams: &Upstreams, seen: Rc<Seen>) -> turmoil::Result {
+    let Some(group) = upstreams.get("backends").cloned() else { return Ok(()) };
+    let (number, net) = (Cell::new(0), SimNet::new(seed));
+    let one_for_all = StandIn::new(flaw, net.clone(), group, seen);
+    serve(PORT, net, move |stream, _| {
+        number.set(number.get() + 1);
+        let chance = Chance::of(seed, "session", number.get());
+        one_for_all.clone().serve(stream, Seed(chance.octets()))
+    })
+    .await
 }
 
 fn group(rule: Rule, first: &std::net::IpAddr, all: &[std::net::IpAddr]) -> Arc<Upstreams> {
@@ -206,7 +255,7 @@ fn policy() -> Policy {
     let group = Group { name: "backends".into(), servers: BACKENDS.len() + 1, guest: Guest::default() };
     policy.timeout = BUDGET;
     policy.backend.pass = Some(Target::Group(group));
-    policy.backend.connect_timeout = Some(Duration::from_secs(3));
+    policy.backend.connect_timeout = Some(CONNECT);
     policy
 }
 

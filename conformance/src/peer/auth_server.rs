@@ -18,6 +18,12 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 pub struct Request(String);
 
 impl Request {
+    /// The request of these octets.
+    #[must_use]
+    pub fn of(octets: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(octets).into_owned())
+    }
+
     /// The value of the header `name`, spelt exactly so; none if it was not sent.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -130,7 +136,7 @@ fn serve(mut stream: TcpStream, record: &Mutex<Vec<Request>>, decide: &dyn Fn(&R
             _ => return,
         }
     }
-    let request = Request(String::from_utf8_lossy(&octets).into_owned());
+    let request = Request::of(&octets);
     let answer = decide(&request);
     record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     let mut say = |headers: String| write!(stream, "HTTP/1.0 200 OK\r\nAuth-Status: {headers}\r\n\r\n");

@@ -27,7 +27,16 @@ impl Certificate {
     ///
     /// The file system's, or the cryptographic library's.
     pub fn make(scratch: &Scratch) -> io::Result<Self> {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        Self::make_for(scratch, &["localhost", "127.0.0.1"])
+    }
+
+    /// As [`Certificate::make`], for these names and addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certificate::make`].
+    pub fn make_for(scratch: &Scratch, names: &[&str]) -> io::Result<Self> {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
         Ok(Self {
             certificate: scratch.write("certificate.pem", made.cert.pem())?,

@@ -70,9 +70,18 @@ pub fn run_with_input(
     cue: &'static str,
     input: &[u8],
 ) -> io::Result<Outcome> {
-    let path = require(program).map_err(io::Error::other)?;
-    let mut process = Command::new(path)
-        .args(arguments)
+    let mut command = Command::new(require(program).map_err(io::Error::other)?);
+    command.args(arguments);
+    run_command(command, cue, input)
+}
+
+/// As [`run_with_input`], for a command that is made ready.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_command(mut command: Command, cue: &'static str, input: &[u8]) -> io::Result<Outcome> {
+    let mut process = command
         // Messages and dates are compared, so no other language.
         .env("LC_ALL", "C")
         .stdin(Stdio::piped())
@@ -110,7 +119,7 @@ pub fn run_with_input(
     match status {
         Some(_) => Ok(outcome),
         None => {
-            let what = format!("{program} {arguments:?} did not end: {}", outcome.said());
+            let what = format!("{command:?} did not end: {}", outcome.said());
             Err(io::Error::new(io::ErrorKind::TimedOut, what))
         }
     }

@@ -20,11 +20,15 @@ pub fn gatepost_binary() -> io::Result<PathBuf> {
     built.clone().map_err(io::Error::other)
 }
 
-/// A test runs as `TARGET/[TRIPLE/]PROFILE/deps/NAME`, and cargo marks the target directory with a file.
+/// A test runs as `TARGET/[TRIPLE/]PROFILE/deps/NAME`, a program without the `deps`, and cargo marks the target directory with
+/// a file.
 fn build() -> io::Result<PathBuf> {
     let lost = || io::Error::other("not run by cargo: say where gatepost is by GATEPOST_BIN");
-    let test = std::env::current_exe()?;
-    let output = test.ancestors().nth(2).ok_or_else(lost)?;
+    let this = std::env::current_exe()?;
+    let mut output = this.parent().ok_or_else(lost)?;
+    if name(output) == Some("deps") {
+        output = output.parent().ok_or_else(lost)?;
+    }
     let profile = name(output).ok_or_else(lost)?;
     let above = output.parent().ok_or_else(lost)?;
     let binary = output.join("gatepost");

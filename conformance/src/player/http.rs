@@ -52,7 +52,7 @@ fn headers(request: &[u8]) -> Result<BTreeMap<String, &[u8]>, String> {
 }
 
 /// The octets of an answer.
-pub(super) fn answer(says: &AuthSays, variables: &Variables) -> Result<Vec<u8>, String> {
+pub(crate) fn answer(says: &AuthSays, variables: &Variables) -> Result<Vec<u8>, String> {
     let mut octets = format!("HTTP/1.0 {} As scripted\r\n", says.status).into_bytes();
     if says.ok {
         let server = b"Auth-Status: OK\r\nAuth-Server: ${backend.ip}\r\nAuth-Port: ${backend.port}\r\n";

@@ -77,7 +77,7 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
         false => format!("upstream backends {{\n{members}    }}"),
     };
     let parameters: String = config.listen.iter().map(|word| format!(" {word}")).collect();
-    let mut directives = String::new();
+    let (mut directives, mut zones) = (String::new(), String::new());
     if config.directives.iter().any(|directive| directive.starts_with("proxy_ssl")) {
         let _ = writeln!(directives, "        proxy_ssl_trusted_certificate {};", certificate.display());
     }
@@ -85,6 +85,11 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
         let _ = writeln!(directives, "        ssl_client_certificate {};", authority.display());
     }
     for directive in &config.directives {
+        // Zones belong to all servers.
+        if directive.starts_with("limit_conn_zone ") {
+            let _ = writeln!(zones, "    {directive};");
+            continue;
+        }
         let directive = match directive.split_once(' ') {
             Some(("resolver", _)) => format!("resolver {name_server} ipv6=off"),
             _ => hastened(directive, transcript.haste())?,
@@ -103,7 +108,7 @@ mail {{
     server_name {SERVER_NAME};
     {auth_http}
     {upstream}
-    ssl_certificate {certificate};
+{zones}    ssl_certificate {certificate};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;
     server {{

@@ -1,6 +1,7 @@
 //! The core as a subject: no I/O, a clock that only transcripts move, and the player in the driver's place.
 
 mod facts;
+mod limits;
 mod policy;
 mod stage;
 

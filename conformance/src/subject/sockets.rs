@@ -1,6 +1,7 @@
 //! A running program as a subject: real sockets on loopback, real TLS, a scripted auth server and backend.
 
 use std::io::{self, ErrorKind};
+use std::mem::take;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(super) struct SocketStage {
     listener: SocketAddr,
     client: Endpoint,
     client_address: SocketAddr,
+    /// Connections of sessions before that stay.
+    others: Vec<Endpoint>,
     auth: Listening,
     backend: Listening,
     name_server: NameServer,
@@ -109,6 +112,7 @@ impl SocketStage {
             certificate,
             listener,
             client: Endpoint::default(),
+            others: Vec::new(),
             client_address: (Ipv4Addr::LOCALHOST, 0).into(),
             auth: Listening::at(auth),
             backend: Listening::at(backend),
@@ -264,7 +268,11 @@ impl Stage for SocketStage {
         variables
     }
 
-    fn open(&mut self, _open: &Open) -> Acted {
+    fn open(&mut self, open: &Open) -> Acted {
+        match open.besides {
+            true => self.others.extend([take(&mut self.client), take(&mut self.backend.endpoint)]),
+            false => self.others.clear(),
+        }
         let connected = self.runtime.block_on(async {
             let stream = TcpStream::connect(self.listener).await?;
             stream.set_nodelay(true)?;
@@ -388,13 +396,13 @@ impl Stage for SocketStage {
 
     fn pass(&mut self, span: Duration, quiet: bool) -> Acted {
         let span = span / self.haste;
-        let paused = std::mem::take(&mut self.paused);
+        let paused = take(&mut self.paused);
         if quiet {
             let certain = span * 4 / 5; // the rest is left for clocks that do not agree
             self.owed += span.saturating_sub(certain);
             self.sleep(certain.saturating_sub(paused));
         } else {
-            let owed = std::mem::take(&mut self.owed);
+            let owed = take(&mut self.owed);
             self.sleep((span + owed).saturating_sub(paused));
         }
         Ok(())

@@ -70,7 +70,7 @@ impl Library {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(file: &Path, complaints: &mut Vec<String>) -> Option<T> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(file: &Path, complaints: &mut Vec<String>) -> Option<T> {
     let read = fs::read_to_string(file).map_err(|error| error.to_string());
     match read.and_then(|text| ron::from_str(&text).map_err(|error| error.to_string())) {
         Ok(value) => Some(value),
@@ -81,7 +81,7 @@ fn read<T: serde::de::DeserializeOwned>(file: &Path, complaints: &mut Vec<String
     }
 }
 
-fn files_below(folder: &Path, complaints: &mut Vec<String>) -> Vec<PathBuf> {
+pub(super) fn files_below(folder: &Path, complaints: &mut Vec<String>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     match fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Err(error) => complaints.push(format!("{}: {error}", folder.display())),

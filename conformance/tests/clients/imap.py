@@ -5,6 +5,7 @@ password is a token, and why it is refused comes first; for EXTERNAL it is a fil
 """
 
 import imaplib
+import random
 import ssl
 import sys
 
@@ -30,6 +31,7 @@ def bearer(challenge):
     return messages[mechanism].encode()
 
 
+random.seed(7)  # tags begin with four letters that are drawn, and should be the same in every recording
 if security == "Tls":
     imap = imaplib.IMAP4_SSL(host, int(port), ssl_context=trust, timeout=20)
 else:

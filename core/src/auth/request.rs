@@ -268,4 +268,35 @@ mod tests {
             "Auth-SSL-Cert: -----BEGIN%20CERTIFICATE-----%0AMA==%0A-----END%20CERTIFICATE-----%0A\r\nX-Auth-Key"
         ));
     }
+
+    /// What nginx's `ngx_unescape_uri` and its like make of it.
+    fn unescaped(text: &[u8]) -> alloc::vec::Vec<u8> {
+        let mut octets = alloc::vec::Vec::new();
+        let mut rest = text;
+        while let [first, behind @ ..] = rest {
+            rest = behind;
+            octets.push(match (first, rest.split_at_checked(2)) {
+                (b'%', Some((digits, behind))) => {
+                    rest = behind;
+                    u8::from_str_radix(core::str::from_utf8(digits).unwrap(), 16).unwrap()
+                }
+                _ => *first,
+            });
+        }
+        octets
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_escaped_is_one_line_and_can_be_undone(
+            octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60),
+        ) {
+            let mut head = Head(Secret::empty());
+            head.escaped("Auth-User", &octets);
+            let line = head.0.expose();
+            let value = line.strip_prefix(b"Auth-User: ").and_then(|rest| rest.strip_suffix(b"\r\n")).unwrap();
+            proptest::prop_assert!(!value.iter().any(|octet| *octet <= b' '));
+            proptest::prop_assert_eq!(unescaped(value), octets);
+        }
+    }
 }

@@ -10,7 +10,8 @@ use crate::auth::rest::{Framing, Rest};
 use crate::auth::route::Route;
 use crate::framing::without_line_end;
 use crate::limits::AUTH_HEAD_BYTES_MAX;
-use crate::policy::BackendTls;
+use crate::phase::Headers;
+use crate::policy::{BackendTls, LimitKey, Policy};
 use crate::report::AuthFault;
 use crate::secret::Secret;
 
@@ -34,6 +35,8 @@ pub(crate) struct Granted {
     pub(crate) password: Option<Secret>,
     /// `Auth-Server-TLS`: how to reach the backend, if not as the policy says.
     pub(crate) tls: Option<BackendTls>,
+    /// What it said in the headers that limits count by.
+    pub(crate) headers: Headers,
     _made_here: (),
 }
 
@@ -80,15 +83,28 @@ struct Fields {
     tls: Option<Vec<u8>>,
     code: Option<Vec<u8>>,
     challenge: Option<Vec<u8>>,
+    /// The headers that limits count by.
+    counted: Headers,
 }
 
 /// An answer, and what is odd about it though it counts.
 pub(crate) type Verdict = (Answer, Option<AuthFault>);
 
 impl Head {
-    /// An answer to an HTTP/1.1 request, whose connection is wanted for another one.
-    pub(crate) fn kept() -> Self {
-        Self { framing: Some(Framing::default()), ..Self::default() }
+    /// Nothing has come yet.
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let mut head = Self::default();
+        for limit in &policy.conn_limits.limits {
+            if let LimitKey::Header(name) = &limit.key {
+                head.fields.counted.push((Arc::from(&**name), Secret::empty()));
+            }
+        }
+        head
+    }
+
+    /// The same of an answer to an HTTP/1.1 request, whose connection is wanted for another one.
+    pub(crate) fn kept(self) -> Self {
+        Self { framing: Some(Framing::default()), ..self }
     }
 
     /// Whether nothing has come yet.
@@ -170,6 +186,7 @@ impl Fields {
             return Err(AuthFault::InvalidHeader);
         }
         let value = trim(value);
+        self.count_by(name, value);
         let name = name.to_ascii_lowercase();
         match &name[..] {
             b"auth-status" if value.eq_ignore_ascii_case(b"OK") => self.ok = true,
@@ -186,6 +203,19 @@ impl Fields {
             _ => {}
         }
         Ok((name, value))
+    }
+
+    /// Keeps `value` if a limit counts by it. Several of one name make one, as in nginx's variables.
+    fn count_by(&mut self, name: &[u8], value: &[u8]) {
+        let spelled = |octet: &u8| if *octet == b'-' { b'_' } else { octet.to_ascii_lowercase() };
+        for (counted, said) in &mut self.counted {
+            if name.iter().map(spelled).eq(counted.bytes()) {
+                if !said.is_empty() {
+                    said.extend(b", ");
+                }
+                said.extend(value);
+            }
+        }
     }
 
     /// The verdict, in nginx's order (auth-http.md section 7) and by the status as table R3 has it.
@@ -226,7 +256,7 @@ impl Fields {
             pass => pass,
         };
         let tls = self.tls.map(backend_tls).transpose()?;
-        Ok(Granted { route: self.route, login, password, tls, _made_here: () })
+        Ok(Granted { route: self.route, login, password, tls, headers: self.counted, _made_here: () })
     }
 }
 
@@ -398,7 +428,7 @@ mod tests {
 
     /// The answer to an HTTP/1.1 request, cut into pieces of this size: what it says, and what is still to come of it.
     fn kept(text: &str, size: usize) -> (Verdict, Option<Rest>) {
-        let (mut head, mut rest) = (Head::kept(), None);
+        let (mut head, mut rest) = (Head::default().kept(), None);
         let mut verdict = None;
         for piece in text.as_bytes().chunks(size) {
             match &verdict {
@@ -449,10 +479,10 @@ mod tests {
             assert!(matches!(answer, Answer::Denied(_)), "{answer:?}");
             assert_eq!((odd, rest.map(|rest| rest.is_over())), (None, Some(true)));
         }
-        assert_eq!(Head::kept().receive(b"HTTP/1.1 101 x\r\n\r\n"), Err(AuthFault::Status(101)));
+        assert_eq!(Head::default().kept().receive(b"HTTP/1.1 101 x\r\n\r\n"), Err(AuthFault::Status(101)));
         assert_eq!(judged("HTTP/1.1 100 x\r\n\r\n").unwrap_err(), AuthFault::Status(100));
         let endless = "HTTP/1.1 100 x\r\n\r\n".repeat(1000);
-        assert_eq!(Head::kept().receive(endless.as_bytes()), Err(AuthFault::TooBig));
+        assert_eq!(Head::default().kept().receive(endless.as_bytes()), Err(AuthFault::TooBig));
     }
 
     #[test]
@@ -467,7 +497,11 @@ mod tests {
             " HTTP/1.1 200 OK\r\n",
         ] {
             let text = alloc::format!("{left}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-            assert_eq!(Head::kept().receive(text.as_bytes()), Err(AuthFault::InvalidResponse), "{left:?}");
+            assert_eq!(
+                Head::default().kept().receive(text.as_bytes()),
+                Err(AuthFault::InvalidResponse),
+                "{left:?}"
+            );
         }
     }
 }

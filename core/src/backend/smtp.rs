@@ -255,4 +255,32 @@ mod tests {
         assert_eq!(address(&inet("2001:db8::1")), "IPV6:2001:db8::1");
         assert_eq!(address(&Address::Unix("".into())), "[UNAVAILABLE]");
     }
+
+    /// RFC 3461 section 4, the other way round.
+    fn from_xtext(text: &[u8]) -> Vec<u8> {
+        let mut octets = Vec::new();
+        let mut rest = text;
+        while let [first, behind @ ..] = rest {
+            rest = behind;
+            octets.push(match first {
+                b'+' => {
+                    let (digits, behind) = rest.split_at(2);
+                    rest = behind;
+                    u8::from_str_radix(core::str::from_utf8(digits).unwrap(), 16).unwrap()
+                }
+                other => *other,
+            });
+        }
+        octets
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn xtext_can_be_undone(octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
+            let mut text = Vec::new();
+            xtext(&octets, &mut text);
+            proptest::prop_assert!(text.iter().all(|octet| octet.is_ascii_graphic() && *octet != b'='));
+            proptest::prop_assert_eq!(from_xtext(&text), octets);
+        }
+    }
 }

@@ -66,6 +66,10 @@ impl Dialect for Imap {
         words(front).nth(1).map(letters).unwrap_or_default()
     }
 
+    fn knows(verb: &[u8]) -> bool {
+        Command::knows(verb)
+    }
+
     fn identify(&mut self, front: &[u8]) {
         self.tag = grammar::tag(front).map(|(tag, _)| Bytes::copy_from_slice(tag));
     }
@@ -160,6 +164,14 @@ impl Dialect for Imap {
             return line(&[self.tag(), b" NO [AUTHENTICATIONFAILED] internal server error"]);
         }
         line(&[self.tag(), b" NO [UNAVAILABLE] internal server error"])
+    }
+
+    fn too_many_connections(&self, _: &Context<'_>) -> Bytes {
+        line(&[self.tag(), b" NO [UNAVAILABLE] Too many connections"])
+    }
+
+    fn no_place(_: &Context<'_>) -> Bytes {
+        line(&[b"* BYE Too many connections"])
     }
 
     fn access_denied() -> Bytes {

@@ -89,6 +89,10 @@ impl Dialect for Pop3 {
         letters(front)
     }
 
+    fn knows(verb: &[u8]) -> bool {
+        Command::knows(verb)
+    }
+
     fn identify(&mut self, _: &[u8]) {}
 
     fn on_frame(&mut self, frame: &[u8], cx: &Context<'_>) -> Step {
@@ -179,6 +183,17 @@ impl Dialect for Pop3 {
         line(&[match Self::promises(cx, "RESP-CODES") {
             true => b"-ERR [SYS/TEMP] internal server error",
             false => b"-ERR internal server error",
+        }])
+    }
+
+    fn too_many_connections(&self, cx: &Context<'_>) -> Bytes {
+        Self::no_place(cx)
+    }
+
+    fn no_place(cx: &Context<'_>) -> Bytes {
+        line(&[match Self::promises(cx, "RESP-CODES") {
+            true => b"-ERR [SYS/TEMP] Too many connections",
+            false => b"-ERR Too many connections",
         }])
     }
 

@@ -103,6 +103,10 @@ impl Dialect for Smtp {
         letters(front)
     }
 
+    fn knows(verb: &[u8]) -> bool {
+        Command::knows(verb)
+    }
+
     fn identify(&mut self, _: &[u8]) {}
 
     fn on_frame(&mut self, frame: &[u8], cx: &Context<'_>) -> Step {
@@ -210,6 +214,14 @@ impl Dialect for Smtp {
 
     fn trouble(&self, _: &Context<'_>) -> Bytes {
         line(&[b"451 4.3.2 Internal server error"])
+    }
+
+    fn too_many_connections(&self, _: &Context<'_>) -> Bytes {
+        line(&[b"454 4.7.0 Too many connections"])
+    }
+
+    fn no_place(_: &Context<'_>) -> Bytes {
+        line(&[b"421 4.7.0 Too many connections"])
     }
 
     fn access_denied() -> Bytes {

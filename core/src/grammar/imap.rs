@@ -127,6 +127,11 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Whether there is a command of this word, whatever else it takes.
+    pub(crate) fn knows(word: &'a [u8]) -> bool {
+        Self::parse_behind_tag(word) != Err(SyntaxError::UnknownCommand)
+    }
+
     /// Whether it carries, or begins, a secret.
     pub(crate) const fn is_secret(&self) -> bool {
         matches!(self, Self::Login { .. } | Self::Authenticate { .. })
@@ -274,6 +279,7 @@ fn unescaped(quoted: &[u8]) -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     fn login(frame: &str) -> Option<(alloc::vec::Vec<u8>, alloc::vec::Vec<u8>)> {
         match Command::parse(frame.as_bytes()) {
@@ -383,5 +389,29 @@ mod tests {
         assert_eq!(command("a SELECT INBOX\r\n"), Ok(Command::Later));
         assert_eq!(command("a FOO\r\n"), Err(SyntaxError::UnknownCommand));
         assert_eq!(command("a 1\r\n"), Err(SyntaxError::UnknownCommand));
+    }
+
+    proptest::proptest! {
+        /// RFC 3501 section 9: what a client quotes, or announces, is what is meant.
+        #[test]
+        fn quoted_strings_and_literals_say_what_was_put_in(
+            octets in proptest::collection::vec(1u8..=255, 0..40),
+        ) {
+            let literal = [b"a LOGIN fred {", octets.len().to_string().as_bytes(), b"+}\r\n", &octets, b"\r\n"].concat();
+            let mut quoted = b"a LOGIN fred \"".to_vec();
+            for &octet in &octets {
+                if matches!(octet, b'"' | b'\\') {
+                    quoted.push(b'\\');
+                }
+                quoted.push(octet);
+            }
+            quoted.extend_from_slice(b"\"\r\n");
+            let is_one_line = !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n'));
+            for frame in [Some(literal), Some(quoted).filter(|_| is_one_line)].into_iter().flatten() {
+                let (_, command) = Command::parse(&frame);
+                let Ok(Command::Login { password, .. }) = command else { panic!("{command:?}") };
+                proptest::prop_assert_eq!(password.as_bytes(), &octets[..]);
+            }
+        }
     }
 }

@@ -71,6 +71,11 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Whether there is a command of this word, whatever else it takes.
+    pub(crate) fn knows(word: &'a [u8]) -> bool {
+        Self::parse(word) != Err(SyntaxError::UnknownCommand)
+    }
+
     /// Whether it carries, or begins, a secret.
     pub(crate) const fn is_secret(&self) -> bool {
         matches!(self, Self::User(_) | Self::Pass(_) | Self::Apop { .. } | Self::Auth { .. })

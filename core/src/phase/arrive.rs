@@ -3,10 +3,11 @@
 
 use bytes::Bytes;
 
+use super::admit::{Turned, early_claims, judge};
 use super::{Context, Phase, certificate_refusal, close, greet};
 use crate::action::{Actions, Handshake};
-use crate::dialect::Dialect;
-use crate::event::TlsFacts;
+use crate::dialect::{Dialect, Farewell};
+use crate::event::{NoPlace, TlsFacts};
 use crate::framing::Inbox;
 use crate::limits::PROXY_HEADER_TIME_MAX;
 use crate::phase::greet::Greet;
@@ -22,7 +23,7 @@ use crate::wire::Wire;
 #[derive(Debug)]
 #[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
 pub(crate) struct Arrive {
-    /// As much of a PROXY header as has come.
+    /// As much of a PROXY header as has come; once that is over, what has come behind it.
     header: Secret,
     awaiting: Awaiting,
     until: Instant,
@@ -33,6 +34,7 @@ pub(crate) struct Arrive {
 enum Awaiting {
     Connection,
     ProxyHeader,
+    Admission,
     Handshake,
 }
 
@@ -49,12 +51,13 @@ impl Arrive {
     pub(super) const fn deadline(&self) -> Deadline {
         let waiting_for = match self.awaiting {
             Awaiting::Connection | Awaiting::ProxyHeader => WaitingFor::ProxyHeader,
+            Awaiting::Admission => WaitingFor::Admission,
             Awaiting::Handshake => WaitingFor::Handshake,
         };
         Deadline { at: self.until, waiting_for }
     }
 
-    /// Whether the client may be read now: not while TLS is being agreed on.
+    /// Whether the client may be read now: not while TLS is being agreed on, or nobody knows yet whether there is a place.
     pub(super) fn wants(&self) -> bool {
         self.awaiting == Awaiting::ProxyHeader
     }
@@ -116,6 +119,43 @@ impl Arrive {
             }
             return close(out);
         }
+        let claims = early_claims(cx, out);
+        if !claims.is_empty() {
+            out.admit(claims);
+            self.header = behind.into();
+            self.awaiting = Awaiting::Admission;
+            return Phase::Arrive(self);
+        }
+        self.come_in(behind, cx, out)
+    }
+
+    /// It is known whether there is a place for the client.
+    pub(super) fn admitted<D: Dialect>(
+        mut self,
+        outcome: Result<(), NoPlace>,
+        cx: &mut Context<'_>,
+        out: &mut Actions,
+    ) -> Phase<D> {
+        if self.awaiting != Awaiting::Admission {
+            return Phase::Arrive(self);
+        }
+        let refusal = match judge(outcome, cx, out) {
+            Ok(()) => {
+                let behind = core::mem::take(&mut self.header);
+                return self.come_in(behind.expose(), cx, out);
+            }
+            Err(Turned::Away) => D::no_place(cx),
+            Err(Turned::ByTrouble) => D::farewell(Farewell::Trouble, cx),
+        };
+        // Under TLS it would take a handshake to tell them, which is what one who comes too often wants of us.
+        if !cx.tls_first() {
+            out.send(Wire::Client, refusal);
+        }
+        close(out)
+    }
+
+    /// There is nothing against the client.
+    fn come_in<D: Dialect>(mut self, behind: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         if !cx.tls_first() {
             return begin(behind, cx, out);
         }

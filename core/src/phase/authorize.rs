@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::login::Login;
+use super::admit::{Admit, Bound, Headers};
 use super::penalty::{Penalty, Then};
 use super::sasl::{Due, Refused};
 use super::{Context, Phase, part, trouble};
@@ -144,7 +144,7 @@ impl<D: Dialect> Authorize<D> {
         let tls = cx.policy.backend.tls;
         let starttls = tls == BackendTls::StartTls;
         let account = Account { login, proof, unauthenticated, starttls, auth_server: None };
-        Login::begin(dialect, inbox, &backend, account, tls, cx, out)
+        Admit::begin(dialect, inbox, Bound { backend, account, tls }, &Headers::new(), cx, out)
     }
 
     /// Asks, for the first time or again.
@@ -169,7 +169,7 @@ impl<D: Dialect> Authorize<D> {
             name: None,
             way: Way::Connecting,
             reused: false,
-            answer: Box::default(),
+            answer: Box::new(Head::new(cx.policy)),
             until,
             untried: 1,
             by: until,
@@ -196,7 +196,7 @@ impl<D: Dialect> Authorize<D> {
         self.name = None;
         self.way = Way::Connecting;
         self.reused = false;
-        *self.answer = Head::default();
+        *self.answer = Head::new(cx.policy);
         self.by = share(cx.now, self.until, self.untried);
     }
 
@@ -288,7 +288,7 @@ impl<D: Dialect> Authorize<D> {
     fn ask_now(&mut self, cx: &Context<'_>, out: &mut Actions) {
         self.way = Way::Open;
         if keeps(cx) {
-            *self.answer = Head::kept();
+            *self.answer = Head::new(cx.policy).kept();
         }
         out.send(Wire::Auth, self.inquiry.request.addressed_to(&self.url, keeps(cx)));
     }
@@ -412,7 +412,8 @@ impl<D: Dialect> Authorize<D> {
             starttls: tls == BackendTls::StartTls && !cfg!(planted = "starttls-of-backend-skipped"),
             auth_server: Some(self.server),
         };
-        Login::begin(self.dialect, self.inbox, &backend, account, tls, cx, out)
+        let bound = Bound { backend, account, tls };
+        Admit::begin(self.dialect, self.inbox, bound, &granted.headers, cx, out)
     }
 
     /// Without `Auth-Wait` a refused login ends the session; with it the reply comes late and the session goes on (decision 5).

@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::action::Actions;
 use crate::event::TlsFacts;
-use crate::facts::Facts;
+use crate::facts::{Facts, LimitStatus};
 use crate::phase::HostName;
 use crate::policy::{Mechanism, Policy, Protocol, StartTls};
 use crate::proxy::Proxied;
@@ -37,6 +37,7 @@ pub(crate) struct Connection {
     tried: Option<Arc<[u8]>>,
     method: Option<&'static str>,
     upstream: Option<Address>,
+    limit: Option<LimitStatus>,
     /// Logins asked of the auth server: `Auth-Login-Attempt`.
     attempts: u32,
     /// Malformed commands: `max_errors`.
@@ -61,6 +62,7 @@ impl Connection {
             tried: None,
             method: None,
             upstream: None,
+            limit: None,
             attempts: 0,
             errors: 0,
             commands: 0,
@@ -82,6 +84,7 @@ impl Connection {
             login: self.tried.clone(),
             method: self.method,
             attempts: self.attempts,
+            limit: self.limit,
             upstream: self.upstream.clone(),
         }
     }
@@ -279,6 +282,13 @@ impl Context<'_> {
     /// No backend is chosen, or no more.
     pub(crate) fn forget_upstream(&mut self) {
         self.connection.upstream = None;
+    }
+
+    /// What has come of `limit_conn`. That there was no place once is not forgotten when there is one later.
+    pub(crate) fn limited(&mut self, status: LimitStatus) {
+        if matches!(self.connection.limit, None | Some(LimitStatus::Passed)) {
+            self.connection.limit = Some(status);
+        }
     }
 
     /// One more login attempt; tells its number.

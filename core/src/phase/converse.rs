@@ -8,7 +8,7 @@ use super::{Context, Phase, Turn, close, part};
 use crate::action::Actions;
 use crate::dialect::{Dialect, Farewell, Refusal, Step};
 use crate::framing::{Frame, Inbox};
-use crate::grammar::{is_http_request, loggable};
+use crate::grammar::is_http_request;
 use crate::limits::{COMMAND_BYTES_MIN, COMMAND_WORD_BYTES_MAX, SASL_LINE_BYTES_MAX, TAG_BYTES_MAX};
 use crate::policy::StartTls;
 use crate::report::{ForeignProtocol, Notice};
@@ -135,7 +135,19 @@ impl<D: Dialect> Converse<D> {
             cx.report(Notice::DataBehindStartTls, out);
             return Turn::Rest(close(out));
         }
+        if self.inbox.has_ended() {
+            return Turn::Rest(self.left_before_tls(cx, out));
+        }
         Turn::Rest(Upgrade::begin(&self.dialect, self.until, cx, out).into())
+    }
+
+    /// The client has asked for TLS and said its last word with it, so there is nobody to shake hands with. It hears and the log tells
+    /// what they would had it left an instant later.
+    fn left_before_tls(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        cx.starttls_accepted();
+        out.send(Wire::Client, self.dialect.ready_for_tls());
+        cx.report(Notice::HandshakeClosed, out);
+        close(out)
     }
 
     /// The client has gone. It may do so at any time; in the middle of a command it is worth a line.
@@ -192,7 +204,7 @@ impl<D: Dialect> Converse<D> {
     }
 
     fn report_too_long(&self, octets: usize, cx: &Context<'_>, out: &mut Actions) {
-        let word = loggable(D::verb(self.inbox.front(octets))).to_vec();
+        let word = D::loggable(self.inbox.front(octets)).to_vec();
         cx.report(Notice::CommandTooLong { word, octets }, out);
     }
 }

@@ -4,7 +4,6 @@ use super::{Context, Phase, close, greet};
 use crate::action::Actions;
 use crate::dialect::{Dialect, Refusal};
 use crate::framing::Inbox;
-use crate::grammar::loggable;
 use crate::report::{Activity, Notice};
 use crate::time::{Deadline, Instant, WaitingFor};
 use crate::wire::Wire;
@@ -33,7 +32,7 @@ impl Greet {
 
     /// The client could not wait.
     pub(super) fn received<D: Dialect>(self, octets: &[u8], cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
-        cx.report(Notice::RejectedBeforeGreeting { word: loggable(D::verb(octets)).to_vec() }, out);
+        cx.report(Notice::RejectedBeforeGreeting { word: D::loggable(octets).to_vec() }, out);
         out.send(Wire::Client, D::default().refuse(Refusal::TooSoon));
         close(out)
     }

@@ -2,13 +2,16 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use proptest::prelude::*;
 
 use super::{Fault, Header, Proxied, read, v1, v2};
 use crate::event::{Certificate, TlsFacts};
 use crate::wire::{Address, Peer};
 
 fn inet(text: &str) -> Address {
-    text.parse::<core::net::SocketAddr>().unwrap().into()
+    text.parse::<SocketAddr>().unwrap().into()
 }
 
 fn ours(local: &str) -> Peer {
@@ -151,5 +154,37 @@ fn a_checksum_that_does_not_hold_is_not_believed() {
         let mut bad = good.clone();
         bad[at] ^= 1;
         assert!(matches!(read(&bad), Err(Fault::Broken(_))), "octet {at}");
+    }
+}
+
+/// Any address of either family.
+fn any_inet() -> impl Strategy<Value = SocketAddr> {
+    let ip = prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)];
+    (ip, any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_read_again(client in any_inet(), local in any_inet(), behind in ".{0,9}") {
+        let ours = Peer { remote: client.into(), local: local.into() };
+        let tls = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+        for header in [
+            v1::header(&client.into(), &ours),
+            v2::header(&client.into(), &ours, None),
+            v2::header(&client.into(), &ours, Some(&tls)),
+        ] {
+            let stream = [&header[..], behind.as_bytes()].concat();
+            let Ok(Some((Header::Proxied(told), end))) = read(&stream) else { panic!("{header:?}") };
+            prop_assert_eq!(end, header.len());
+            for (text, port, address) in
+                [(&told.source, told.source_port, client), (&told.destination, told.destination_port, local)]
+            {
+                prop_assert_eq!(text.parse::<IpAddr>().unwrap().to_canonical(), address.ip().to_canonical());
+                prop_assert_eq!(port, address.port());
+            }
+            for cut in 0..end {
+                prop_assert_eq!(read(&stream[..cut]), Ok(None));
+            }
+        }
     }
 }

@@ -155,6 +155,10 @@ impl Subject for Doctored {
     fn wants(&self, wire: Wire) -> bool {
         self.session.wants(wire)
     }
+
+    fn phase(&self) -> &'static str {
+        self.session.phase()
+    }
 }
 
 impl Doctored {

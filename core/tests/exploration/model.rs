@@ -1,10 +1,12 @@
 //! What the checker is told: where to begin, what may come next, what must be true, and what must be possible.
 
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
 use stateright::{Model, Property};
 
 use crate::claim::Claim;
+use crate::diagram::Diagram;
 use crate::setting::Setting;
 use crate::subject::Subject;
 use crate::world::{Happening, World};
@@ -13,11 +15,17 @@ use crate::world::{Happening, World};
 pub(crate) struct Exploration<S> {
     setting: Setting,
     subject: PhantomData<fn() -> S>,
+    diagram: Mutex<Diagram>,
 }
 
 impl<S> Exploration<S> {
-    pub(crate) const fn new(setting: Setting) -> Self {
-        Self { setting, subject: PhantomData }
+    pub(crate) fn new(setting: Setting) -> Self {
+        Self { setting, subject: PhantomData, diagram: Mutex::default() }
+    }
+
+    /// The ways that were taken.
+    pub(crate) fn diagram(&self) -> Diagram {
+        self.diagram.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -42,6 +50,8 @@ impl<S: Subject> Model for Exploration<S> {
     fn next_state(&self, world: &World<S>, what: Happening) -> Option<World<S>> {
         let mut next = world.clone();
         next.let_happen(self.setting, what);
+        let mut diagram = self.diagram.lock().unwrap_or_else(PoisonError::into_inner);
+        diagram.add(world.place(), what.cause(), next.place());
         Some(next)
     }
 
@@ -52,7 +62,9 @@ impl<S: Subject> Model for Exploration<S> {
         };
         properties
             .push(Property::sometimes("our own trouble is told", |_, world: &World<S>| world.seen.troubled));
-        properties.push(Property::sometimes("a user gets in", |_, world: &World<S>| world.seen.relayed));
+        if self.setting.backend_words > 0 {
+            properties.push(Property::sometimes("a user gets in", |_, world: &World<S>| world.seen.relayed));
+        }
         properties
             .push(Property::sometimes("another backend is tried", |_, world: &World<S>| world.seen.another));
         properties

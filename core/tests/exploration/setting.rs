@@ -70,12 +70,18 @@ impl Setting {
 
     /// Few words, and of the settings those that differ most.
     pub(crate) fn slice() -> impl Iterator<Item = Self> {
-        Protocol::ALL.into_iter().flat_map(|protocol| {
-            let plain = Self::plain(protocol);
-            let starttls = Self { starttls: StartTls::Only, backend_tls: BackendTls::StartTls, ..plain };
-            let header = Self { door: Door::ProxyHeader, decides: Decides::Backend, ..plain };
-            [plain, starttls.with_words_for_tls(), Self { client_words: 2, ..header }]
-        })
+        Protocol::ALL
+            .into_iter()
+            .flat_map(|protocol| {
+                let plain = Self::plain(protocol);
+                let starttls = Self { starttls: StartTls::Only, backend_tls: BackendTls::StartTls, ..plain };
+                let header = Self { door: Door::ProxyHeader, decides: Decides::Backend, ..plain };
+                [plain, starttls.with_words_for_tls(), Self { client_words: 2, ..header }]
+            })
+            .chain([
+                Self { door: Door::Tls, ..Self::plain(Protocol::Smtp) },
+                Self { door: Door::Tls, client_words: 2, backend_words: 0, ..Self::plain(Protocol::Pop3) },
+            ])
     }
 
     /// All that the settings of STARTTLS, of the backend's TLS and of who decides can be together, and behind the other doors those that
@@ -123,7 +129,7 @@ impl Setting {
         policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::XOauth2]
             .into_iter()
             .fold(policy.mechanisms, Mechanisms::with);
-        policy.backend.tls = self.backend_tls;
+        (policy.backend.tls, policy.backend.tls_configured) = (self.backend_tls, true);
         policy.backend.smtp_auth = true;
         policy.unauthenticated = self.protocol == Protocol::Smtp;
         // Where STARTTLS is on, errors made in clear count on (decision 19), which is not what is looked for.

@@ -17,6 +17,8 @@ pub(crate) trait Subject: Clone + Debug + Hash + Send + Sync + 'static {
     fn deadline(&self) -> Option<Deadline>;
 
     fn wants(&self, wire: Wire) -> bool;
+
+    fn phase(&self) -> &'static str;
 }
 
 impl Subject for Session {
@@ -36,5 +38,9 @@ impl Subject for Session {
 
     fn wants(&self, wire: Wire) -> bool {
         Self::wants(self, wire)
+    }
+
+    fn phase(&self) -> &'static str {
+        Self::phase(self)
     }
 }

@@ -39,6 +39,30 @@ pub(crate) enum Happening {
     Drain,
 }
 
+impl Happening {
+    /// Whose doing it is.
+    pub(crate) const fn cause(self) -> &'static str {
+        match self {
+            Self::Opened(wire)
+            | Self::Says(wire, _)
+            | Self::Secured(wire)
+            | Self::Finished(wire)
+            | Self::Broken(wire)
+            | Self::Insecure(wire)
+            | Self::Chosen(wire)
+            | Self::Unresolved(wire)
+            | Self::Exhausted(wire) => match wire {
+                Wire::Client => "client",
+                Wire::Auth => "auth server",
+                Wire::Backend => "backend",
+            },
+            Self::Named | Self::NamedOddly | Self::Nameless | Self::AddressIs(_) => "DNS",
+            Self::Deadline => "deadline",
+            Self::Drain => "shutdown",
+        }
+    }
+}
+
 /// A state.
 #[derive(Clone, Debug, Hash)]
 #[expect(
@@ -96,6 +120,15 @@ impl<S: Subject> World<S> {
             backend_words: setting.backend_words,
             seen: Seen::default(),
             broken: Broken::default(),
+        }
+    }
+
+    /// Where the session is: in a phase, in the relay, or over.
+    pub(crate) fn place(&self) -> &'static str {
+        match (self.seen.relayed, self.seen.over) {
+            (true, _) => "Relay",
+            (false, true) => "[*]",
+            (false, false) => self.session.phase(),
         }
     }
 
@@ -378,6 +411,8 @@ impl<S: Subject> World<S> {
                 let line = report.to_string();
                 self.broken.unless(!holds(&line, &SECRETS), Claim::NoPasswordIsTold);
             }
+            // In no setting are sessions counted.
+            Action::Admit(_) => self.broken.unless(false, Claim::WiresAreKept),
             Action::Resolve(_) | Action::Judge(..) => {}
         }
     }

@@ -1,6 +1,8 @@
 //! The password is always `hunter2`, and nobody who reads a trace, a report or a log line learns it.
 
-use gatepost_core::{Protocol, Wire};
+use std::time::Duration;
+
+use gatepost_core::{Policy, Protocol, Wire};
 use proptest::prelude::*;
 
 use crate::stage::{Door, PROTOCOLS, Stage, policy};
@@ -85,6 +87,33 @@ fn is_asked_about(protocol: Protocol, way: usize, login: &[u8], password: &[u8])
     let mut stage = Stage::new(policy(protocol), Door::Tls, usize::MAX);
     stage.client_says(format!("{command} {mechanism} {}\r\n", base64(&message)).as_bytes());
     (stage.heard.iter().any(|(wire, _)| *wire == Wire::Auth), stage)
+}
+
+/// Whoever types too soon, or too much, may type a password where a command belongs (divergences S5).
+#[test]
+fn a_word_is_told_only_if_it_is_a_command() {
+    let delayed = Policy { greeting_delay: Duration::from_secs(5), ..policy(Protocol::Smtp) };
+    for (said, told) in
+        [("ehlo c.test\r\n", "\"ehlo ...\""), ("aHVudGVyMg==\r\n", "\" ...\""), ("hunter\r\n", "\" ...\"")]
+    {
+        let mut stage = Stage::new(delayed.clone(), Door::Plain, usize::MAX);
+        stage.client_says(said.as_bytes());
+        assert!(stage.log[1].contains(&format!("before greeting: {told}")), "{:?}", stage.log);
+    }
+    let endless = "x".repeat(5000);
+    for (protocol, front, told) in [
+        (Protocol::Imap, "a select ", "\"select ...\""),
+        (Protocol::Imap, "a hunter2 ", "\" ...\""),
+        (Protocol::Pop3, "PASS ", "\"PASS ...\""),
+        (Protocol::Pop3, "aHVudGVyMg ", "\" ...\""),
+        (Protocol::Smtp, "MAIL ", "\"MAIL ...\""),
+        (Protocol::Smtp, "hunter ", "\" ...\""),
+    ] {
+        let mut stage = Stage::new(policy(protocol), Door::Plain, usize::MAX);
+        stage.client_says(format!("{front}{endless}").as_bytes());
+        let line = stage.log.iter().find(|line| line.contains("too long command")).expect("a log line");
+        assert!(line.contains(told), "{line}");
+    }
 }
 
 #[test]

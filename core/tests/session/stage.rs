@@ -76,6 +76,7 @@ pub(crate) fn session(policy: Policy, door: Door) -> Session {
 
 /// What the world will tell the session next.
 enum Pending {
+    Admitted,
     Chosen(Wire),
     Opened(Wire),
     Received(Wire, Vec<u8>),
@@ -151,6 +152,7 @@ impl Stage {
                     let server = Server { address: address("127.0.0.1:9000"), name: None };
                     self.tell(Event::Chosen(wire, Ok(server)));
                 }
+                Pending::Admitted => self.tell(Event::Admitted(Ok(()))),
                 Pending::Opened(wire) => self.tell(Event::Opened(wire, peer("127.0.0.1:9000"))),
                 Pending::Received(_, octets) if self.relaying => self.hear(Wire::Client, &octets),
                 Pending::Received(wire, octets) => self.tell(Event::Received(wire, &octets)),
@@ -200,6 +202,7 @@ impl Stage {
                     }
                 }
             }
+            Action::Admit(_) => self.pending.push_back(Pending::Admitted),
             Action::Resolve(question) => panic!("{question:?} without a resolver"),
             Action::Secure(wire, _) => self.pending.push_back(Pending::Secured(wire)),
             Action::Close(wire) | Action::Keep(wire, _) => self.heard.push((wire, b"<closed>".to_vec())),

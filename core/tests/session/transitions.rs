@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use gatepost_core::{
-    Action, Actions, Answer, End, Event, Policy, Protocol, ResolveError, Session, SystemError, Wire,
+    Action, Actions, Answer, ConnLimit, ConnLimits, End, Event, LimitKey, NoPlace, Policy, Protocol,
+    ResolveError, Session, SystemError, Wire,
 };
 
 use crate::stage::{Door, NOW, PROTOCOLS, client, facts, peer, policy, session};
@@ -11,7 +12,7 @@ use crate::stage::{Door, NOW, PROTOCOLS, client, facts, peer, policy, session};
 /// How a session gets into a phase: events one by one.
 type Way = fn(Protocol) -> Vec<Event<'static>>;
 
-const PHASES: [(&str, Way); 9] = [
+const PHASES: [(&str, Way); 10] = [
     ("arrive", |_| vec![Event::Opened(Wire::Client, client())]),
     ("greet", |_| vec![Event::Opened(Wire::Client, client())]),
     ("converse", |_| vec![Event::Opened(Wire::Client, client())]),
@@ -34,12 +35,8 @@ const PHASES: [(&str, Way); 9] = [
         way.push(Event::Received(Wire::Auth, b"Auth-Status: no\r\nAuth-Wait: 3\r\n\r\n"));
         way
     }),
-    ("login", |protocol| {
-        let mut way = authorizing(protocol);
-        way.push(Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
-        way.push(Event::Received(Wire::Auth, b"Auth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\r\n"));
-        way
-    }),
+    ("admit", granted),
+    ("login", granted),
 ];
 
 fn told(protocol: Protocol, imap: &str, others: &str) -> Vec<Event<'static>> {
@@ -55,6 +52,13 @@ fn authorizing(protocol: Protocol) -> Vec<Event<'static>> {
     told(protocol, &format!("AUTHENTICATE {message}"), &format!("AUTH {message}"))
 }
 
+fn granted(protocol: Protocol) -> Vec<Event<'static>> {
+    let mut way = authorizing(protocol);
+    way.push(Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
+    way.push(Event::Received(Wire::Auth, b"Auth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\r\n"));
+    way
+}
+
 /// Each kind of event, on each wire where that makes a difference.
 fn events() -> Vec<Event<'static>> {
     let reset =
@@ -67,6 +71,8 @@ fn events() -> Vec<Event<'static>> {
         Event::Ended(Wire::Client, reset()),
         Event::Ended(Wire::Client, End::Insecure("bad record".into())),
         Event::Resolved(Answer::Name(Ok(b"client.test".to_vec()))),
+        Event::Admitted(Ok(())),
+        Event::Admitted(Err(NoPlace::Full("user".into()))),
         Event::Deadline,
         Event::Drain,
     ];
@@ -119,7 +125,13 @@ fn the_map_of_names() {
 
 fn arrive_at(phase: &str, way: Way, protocol: Protocol) -> Session {
     let delayed = Policy { greeting_delay: std::time::Duration::from_secs(5), ..policy(protocol) };
-    let policy = if phase == "greet" { delayed } else { policy(protocol) };
+    let limit = ConnLimit { zone: "user".into(), key: LimitKey::Login, connections: 1, early: false };
+    let counted = ConnLimits { limits: vec![limit], ..ConnLimits::default() };
+    let policy = match phase {
+        "greet" => delayed,
+        "admit" => Policy { conn_limits: counted, ..policy(protocol) },
+        _ => policy(protocol),
+    };
     let mut session =
         session(policy, if matches!(phase, "arrive" | "refused") { Door::Tls } else { Door::Plain });
     for event in way(protocol) {

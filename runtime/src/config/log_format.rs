@@ -90,6 +90,7 @@ variables! {
     "ssl_client_i_dn" SslClientIssuer "Its issuer.",
     "ssl_client_serial" SslClientSerial "Its serial number.",
     "ssl_client_fingerprint" SslClientFingerprint "Its SHA-1.",
+    "limit_conn_status" LimitConnStatus "What `limit_conn` came to: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`.",
     "upstream_addr" UpstreamAddr "The backend.",
     "upstream_bytes_received" UpstreamBytesReceived "Octets from the backend.",
     "upstream_bytes_sent" UpstreamBytesSent "Octets to the backend.",

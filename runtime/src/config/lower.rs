@@ -7,6 +7,7 @@ mod auth_http_ssl;
 mod certificates;
 mod client_ssl;
 mod conf_command;
+mod limits;
 mod listen;
 mod log;
 mod methods;
@@ -176,6 +177,7 @@ struct Mail {
     blocks: Vec<server::Block>,
     addresses: BTreeMap<Address, listen::Place>,
     upstreams: upstream::Groups,
+    zones: limits::Zones,
 }
 
 impl Main<'_> {
@@ -215,6 +217,10 @@ impl Main<'_> {
                 Keyword::Server => self.server(directive, &mut mail),
                 Keyword::UpstreamBlock => {
                     let taken = self.upstream(directive, &mut mail);
+                    self.complaints.note(taken);
+                }
+                Keyword::LimitConnZone => {
+                    let taken = limits::zone(directive, &mut mail.zones);
                     self.complaints.note(taken);
                 }
                 Keyword::LogFormat => {
@@ -320,7 +326,8 @@ impl Main<'_> {
             }
         };
         let process = process.finish(worker_processes.get(), &ground, complaints);
-        (!complaints.refuse()).then_some(Config { worker_processes, process, pid, logs, servers })
+        let zones = mail.map(|mail| limits::settings(mail.zones)).unwrap_or_default();
+        (!complaints.refuse()).then_some(Config { worker_processes, process, pid, logs, zones, servers })
     }
 }
 

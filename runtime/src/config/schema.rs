@@ -142,6 +142,8 @@ pub(super) enum Keyword {
     LingeringClose,
     LingeringTime,
     LingeringTimeout,
+    LimitConnZone,
+    Limit(LimitWord),
     Starttls,
     Ssl,
     SslCertificate,
@@ -198,6 +200,21 @@ pub(super) enum ProcessWord {
     Environment,
     /// `debug_connection`
     Debugged,
+}
+
+/// The directives about how much one client or user may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LimitWord {
+    /// `limit_conn`
+    Conn,
+    /// `limit_conn_dry_run`
+    DryRun,
+    /// `limit_conn_log_level`
+    LogLevel,
+    /// `limit_rate`
+    Rate,
+    /// `limit_rate_after`
+    RateAfter,
 }
 
 /// The directives of an `upstream {}`.

@@ -4,6 +4,7 @@ mod agreement;
 mod backends;
 mod directives;
 mod forms;
+mod limits;
 mod listeners;
 mod logs;
 mod meaning;

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use gatepost_core::{
-    Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, Payload, Peer, Policy, Rest,
-    Scheme, Server, Target, Wire,
+    Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, NoPlace, Payload, Peer, Policy,
+    Rest, Scheme, Server, Target, Wire,
 };
 use rustls::ClientConfig;
 
+use super::admission::Admission;
 use super::choice::{Choice, Chosen};
 use super::question::Asked;
-use super::relaying::{Closing, Relaying};
+use super::relaying::{Closing, Held, Relaying};
 use crate::drain::Drain;
+use crate::limit_rate::Pace;
 use crate::net::Net;
 use crate::observe::Observer;
-use crate::pipe::{Heard, Pipe};
+use crate::pipe::{Heard, Parts, Pipe};
 use crate::pool::{Key, Pool};
 use crate::relay::{Relay, Start};
 use crate::system_error::connect_error;
@@ -27,6 +29,8 @@ pub(super) enum Step {
     Deadline,
     /// The process wants to end.
     Drain,
+    /// The session has been counted, or not.
+    Admitted(Result<(), NoPlace>),
     /// The DNS has answered.
     Resolved(Answer),
     /// A server was chosen for a wire, or none was to be found.
@@ -41,6 +45,7 @@ impl Step {
         match self {
             Self::Deadline => tell(Event::Deadline),
             Self::Drain => tell(Event::Drain),
+            Self::Admitted(outcome) => tell(Event::Admitted(outcome)),
             Self::Resolved(answer) => tell(Event::Resolved(answer)),
             Self::Chosen(wire, chosen) => tell(Event::Chosen(wire, chosen)),
             Self::Heard(wire, Heard::Opened(peer)) => tell(Event::Opened(wire, peer)),
@@ -70,12 +75,23 @@ impl<T> ByWire<T> {
     }
 }
 
-/// The three wires, and the question to the DNS.
+/// What a session needs of what it shares with others.
+pub(super) struct Shared<N: Net> {
+    pub(super) tls: Option<Acceptor>,
+    pub(super) client_tls: ByWire<Option<Arc<ClientConfig>>>,
+    /// The groups that targets may name.
+    pub(super) upstreams: ByWire<Arc<Upstreams>>,
+    pub(super) pool: Option<Pool<N::Stream>>,
+    pub(super) admission: Admission,
+}
+
+/// The three wires, and the questions that others answer.
 pub(super) struct Pipes<N: Net> {
     pub(super) client: Pipe<N::Stream>,
     pub(super) auth: Pipe<N::Stream>,
     pub(super) backend: Pipe<N::Stream>,
     pub(super) question: Asked,
+    pub(super) admission: Admission,
     pub(super) auth_choice: Choice,
     pub(super) backend_choice: Choice,
     net: N,
@@ -102,17 +118,17 @@ impl<N: Net> Pipes<N> {
     pub(super) fn new(
         net: N,
         client: N::Stream,
-        tls: Option<Acceptor>,
-        client_tls: ByWire<Option<Arc<ClientConfig>>>,
-        upstreams: ByWire<Arc<Upstreams>>,
-        pool: Option<Pool<N::Stream>>,
+        pace: Option<Box<Pace>>,
+        shared: Shared<N>,
         die: Die,
     ) -> Self {
+        let Shared { tls, client_tls, upstreams, pool, admission } = shared;
         Self {
-            client: Pipe::accepted(client),
+            client: Pipe::accepted(client, pace),
             auth: Pipe::down(),
             backend: Pipe::down(),
             question: Asked::default(),
+            admission,
             auth_choice: Choice::default(),
             backend_choice: Choice::default(),
             net,
@@ -163,6 +179,7 @@ impl<N: Net> Pipes<N> {
                 let tls = self.client_tls.of(wire).clone();
                 self.wire(wire).connect_tls(tls, name.as_deref());
             }
+            Action::Admit(claims) => self.admission.ask(&claims),
             Action::Resolve(question) => self.question.ask(self.net.resolve(question)),
             Action::Close(wire) => {
                 self.wire(wire).close();
@@ -281,8 +298,8 @@ impl<N: Net> Pipes<N> {
             }
             return None;
         };
-        let (client, mut to_client, client_ended) = client;
-        let (backend, mut to_backend, backend_ended) = backend;
+        let Parts { stream: client, unsent: mut to_client, ended: client_ended, pace } = client;
+        let Parts { stream: backend, unsent: mut to_backend, ended: backend_ended, pace: _ } = backend;
         if let Some(closing) = &mut closing {
             closing.tally.sent(Wire::Client, leftovers.to_client.len());
             closing.tally.sent(Wire::Backend, leftovers.to_backend.expose().len());
@@ -291,10 +308,10 @@ impl<N: Net> Pipes<N> {
         if !cfg!(planted = "leftovers-lost") {
             to_backend.push(Payload::Secret(leftovers.to_backend));
         }
-        let start = Start { to_backend, to_client, client_ended, backend_ended };
+        let start = Start { to_backend, to_client, client_ended, backend_ended, pace };
         let context = leftovers.context;
         Some(Box::new(Relaying {
-            _lease: self.backend_choice.into_lease(),
+            held: Held::new(self.backend_choice.into_lease(), self.admission.into_places()),
             client,
             backend,
             relay: Relay::new(start),

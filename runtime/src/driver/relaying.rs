@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::drain::Drain;
+use crate::limit_conn::Place;
 use crate::observe::{Ending, Observer, Tally};
 use crate::relay::{Outcome, Relay};
 use crate::stream::Stream;
@@ -30,8 +31,23 @@ pub(super) struct Relaying<S, O> {
     pub(super) policy: Arc<Policy>,
     pub(super) observer: O,
     pub(super) drain: Drain,
-    /// The session's place at the backend, which it has for as long as it relays.
-    pub(super) _lease: Option<Lease>,
+    /// What the session has of what there is not enough of for everybody.
+    pub(super) held: Option<Box<Held>>,
+}
+
+/// Places among those of others.
+pub(super) struct Held {
+    /// At the backend, for as long as the session relays.
+    lease: Option<Lease>,
+    /// Where clients are counted, until the client's connection has ended.
+    _places: Vec<Place>,
+}
+
+impl Held {
+    /// These, if there are any; few sessions need room for them.
+    pub(super) fn new(lease: Option<Lease>, places: Vec<Place>) -> Option<Box<Self>> {
+        (lease.is_some() || !places.is_empty()).then(|| Box::new(Self { lease, _places: places }))
+    }
 }
 
 /// What is known of a session before its end.
@@ -64,9 +80,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
     }
 
     async fn end(self: Box<Self>, outcome: Option<Outcome>) {
-        let Self { mut client, backend, relay, context, closing, policy, observer, _lease, .. } = *self;
+        let Self { mut client, backend, relay, context, closing, policy, observer, mut held, .. } = *self;
         // With the connection its place among those of the server is free; the client may take its time to leave.
-        drop((backend, _lease));
+        drop((backend, held.as_mut().and_then(|held| held.lease.take())));
         let report = |notice, activity| {
             let context = Context { activity: Some(activity), ..context.clone() };
             observer.report(&Report { notice, context });
@@ -94,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
         close();
         // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
         client.hang_up(policy.lingering).await;
+        drop(held);
     }
 }
 

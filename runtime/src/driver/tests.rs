@@ -21,6 +21,7 @@ mod auth_tls;
 mod backend_tls;
 mod dialogue;
 mod endings;
+mod limits;
 mod tls;
 mod upstream;
 
@@ -160,6 +161,7 @@ impl Scene {
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
             auth_pool: None,
+            zones: Arc::default(),
             seed: Seed([7; 16]),
             number: 1,
         };

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use gatepost_core::{Address, Certificate, Proxied, TlsFacts};
+use gatepost_core::{Address, Certificate, LimitStatus, Proxied, TlsFacts};
 use jiff::Zoned;
 
 use super::ending::Ending;
@@ -123,6 +123,7 @@ fn value(variable: Variable, record: &Record<'_>) -> Option<Vec<u8>> {
         Variable::AuthMethod => facts.method.and_then(text),
         Variable::AuthAttempts => text(facts.attempts),
         Variable::StartTls => facts.starttls.then_some("on").and_then(text),
+        Variable::LimitConnStatus => facts.limit.map(LimitStatus::name).and_then(text),
         Variable::UpstreamAddr => facts.upstream.as_ref().and_then(text),
         Variable::UpstreamBytesReceived => facts.upstream.as_ref().and_then(|_| text(tally.from_backend)),
         Variable::UpstreamBytesSent => facts.upstream.as_ref().and_then(|_| text(tally.to_backend)),

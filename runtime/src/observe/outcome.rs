@@ -10,6 +10,8 @@ pub(super) enum Outcome {
     Left,
     /// `deny` names its address.
     Forbidden,
+    /// There was no place for it (`limit_conn`).
+    Limited,
     /// It did what it may not, or made no sense.
     ClientFault,
     /// It took too long.
@@ -70,6 +72,7 @@ impl Outcome {
             | Notice::ProxyHeaderVersion(_)
             | Notice::ProxyHeaderTooLarge => Self::ClientFault,
             Notice::AccessForbidden => Self::Forbidden,
+            Notice::Limiting { dry_run: false, .. } => Self::Limited,
             Notice::LoginFailed { .. } => Self::LoginFailed,
             Notice::AuthFailed(_)
             | Notice::AuthTimedOut { .. }
@@ -90,7 +93,9 @@ impl Outcome {
             | Notice::HandshakeClosed
             | Notice::TlsFailed { .. } => Self::TlsFault,
             // Names that cannot be resolved are no end; and neither is what is said in passing.
-            Notice::AddressUnresolved { .. }
+            Notice::Limiting { dry_run: true, .. }
+            | Notice::LimitKeyTooLong { .. }
+            | Notice::AddressUnresolved { .. }
             | Notice::NameUnresolved { .. }
             | Notice::InvalidHostName { .. } => self,
             other if other.level() >= Level::Error => Self::OurFault,
@@ -103,6 +108,7 @@ impl Outcome {
         match self {
             Self::Left => "left",
             Self::Forbidden => "forbidden",
+            Self::Limited => "limited",
             Self::ClientFault => "client-error",
             Self::TimedOut => "timed-out",
             Self::TlsFault => "tls-error",
@@ -128,7 +134,7 @@ impl Outcome {
             Self::Left => 499,
             Self::OurFault => 500,
             Self::AuthServerFault | Self::BackendFault => 502,
-            Self::ShutDown => 503,
+            Self::Limited | Self::ShutDown => 503,
             Self::BackendTimedOut => 504,
         }
     }
@@ -147,6 +153,7 @@ mod tests {
     #[test]
     fn a_session_is_told_by_what_ended_it() {
         let refused = || Notice::LoginFailed { text: b"no".to_vec() };
+        let limiting = |dry_run| Notice::Limiting { zone: "user".into(), dry_run, level: Level::Error };
         for (notices, outcome, status) in [
             (&[][..], "left", 499),
             (&[refused()], "login-failed", 401),
@@ -161,6 +168,10 @@ mod tests {
             (&[Notice::NoPassword], "error", 500),
             (&[Notice::ClientClosed], "left", 499),
             (&[Notice::AccessForbidden], "forbidden", 403),
+            (&[limiting(false)], "limited", 503),
+            (&[limiting(true), Notice::LoggedIn], "proxied", 200),
+            (&[limiting(true), Notice::ClientClosed], "left", 499),
+            (&[Notice::LimitNoMemory { zone: "user".into() }], "error", 500),
         ] {
             let went = after(notices);
             assert_eq!((went.name(), went.status()), (outcome, status), "{notices:?}");

@@ -58,7 +58,8 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
             Signal::SIGUSR1 => {
                 say(&received.told(", reopening logs"));
                 say("reopening logs");
-                reopen(&now.shared);
+                // Sessions of before have logs of their own.
+                now.running.iter().for_each(|running| reopen(running.shared()));
             }
             _ => worker::obey(received, &now.running, &now.shared),
         }
@@ -87,7 +88,8 @@ impl Generations {
         let loaded = read().map_err(|told| tell(&told, &log))?;
         tell(&loaded.warnings, &log);
         let refused = |error| log.line(Level::Emerg, None, error);
-        let server = Server::bind_beside(&loaded.config, &self.sockets).map_err(refused)?;
+        let server =
+            Server::bind_beside(&loaded.config, &self.sockets, self.shared.zones()).map_err(refused)?;
         let (shared, sockets) = (server.shared().clone(), server.sockets());
         let made = sockets.files_beside(&self.sockets);
         let running = server.start().map_err(refused).inspect_err(|()| made.remove())?;

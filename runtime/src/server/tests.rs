@@ -37,6 +37,7 @@ impl Served {
             process: Process::default(),
             pid: Pid::Unsaid,
             logs: logs.clone(),
+            zones: BTreeMap::new(),
             servers: vec![config::Server {
                 policy: Arc::new(Policy::new(protocol, "mx.example", auth)),
                 tls: None,
@@ -290,6 +291,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
         process: Process::default(),
         pid: Pid::Off,
         logs: logs.clone(),
+        zones: BTreeMap::new(),
         servers: vec![
             server(Protocol::Pop3, &[at(1)]),
             server(Protocol::Imap, &[([0, 0, 0, 0], port).into(), at(3)]),
@@ -319,6 +321,7 @@ fn a_server_that_cannot_be_leaves_no_file_of_a_socket() {
         process: Process::default(),
         pid: Pid::Off,
         logs: [].into(),
+        zones: BTreeMap::new(),
         servers: vec![config::Server {
             policy: Arc::new(Policy::new(
                 Protocol::Pop3,
@@ -342,7 +345,7 @@ fn a_server_that_cannot_be_leaves_no_file_of_a_socket() {
     assert!(!path.exists());
     // What is held is not made in vain.
     let good = Server::bind(&config(&[unix])).expect("a server");
-    Server::bind_beside(&vain, &good.sockets()).expect_err("not our address");
+    Server::bind_beside(&vain, &good.sockets(), &Zones::default()).expect_err("not our address");
     assert!(path.exists());
     good.sockets().files_beside(&Sockets::default()).remove();
     assert!(!path.exists());
@@ -361,6 +364,7 @@ async fn a_client_behind_a_wildcard_is_asked_if_it_is_there_as_its_own_door_says
             process: Process::default(),
             pid: Pid::Off,
             logs: [].into(),
+            zones: BTreeMap::new(),
             servers: vec![config::Server {
                 policy: Arc::new(Policy::new(
                     Protocol::Pop3,
@@ -394,4 +398,31 @@ async fn a_client_behind_a_wildcard_is_asked_if_it_is_there_as_its_own_door_says
         let crate::net::Socket::Tcp(stream) = &accepted.stream else { panic!("it is TCP") };
         assert_eq!(socket2::SockRef::from(stream).keepalive().expect("an option"), wanted);
     }
+}
+
+/// Otherwise its sockets would stay in their groups, and nobody would accept from them.
+#[test]
+fn a_thread_that_panics_stops_the_others() {
+    let (stage, mut seen) = watch::channel(Stage::Serving);
+    let control = Control(Arc::new(stage));
+    let (alive, held) = io::pipe().expect("a pipe");
+    let alarms = [(); 3].map(|()| Alarm::of(&control));
+    let [fine, failing, watching] = alarms;
+    // One that ends as it should stops nobody.
+    thread::spawn(move || drop(fine)).join().expect("no panic");
+    assert_eq!(*seen.borrow(), Stage::Serving);
+    let failing = thread::spawn(move || {
+        let _alarm = failing;
+        panic!("on purpose");
+    });
+    let watching = thread::spawn(move || {
+        let _alarm = watching;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(seen.wait_for(|&stage| stage == Stage::Stopping)).expect("somebody stops it");
+    });
+    let served = Served::start(Protocol::Pop3, nobody(), 1);
+    let shared = served.running.as_ref().expect("running").shared().clone();
+    let running = Running { threads: vec![watching, failing], control, alive, shared };
+    assert!(matches!(running.join(), Err(Error::Panicked(1))));
+    drop(held);
 }

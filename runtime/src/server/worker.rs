@@ -19,7 +19,7 @@ use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Accepted, Acceptor};
-use super::{Door, Shared, Stage, names};
+use super::{Alarm, Door, Shared, Stage, names};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
 use crate::net::{Kernel, Socket};
@@ -41,17 +41,19 @@ pub(super) struct Worker {
     stage: watch::Receiver<Stage>,
     /// Kept until the thread ends.
     held: Arc<PipeWriter>,
+    alarm: Alarm,
 }
 
 impl Worker {
-    /// Serves these sockets, each with its door and its address. `held` is let go at the end.
+    /// Serves these sockets, each with its door and its address. `held` is let go at the end, and `alarm` raised if that is a panic.
     pub(super) fn new(
         sockets: Vec<(usize, Address, socket2::Socket)>,
         shared: Arc<Shared>,
         stage: watch::Receiver<Stage>,
         held: Arc<PipeWriter>,
+        alarm: Alarm,
     ) -> Self {
-        Self { sockets, shared, stage, held }
+        Self { sockets, shared, stage, held, alarm }
     }
 
     /// Starts a thread that serves until it is told to end and its sessions have ended. Returns once it accepts.
@@ -82,7 +84,7 @@ impl Worker {
     }
 
     async fn serve(self, index: usize, ready: mpsc::SyncSender<io::Result<()>>) {
-        let Self { sockets, shared, stage, held: _held } = self;
+        let Self { sockets, shared, stage, held: _held, alarm: _alarm } = self;
         let mut acceptor = match Acceptor::new(sockets, shared.clone()) {
             Ok(acceptor) => Some(acceptor),
             Err(error) => return drop(ready.send(Err(error))),
@@ -252,6 +254,7 @@ impl Sessions {
             upstreams: door.upstreams.clone(),
             auth_upstreams: door.auth_upstreams.clone(),
             auth_pool: pool,
+            zones: self.shared.zones.clone(),
             seed,
             number,
         };

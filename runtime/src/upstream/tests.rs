@@ -63,10 +63,13 @@ fn weights_are_kept_within_a_hundredth_over_ten_thousand_choices() {
     for rule in [
         Rule::RoundRobin,
         Rule::LeastConn,
+        Rule::IpHash,
         Rule::Random { two: false },
+        Rule::Random { two: true },
         Rule::Hash { key: Key::Login, consistent: true },
         Rule::Hash { key: Key::Login, consistent: false },
         Rule::Hash { key: Key::Address, consistent: true },
+        Rule::Hash { key: Key::Address, consistent: false },
     ] {
         let counts = counted(&choices(&group(rule, members(&weights)), 10_000));
         for (at, weight) in (0..).zip(weights) {
@@ -74,6 +77,21 @@ fn weights_are_kept_within_a_hundredth_over_ten_thousand_choices() {
             // Hashes and dice are by chance: one part in a hundred of all.
             assert!((share - wanted).abs() <= 0.01, "{rule:?}: {at} has {share}, not {wanted}");
         }
+    }
+}
+
+#[test]
+fn weights_are_kept_by_sessions_that_last_too() {
+    let weights = [5, 1, 3, 1];
+    for rule in [Rule::RoundRobin, Rule::LeastConn, Rule::Random { two: true }] {
+        let group = group(rule, members(&weights));
+        let held: Vec<Lease> =
+            (0..10_000).map(|number| pick_for(&group, &guest(0), number).expect("a server")).collect();
+        for (peer, weight) in group.peers().all().iter().zip(weights) {
+            let (share, wanted) = (f64::from(peer.sessions) / 10_000.0, f64::from(weight) / 10.0);
+            assert!((share - wanted).abs() <= 0.01, "{rule:?}: {share}, not {wanted}");
+        }
+        drop(held);
     }
 }
 
@@ -116,8 +134,8 @@ fn a_consistent_hash_does_not_depend_on_the_order_of_servers() {
 
 #[test]
 fn losing_one_server_of_a_consistent_hash_moves_its_users_alone() {
-    let rule = Rule::Hash { key: Key::Login, consistent: true };
-    for n in [2_u32, 3, 5, 10] {
+    let keys = [Key::Login, Key::Address].map(|key| Rule::Hash { key, consistent: true });
+    for (rule, n) in keys.into_iter().flat_map(|rule| [2_u32, 3, 5, 10].map(|n| (rule, n))) {
         let all = members(&vec![1; n as usize]);
         let before = choices(&group(rule, all.clone()), 10_000);
         for gone in 0..n {

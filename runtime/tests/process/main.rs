@@ -13,6 +13,7 @@
 mod activation;
 mod auth_kept;
 mod auth_tls;
+mod conn_limits;
 mod limits;
 mod load;
 mod peers;

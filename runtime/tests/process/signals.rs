@@ -1,7 +1,7 @@
 //! What signals do to a master, a worker, and a process that is both.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -190,4 +190,26 @@ fn one_process_does_everything_where_no_master_is_wanted() {
     served.signal(Signal::QUIT);
     assert!(served.ended_well());
     served.await_line("notice", "exit");
+}
+
+#[test]
+fn sessions_of_before_a_reload_go_over_to_the_new_log_file_too() {
+    let mut served = Served::start_by_itself(&Said::main("master_process off; error_log LOG info;"));
+    let mut early = TcpStream::connect(served.address).unwrap();
+    early.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut greeting = [0; 16];
+    early.read_exact(&mut greeting).unwrap();
+    served.signal(Signal::HUP);
+    served.await_line("notice", "reconfiguring");
+    // Signals are heard one after another.
+    served.signal(Signal::USR2);
+    served.await_line("notice", "without a master process the binary cannot be changed");
+    fs::rename(served.folder.path("error.log"), served.folder.path("error.log.1")).unwrap();
+    served.signal(Signal::USR1);
+    eventually("the log is there again", || served.folder.path("error.log").exists());
+    early.write_all(&[b'x'; 5000]).unwrap();
+    served.await_line("info", "client sent too long command");
+    drop(early);
+    served.signal(Signal::QUIT);
+    assert!(served.ended_well());
 }

@@ -10,6 +10,7 @@ use gatepost_core::{
     ProxyHeader, StartTls, Target, Verdict, VerifyClient,
 };
 
+use super::limits;
 use super::stage::AUTH_SERVER;
 use crate::subject::configuration::{AUTH_URI, SERVER_NAME, millis, words};
 use crate::transcript::{Config, Protocol, Tls};
@@ -39,6 +40,7 @@ pub(super) fn of(config: &Config) -> Result<Policy, String> {
         Tls::StartTls => StartTls::On,
         Tls::Only => StartTls::Only,
     };
+    limits::apply(config, &mut policy)?;
     for directive in &config.directives {
         apply(directive, &mut policy).map_err(|error| format!("{directive:?}: {error}"))?;
     }
@@ -146,6 +148,8 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
             policy.backend.pass = Some(Target::Group(group));
         }
         "proxy_connect_timeout" => policy.backend.connect_timeout = Some(time()?),
+        // These were understood together.
+        "limit_conn_zone" | "limit_conn" | "limit_conn_dry_run" => {}
         "resolver" => policy.resolver_timeout = Some(RESOLVER_TIMEOUT),
         "resolver_timeout" => policy.resolver_timeout = Some(time()?),
         _ => return Err("the core has no such thing".to_owned()),

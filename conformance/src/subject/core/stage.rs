@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Address, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer, Policy,
-    Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
+    Action, Actions, Address, Claim, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer,
+    Policy, Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
 use super::facts::{self, answer, is_asked};
+use super::limits::Places;
 use crate::octets::Shown;
 use crate::subject::{Acted, Deed, Ending, Seen, Server, Stage};
 use crate::transcript::{BackendTls, Lookup, Open, TlsResult, TlsTry, Variables};
@@ -63,6 +64,9 @@ pub(super) struct CoreStage {
     securing: Option<Vec<u8>>,
     /// The session waits for the backend's handshake, and wants this name.
     securing_backend: Option<Option<Box<str>>>,
+    /// The session waits to be told whether it has these places.
+    claims: Option<Vec<Claim>>,
+    places: Places,
     /// The session has asked the DNS.
     asked: Option<Question>,
     seen: VecDeque<Seen>,
@@ -95,6 +99,8 @@ impl CoreStage {
             reusing: None,
             securing: None,
             securing_backend: None,
+            claims: None,
+            places: Places::default(),
             asked: None,
             seen: VecDeque::new(),
             log: Vec::new(),
@@ -127,6 +133,10 @@ impl CoreStage {
         if let Some(wire) = self.reusing.take() {
             let local = Address::Inet(LISTENER);
             return self.tell_only(Event::Reused(wire, Peer { remote: AUTH_SERVER.into(), local }));
+        }
+        if let Some(claims) = self.claims.take() {
+            let outcome = self.places.admit(&claims);
+            return self.tell_only(Event::Admitted(outcome));
         }
         let over = self.relaying || !self.inbox.contains_key(&Wire::Client);
         let deadline = self.session.as_ref().and_then(Session::deadline);
@@ -232,6 +242,7 @@ impl CoreStage {
             {
                 self.securing_backend = Some(name);
             }
+            Action::Admit(claims) => self.claims = Some(claims),
             Action::Resolve(question) => self.asked = Some(question),
             Action::Close(wire) => {
                 if !self.known.contains(&wire) {
@@ -338,6 +349,7 @@ impl Stage for CoreStage {
     }
 
     fn open(&mut self, open: &Open) -> Acted {
+        self.places.next(open.besides);
         self.client = match &open.from {
             Some(from) => from.parse().map_err(|error| format!("{from:?}: {error}"))?,
             None => CLIENT,

@@ -43,7 +43,7 @@ impl Said {
             ProcessWord::Master => process.master = flag(directive)?,
             ProcessWord::User => self.user(directive, ground, complaints)?,
             ProcessWord::Connections => {
-                process.connections = usize::try_from(number(directive)?).unwrap_or(usize::MAX);
+                process.connections = usize::try_from(connections(directive)?).unwrap_or(usize::MAX);
             }
             ProcessWord::Descriptors => process.descriptors = Some(number(directive)?),
             ProcessWord::Core => {
@@ -159,6 +159,15 @@ fn text(word: &Word) -> Option<&str> {
 fn find(name: &[u8], surroundings: &dyn Surroundings) -> Option<User> {
     let (uid, gid) = surroundings.user(std::str::from_utf8(name).ok()?)?;
     Some(User { name: CString::new(name).ok()?, uid, gid })
+}
+
+/// nginx has words of its own for what is no number here.
+fn connections(directive: &Directive) -> Result<u64, Complaint> {
+    let word = argument(directive, 0)?;
+    digits(&word.text).ok_or_else(|| {
+        let message = format!("invalid number \"{}\"", word.shown());
+        Complaint::of(directive, message).under(word.span)
+    })
 }
 
 /// As of nice(2): the less the sooner.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::access_log::AccessLog;
 use super::client_ssl::ClientSsl;
+use super::limits::Limits;
 use super::methods::{Methods, duplicate_word};
 use super::proxy_pass::ProxyPass;
 use super::proxy_ssl::ProxySsl;
@@ -44,6 +45,7 @@ pub(super) struct Scope {
     pub(super) lingering_close: Option<bool>,
     pub(super) lingering_time: Option<Duration>,
     pub(super) lingering_timeout: Option<Duration>,
+    pub(super) limits: Limits,
     pub(super) client_buffer_bytes: BTreeMap<Protocol, usize>,
     pub(super) capabilities: BTreeMap<Protocol, Vec<Box<str>>>,
     /// Where CHUNKING stands in `smtp_capabilities`.
@@ -163,6 +165,7 @@ impl Scope {
             Keyword::LingeringClose => self.lingering_close = Some(lingering_close(directive)?),
             Keyword::LingeringTime => self.lingering_time = Some(time(directive)?),
             Keyword::LingeringTimeout => self.lingering_timeout = Some(time(directive)?),
+            Keyword::Limit(word) => self.limits.take(word, directive)?,
             Keyword::ClientBuffer(protocol) => {
                 self.client_buffer_bytes.insert(protocol, buffer(directive, complaints)?);
             }
@@ -229,6 +232,7 @@ impl Scope {
             | Keyword::UpstreamBlock
             | Keyword::Upstream(_)
             | Keyword::LogFormat
+            | Keyword::LimitConnZone
             | Keyword::WorkerProcesses
             | Keyword::Process(_)
             | Keyword::Pid

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gatepost_core::{Access, AuthServer, Policy, Protocol, Target};
 
+use super::limits::{self, Limits};
 use super::listen::Listen;
 use super::resolver::{RESOLVER_TIMEOUT, Resolver};
 use super::scope::Scope;
@@ -45,7 +46,9 @@ pub(super) fn servers(
     ground: &Ground<'_>,
     complaints: &mut Complaints,
 ) -> Vec<Server> {
-    let Mail { scope: mail, formats, seen: mail_seen, blocks, upstreams: groups, .. } = mail;
+    let Mail { scope: mail, formats, seen: mail_seen, blocks, upstreams: groups, zones, .. } = mail;
+    mail.limits.check(zones, complaints);
+    blocks.iter().for_each(|block| block.scope.limits.check(zones, complaints));
     let protocols: Vec<_> = blocks.iter().map(|block| protocol(block, complaints)).collect();
     let mut tls = Vec::new();
     for (block, &protocol) in blocks.iter().zip(&protocols) {
@@ -104,7 +107,7 @@ pub(super) fn servers(
             }));
         }
         let resolver = resolver(&block.scope, mail);
-        let mut policy = policy(protocol, &block.scope, mail, auth, ground);
+        let mut policy = policy(protocol, &block.scope, mail, zones, auth, ground);
         policy.backend.pass = pass;
         policy.backend.tls_configured = backend_tls.is_some();
         policy.upstreams =
@@ -230,6 +233,7 @@ fn policy(
     protocol: Protocol,
     own: &Scope,
     mail: &Scope,
+    zones: &limits::Zones,
     auth: Option<AuthServer>,
     ground: &Ground<'_>,
 ) -> Policy {
@@ -239,6 +243,8 @@ fn policy(
     let trusted = if own.real_ip_from.is_empty() { &mail.real_ip_from } else { &own.real_ip_from };
     policy.real_ip_from.clone_from(trusted);
     policy.access = Access(if own.access.is_empty() { &mail.access } else { &own.access }.clone());
+    policy.conn_limits = Limits::conn_limits(&own.limits, &mail.limits, zones);
+    policy.rate = Limits::rate(&own.limits, &mail.limits);
     choose(&mut policy.timeout, own.timeout, mail.timeout);
     choose(&mut policy.greeting_delay, own.greeting_delay, mail.greeting_delay);
     choose(&mut policy.lingering.close, own.lingering_close, mail.lingering_close);
@@ -257,6 +263,10 @@ fn policy(
     let (own_size, mail_size) =
         (of(&own.client_buffer_bytes, protocol), of(&mail.client_buffer_bytes, protocol));
     choose(&mut policy.client_buffer_bytes, own_size, mail_size);
+    if protocol == Protocol::Pop3 && Limits::are_in_use(&own.limits, &mail.limits) {
+        // What is promised where nothing else is said, as by freenginx: it is how clients tell the refusal from a wrong password.
+        policy.capabilities.push("RESP-CODES".into());
+    }
     choose(&mut policy.capabilities, of(&own.capabilities, protocol), of(&mail.capabilities, protocol));
     if let Some(methods) = effective(of(&own.methods, protocol), of(&mail.methods, protocol)) {
         policy.mechanisms = methods.mechanisms;

@@ -7,7 +7,7 @@ use super::Again::{Adds, Refused, Replaces};
 use super::ClientSslWord::{Certificate, CertificateKey, Name, ServerName, TrustedCertificate, Verify};
 use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
 use super::UpstreamWord::{Hash, IpHash, LeastConn, Random, ResolverTimeout};
-use super::{Again, Context, Keyword, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
+use super::{Again, Context, Keyword, LimitWord, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
 const MAIN: &[Context] = &[Context::Main];
 const EVENTS: &[Context] = &[Context::Events];
@@ -200,12 +200,12 @@ pub(super) const ROWS: &[Row] = &[
     row("ssl_conf_command", BOTH, TWO, Adds, Honoured(Keyword::SslTuning(SslWord::ConfCommand))),
     row("ssl_certificate_compression", BOTH, FLAG, Refused, Honoured(Keyword::SslCertificateCompression)),
     // Limits.
-    row("limit_rate", BOTH, ONE, Refused, NotYet("0")),
-    row("limit_rate_after", BOTH, ONE, Refused, NotYet("0")),
-    row("limit_conn_zone", MAIL, TWO, Adds, NotYet("")),
-    row("limit_conn", BOTH, TWO, Adds, NotYet("")),
-    row("limit_conn_log_level", BOTH, ONE, Refused, NotYet("error")),
-    row("limit_conn_dry_run", BOTH, FLAG, Refused, NotYet("off")),
+    row("limit_rate", BOTH, ONE, Refused, Honoured(Keyword::Limit(LimitWord::Rate))),
+    row("limit_rate_after", BOTH, ONE, Refused, Honoured(Keyword::Limit(LimitWord::RateAfter))),
+    row("limit_conn_zone", MAIL, TWO, Adds, Honoured(Keyword::LimitConnZone)),
+    row("limit_conn", BOTH, Shape::Args(2, 3), Adds, Honoured(Keyword::Limit(LimitWord::Conn))),
+    row("limit_conn_log_level", BOTH, ONE, Refused, Honoured(Keyword::Limit(LimitWord::LogLevel))),
+    row("limit_conn_dry_run", BOTH, FLAG, Refused, Honoured(Keyword::Limit(LimitWord::DryRun))),
     row("lingering_close", BOTH, ONE, Refused, Honoured(Keyword::LingeringClose)),
     row("lingering_time", BOTH, ONE, Refused, Honoured(Keyword::LingeringTime)),
     row("lingering_timeout", BOTH, ONE, Refused, Honoured(Keyword::LingeringTimeout)),

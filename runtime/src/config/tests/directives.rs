@@ -42,17 +42,21 @@ impl Case {
         let Self { name, at, directives, .. } = self;
         let server = "server { listen 127.0.0.1:14143; protocol imap; }";
         let sound = format!("mail {{ {AUTH} {server} }}");
+        // Behind what needs it, for nginx does not know it.
+        let zone = if *name == "limit_conn" { "limit_conn_zone $remote_addr zone=z:1m;" } else { "" };
         match at {
             At::Main if *name == "mail" => directives.clone(),
             At::Main => format!("{directives} {sound}"),
             At::Events => format!("events {{ {directives} }} {sound}"),
             At::Server => {
-                format!("mail {{ {AUTH} server {{ listen 127.0.0.1:14143; protocol imap; {directives} }} }}")
+                format!(
+                    "mail {{ {AUTH} server {{ listen 127.0.0.1:14143; protocol imap; {directives} }} {zone} }}"
+                )
             }
             At::Upstream => {
                 format!("mail {{ {AUTH} upstream a {{ server 127.0.0.1:143; {directives} }} {server} }}")
             }
-            At::Mail | At::Both | At::Any => format!("mail {{ {AUTH} {directives} {server} }}"),
+            At::Mail | At::Both | At::Any => format!("mail {{ {AUTH} {directives} {server} {zone} }}"),
         }
     }
 

@@ -20,6 +20,12 @@ const MISTAKES: &[(&str, &str)] = &[
         "a quote that is never closed",
         "mail {\n    auth_http_header X-Key \"secret;\n    auth_http localhost;\n    …\n}\n",
     ),
+    (
+        "limits of zones that are not there, or twice",
+        "mail {\n    auth_http localhost;\n    limit_conn_zone $remote_addr zone=addr:1m;\n    \
+         limit_conn_zone $remote_user zone=addr:1m;\n    limit_conn_zone $request_uri zone=uri:1m;\n    \
+         limit_conn user 5;\n    limit_conn addr 5;\n    limit_conn addr 6;\n    …\n}\n",
+    ),
     ("something behind a quote", "mail {\n    auth_http_header X-Key \"secret\"1;\n}\n"),
     ("a block without braces", "mail;\n"),
     ("braces behind a simple directive", "mail {\n    auth_http { localhost; }\n    …\n}\n"),

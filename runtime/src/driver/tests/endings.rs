@@ -223,6 +223,7 @@ fn a_relay_at_rest_is_small() {
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
             auth_pool: None,
+            zones: Arc::default(),
             seed: Seed([0; 16]),
             number: 1,
         };

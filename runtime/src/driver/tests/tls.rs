@@ -7,13 +7,13 @@ use rustls::crypto::aws_lc_rs;
 use rustls::version::TLS12;
 use tokio_rustls::client::TlsStream;
 
-fn certificates() -> (Fixture, Acceptor) {
+pub(super) fn certificates() -> (Fixture, Acceptor) {
     let mut fixture = Fixture::new();
     let settings = Settings::new(Protocol::Imap, vec![fixture.pair(&PKCS_ED25519)]);
     (fixture, server_config(&settings).expect("a configuration"))
 }
 
-async fn secure(fixture: &Fixture, stream: DuplexStream) -> io::Result<TlsStream<DuplexStream>> {
+pub(super) async fn secure(fixture: &Fixture, stream: DuplexStream) -> io::Result<TlsStream<DuplexStream>> {
     let name = NAME.try_into().expect("a name");
     TlsConnector::from(Arc::new(fixture.client(&[&TLS13]))).connect(name, stream).await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepost_core::{AuthServer, Client, Facts, Peer, Policy, Protocol, Target};
+use gatepost_core::{AuthServer, Client, Facts, LimitStatus, Peer, Policy, Protocol, Target};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -40,6 +40,7 @@ fn ending() -> Ending {
         login: Some(b"joe".as_slice().into()),
         method: Some("plain"),
         attempts: 1,
+        limit: Some(LimitStatus::Passed),
         upstream: Some(inet("192.0.2.9:143")),
     };
     let tally = Tally { from_client: 100, to_client: 2000, from_backend: 1990, to_backend: 70 };
@@ -101,6 +102,7 @@ fn every_variable_tells_what_its_name_says() {
     ssl_client_i_dn=-
     ssl_client_serial=-
     ssl_client_fingerprint=-
+    limit_conn_status=PASSED
     upstream_addr=192.0.2.9:143
     upstream_bytes_received=1990
     upstream_bytes_sent=70

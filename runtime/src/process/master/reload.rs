@@ -21,7 +21,8 @@ impl Master {
             }
         };
         tell(&loaded.warnings, &self.log);
-        match Server::bind_beside(&loaded.config, &self.current.server.sockets()) {
+        let server = &self.current.server;
+        match Server::bind_beside(&loaded.config, &server.sockets(), server.shared().zones()) {
             Ok(server) => Some(Generation { number: self.current.number + 1, config: loaded.config, server }),
             Err(error) => {
                 self.log.line(Level::Emerg, None, error);

@@ -108,6 +108,8 @@ impl Master {
             }
             let Some(at) = self.workers.iter().position(|worker| worker.process == process) else { continue };
             let worker = self.workers.remove(at);
+            // Its sessions have ended with it, also where it had no time to say so.
+            worker.shared.zones().forget(process);
             if self.coming.as_ref().is_some_and(|coming| coming.number == worker.generation) {
                 self.abandon();
             } else if !worker.leaving && worker.generation == self.current.number {

@@ -132,8 +132,8 @@ pub(super) const TABLE: &[Entry] = &[
     entry("http", Main, "", &["{}"], &[], Refused, &[("", r#"directive "*" has no opening "{""#)], Same(&[])),
     entry("stream", Main, "", &["{}"], &[], Refused, &[("", r#"directive "*" has no opening "{""#)], Unknown),
     entry(
-        "worker_connections", Events, "512", &["1024"], ONE, Refused, NO_NUMBER,
-        Same(&[("-1", r#"invalid number "-1""#), ("x", r#"invalid number "x""#)]),
+        "worker_connections", Events, "512", &["1024"], ONE, Refused,
+        &[("-1", r#"invalid number "-1""#), ("x", r#"invalid number "x""#)], ALIKE,
     ),
     entry("multi_accept", Events, "off", FLAG, ONE, Refused, NO_FLAG, ALIKE),
     entry("use", Events, "epoll", &["epoll"], ONE, Refused, &[("kqueue", r#"invalid event type "kqueue""#)], ALIKE),
@@ -296,10 +296,26 @@ pub(super) const TABLE: &[Entry] = &[
     entry("limit_rate_after", Both, "0", &["10k"], ONE, Refused, NO_SIZE, Misplaced),
     entry(
         "limit_conn_zone", Mail, "", &["$remote_addr zone=a:1m", "$remote_user zone=b:1m"], TWO, Taken,
-        &[("x zone=a:1m", r#"invalid parameter "x""#), ("$remote_addr zone=a:1k", r#"zone "zone=a:1k" is too small"#)], Misplaced,
+        &[
+            ("x zone=a:1m", r#"invalid parameter "x""#), ("$remote_port zone=a:1m", r#"invalid parameter "$remote_port""#),
+            ("$auth_http_ zone=a:1m", r#"invalid parameter "$auth_http_""#), ("$remote_addr a:1m", r#"invalid parameter "a:1m""#),
+            ("$remote_addr zone=a", r#"invalid zone size "zone=a""#), ("$remote_addr zone=a:x", r#"invalid zone size "zone=a:x""#),
+            ("$remote_addr zone=a:1k", r#"zone "zone=a:1k" is too small"#),
+            ("$remote_addr zone=:1m", r#""*" must have "zone" parameter"#),
+        ],
+        Misplaced,
     ),
-    entry("limit_conn", Both, "", &["a 1"], TWO, Refused, &[("a 0", r#"invalid number of connections "0""#)], Misplaced),
-    entry("limit_conn_log_level", Both, "error", &["warn"], ONE, Refused, NO_VALUE, Misplaced),
+    // A zone `z` is there for it.
+    entry(
+        "limit_conn", Both, "", &["z 1", "z 65535 early"], &["", "a", "a b c d"], Refused,
+        &[
+            ("z 0", r#"invalid number of connections "0""#), ("z x", r#"invalid number of connections "x""#),
+            ("z 65536", "connection limit must be less 65536"), ("z 1 late", r#"invalid parameter "late""#),
+            ("y 1", r#"zero size shared memory zone "y""#),
+        ],
+        Misplaced,
+    ),
+    entry("limit_conn_log_level", Both, "error", &["warn", "Info", "notice"], ONE, Refused, NO_VALUE, Misplaced),
     entry("limit_conn_dry_run", Both, "off", FLAG, ONE, Refused, NO_FLAG, Misplaced),
     entry("lingering_close", Both, "on", &["on", "off"], ONE, Refused, NO_VALUE, Misplaced),
     entry("lingering_time", Both, "30s", &["10s"], ONE, Refused, NO_TIME, Misplaced),

@@ -1,0 +1,3 @@
+//! Fuzzes [`gatepost_fuzz::proxy`].
+#![cfg_attr(fuzzing, no_main)]
+gatepost_fuzz::target!(proxy);
