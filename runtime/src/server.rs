@@ -89,6 +89,7 @@ pub enum Error {
 pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
     files.log(&config.logs).map_err(Error::Log)?;
+    Zones::new(&config.zones, &Zones::default())?;
     let wildcards = wildcards(config);
     let mut names = Names::default();
     for server in &config.servers {

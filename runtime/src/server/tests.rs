@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use gatepost_core::{Address, AuthServer, Policy, Protocol, Target};
+use gatepost_core::{Address, AuthServer, LimitKey, Policy, Protocol, Target};
 
 use super::*;
 use crate::config::{self, Listener, LogSink, LogTarget, Process};
@@ -429,4 +429,19 @@ fn a_thread_that_panics_stops_the_others() {
     let running = Running { threads: vec![watching, failing], control, alive, shared };
     assert!(matches!(running.join(), Err(Error::Panicked(1))));
     drop(held);
+}
+
+#[test]
+fn zones_are_tried_out_too() {
+    let config = |bytes| Config {
+        worker_processes: NonZeroUsize::MIN,
+        process: Process::default(),
+        pid: Pid::Off,
+        logs: Arc::new([]),
+        zones: [("user".into(), limit_conn::Settings { key: LimitKey::Login, bytes })].into(),
+        servers: Vec::new(),
+    };
+    try_out(&config(limit_conn::ZONE_BYTES_MIN)).expect("fit");
+    let error = try_out(&config(u64::MAX)).expect_err("nobody has that much").to_string();
+    assert!(error.starts_with("limit_conn_zone \"user\" cannot have"), "{error}");
 }

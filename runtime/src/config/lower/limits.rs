@@ -23,7 +23,8 @@ pub(super) type Zones = BTreeMap<Arc<str>, Zone>;
 #[derive(Debug)]
 pub(super) struct Zone {
     settings: Settings,
-    key: LimitKey,
+    /// Its key as it is written.
+    written: Box<str>,
     at: Span,
 }
 
@@ -72,7 +73,9 @@ impl Limits {
         for Conn { zone, early, unknown, not_early, .. } in &self.conns {
             match zones.get(zone) {
                 None => complaints.push(unknown.clone()),
-                Some(zone) if *early && zone.key != LimitKey::Address => complaints.push(not_early.clone()),
+                Some(zone) if *early && zone.settings.key != LimitKey::Address => {
+                    complaints.push(not_early.clone())
+                }
                 Some(_) => {}
             }
         }
@@ -88,7 +91,7 @@ impl Limits {
         let conns = if own.conns.is_empty() { &mail.conns } else { &own.conns };
         let limit = |conn: &Conn| {
             let Conn { zone, connections, early, .. } = conn;
-            let key = zones.get(zone)?.key.clone();
+            let key = zones.get(zone)?.settings.key.clone();
             Some(ConnLimit { zone: zone.clone(), key, connections: *connections, early: *early })
         };
         let default = ConnLimits::default();
@@ -169,12 +172,11 @@ pub(super) fn zone(directive: &Directive, zones: &mut Zones) -> Result<(), Compl
         return Err(refused(word, message).label("it has no name"));
     }
     if let Some(first) = zones.get(name) {
-        let message =
-            format!("limit_conn_zone \"{name}\" is already bound to key \"{}\"", first.settings.key);
+        let message = format!("limit_conn_zone \"{name}\" is already bound to key \"{}\"", first.written);
         return Err(refused(word, message).first(first.at));
     }
-    let settings = Settings { key: written, bytes };
-    zones.insert(name.into(), Zone { settings, key, at: word.span });
+    let settings = Settings { key, bytes };
+    zones.insert(name.into(), Zone { settings, written, at: word.span });
     Ok(())
 }
 

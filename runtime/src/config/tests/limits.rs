@@ -32,12 +32,13 @@ fn limits_are_checked_in_their_order_by_the_keys_of_their_zones() {
 #[test]
 fn the_process_has_the_zones_that_are_named() {
     let (config, _) = fit(&format!("mail {{ auth_http localhost; {ZONES} server {{ listen 143; }} }}"));
-    let zone = |key: &str, bytes| Settings { key: key.into(), bytes };
+    let zone = |key, bytes| Settings { key, bytes };
     let expected = [
-        ("addr".into(), zone("$remote_addr", 10 << 20)),
-        ("net".into(), zone("$binary_remote_addr", 1 << 20)),
-        ("plan".into(), zone("$auth_http_X_Plan", 64 << 10)),
-        ("user".into(), zone("$remote_user", 32 << 10)),
+        ("addr".into(), zone(LimitKey::Address, 10 << 20)),
+        // Another word for the same, of which a reload thinks nothing.
+        ("net".into(), zone(LimitKey::Address, 1 << 20)),
+        ("plan".into(), zone(LimitKey::Header("x_plan".into()), 64 << 10)),
+        ("user".into(), zone(LimitKey::Login, 32 << 10)),
     ];
     assert_eq!(config.zones, expected.into());
     assert!(config.servers[0].policy.conn_limits.limits.is_empty(), "a zone alone limits nobody");

@@ -3,8 +3,8 @@ use crate::limit_conn::{Settings, ZONE_BYTES_MIN, Zones};
 use gatepost_core::{ConnLimit, LimitKey, Rate};
 
 fn zones() -> Arc<Zones> {
-    let settings = |key: &str| Settings { key: key.into(), bytes: ZONE_BYTES_MIN };
-    let zones = [("user".into(), settings("$remote_user")), ("addr".into(), settings("$remote_addr"))];
+    let settings = |key| Settings { key, bytes: ZONE_BYTES_MIN };
+    let zones = [("user".into(), settings(LimitKey::Login)), ("addr".into(), settings(LimitKey::Address))];
     Arc::new(Zones::new(&zones.into(), &Zones::default()).expect("zones"))
 }
 
