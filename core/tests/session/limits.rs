@@ -310,6 +310,21 @@ fn a_client_with_a_place_is_greeted_and_what_it_said_meanwhile_is_heard() {
 }
 
 #[test]
+fn an_address_is_the_same_however_it_is_written() {
+    for (header, counted) in [
+        ("PROXY TCP4 203.0.113.7 198.51.100.1 40001 143\r\n", "203.0.113.7"),
+        ("PROXY TCP6 ::ffff:203.0.113.7 2001:db8::1 40001 143\r\n", "203.0.113.7"),
+        ("PROXY TCP6 2001:db8:0::7 2001:db8::1 40001 143\r\n", "2001:db8::7"),
+    ] {
+        let mut policy = limited(Protocol::Imap, &[early()]);
+        policy.real_ip_from = vec![Peers::All];
+        let mut scene = Scene::new(policy, Door::ProxyHeader);
+        scene.tell(Event::Received(Wire::Client, header.as_bytes()));
+        assert_eq!(scene.claims(), [("addr".to_owned(), counted.to_owned(), 3)], "{header}");
+    }
+}
+
+#[test]
 fn no_handshake_is_spent_on_a_client_without_a_place() {
     for protocol in PROTOCOLS {
         let mut scene = Scene::new(limited(protocol, &[early()]), Door::Tls);
