@@ -164,7 +164,7 @@ fn pools(doors: &[Door]) -> Vec<Option<Pool<Socket>>> {
         if let Some((_, pool)) = alike {
             return Some(pool.clone());
         }
-        let pool = Pool::new(most);
+        let pool = Pool::of_sockets(most, Socket::is_silent);
         spawn_local(pool.clone().tend());
         made.push((door, pool.clone()));
         Some(pool)
