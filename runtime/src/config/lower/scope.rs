@@ -54,6 +54,8 @@ pub(super) struct Scope {
     pub(super) auth_strict: Option<bool>,
     pub(super) plaintext_auth: Option<(bool, Said)>,
     pub(super) auth_http: Option<AuthServer>,
+    /// Where each of its URLs was said.
+    pub(super) auth_http_said: Vec<Said>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
     pub(super) pass_client_cert: Option<bool>,
@@ -185,7 +187,10 @@ impl Scope {
             }
             Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
             Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
-            Keyword::AuthHttp => self.auth_http = Some(auth_http::auth_http(directive, ground)?),
+            Keyword::AuthHttp => {
+                let (auth, said) = auth_http::auth_http(directive, ground)?;
+                (self.auth_http, self.auth_http_said) = (Some(auth), said);
+            }
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {
                 let name = text(directive, argument(directive, 0)?)?;
