@@ -99,6 +99,11 @@ impl Zones {
         Ok(Self { zones, turn })
     }
 
+    /// How many descriptors they take: one each, and one for their turn.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.zones.len() + usize::from(self.turn.is_some())
+    }
+
     /// Takes a place for each of `claims`, all or none.
     ///
     /// # Errors
