@@ -74,7 +74,7 @@ impl Limits {
             match zones.get(zone) {
                 None => complaints.push(unknown.clone()),
                 Some(zone) if *early && zone.settings.key != LimitKey::Address => {
-                    complaints.push(not_early.clone())
+                    complaints.push(not_early.clone());
                 }
                 Some(_) => {}
             }
