@@ -53,6 +53,14 @@ impl<S> Stream<S> {
             },
         }
     }
+
+    /// The same, to be looked at only.
+    pub(crate) fn raw(&self) -> &S {
+        match self {
+            Self::Plain(raw) => raw,
+            Self::Tls(tls) => tls.get_ref().0.get_ref(),
+        }
+    }
 }
 
 async fn linger<S: AsyncRead + Unpin>(stream: &mut S, lingering: Lingering) {

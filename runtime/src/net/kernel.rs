@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatepost_core::{Address, Answer, Family, Instant, Peer, Question, ResolveError};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
@@ -147,6 +149,15 @@ pub enum Socket {
     Tcp(TcpStream),
     /// Over a UNIX socket.
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// Whether there is nothing to be read just now, not even that the other side has ended: the kernel is asked, whatever the runtime knows.
+    pub(crate) fn is_silent(&self) -> bool {
+        let mut octet = [0];
+        let peeked = rustix::net::recv(self, &mut octet, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Err(Errno::AGAIN))
+    }
 }
 
 impl AsFd for Socket {

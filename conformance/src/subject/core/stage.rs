@@ -56,10 +56,8 @@ pub(super) struct CoreStage {
     choosing: Option<Wire>,
     /// The server the session waits to be connected to.
     opening: Option<Wire>,
-    /// A connection to the auth server waits for the next question.
-    kept: bool,
-    /// What of the last answer is still to come on it before it can.
-    rest: Option<Rest>,
+    /// A connection to the auth server waits for the next question, or first for the rest of an answer.
+    kept: Option<Rest>,
     /// The session waits to be told that it is there.
     reusing: Option<Wire>,
     /// The session waits for the client's handshake, which began with these octets.
@@ -97,8 +95,7 @@ impl CoreStage {
             untried: 0,
             choosing: None,
             opening: None,
-            kept: false,
-            rest: None,
+            kept: None,
             reusing: None,
             securing: None,
             securing_backend: None,
@@ -191,8 +188,7 @@ impl CoreStage {
     fn perform(&mut self, action: Action) -> Acted {
         match action {
             Action::OpenOrReuse(wire, target, _) => {
-                self.rest = None;
-                if !std::mem::take(&mut self.kept) {
+                if !self.kept.take().is_some_and(|rest| rest.is_over()) {
                     return self.perform(Action::Open(wire, target));
                 }
                 self.known.insert(wire);
@@ -200,9 +196,10 @@ impl CoreStage {
                 self.reusing = Some(wire);
             }
             Action::Keep(wire, rest) => {
-                let unread = self.inbox.remove(&wire).unwrap_or_default();
-                self.rest = Some(rest);
-                self.rests(&unread.octets, unread.end.is_some());
+                self.kept = Some(rest);
+                if let Some(Inbox { octets, end }) = self.inbox.remove(&wire) {
+                    self.goes_by(&octets, end.as_ref());
+                }
             }
             Action::Reopen(wire) => {
                 self.inbox.remove(&wire);
@@ -312,7 +309,7 @@ impl CoreStage {
         }
         let Some(inbox) = self.inbox.get_mut(&wire) else {
             if wire == Wire::Auth {
-                self.rests(octets, end.is_some());
+                self.goes_by(octets, end.as_ref());
             }
             // Whoever has hung up does not hear what was still on its way.
             return if self.known.contains(&wire) { Ok(()) } else { Err(format!("{wire:?} was never open")) };
@@ -326,15 +323,12 @@ impl CoreStage {
         }
     }
 
-    /// What comes on the connection to the auth server when no session has it: the rest of the last answer, or what makes it useless.
-    fn rests(&mut self, octets: &[u8], ended: bool) {
-        self.kept &= octets.is_empty() && !ended;
-        let Some(mut rest) = self.rest.take().filter(|_| !ended) else { return };
-        match rest.receive(octets) {
-            Ok(()) if rest.is_over() => self.kept = true,
-            Ok(()) => self.rest = Some(rest),
-            Err(_) => {}
-        }
+    /// What comes on a connection that is kept is the rest of an answer, or else the connection is of no more use.
+    fn goes_by(&mut self, octets: &[u8], end: Option<&End>) {
+        self.kept = self.kept.take().filter(|_| end.is_none()).and_then(|mut rest| {
+            rest.receive(octets).ok()?;
+            Some(rest)
+        });
     }
 
     fn opening(&mut self, server: Server) -> Acted {
