@@ -8,6 +8,9 @@
 //! - how much room is made: `with_capacity`, `reserve`;
 //! - `judge`: it tells the runtime which servers of a group to leave alone for a while. The servers are the runtime's, and on the core's
 //!   stage all of a group are one; `sim` and the tests of groups see to it;
+//! - `is_turned_away`: it asks how a server is to be judged, and nothing else;
+//! - `method_is` and `limited`: they keep what `access_log` may be asked for when a session is over, and no line that the core itself has
+//!   written says it. The log is the runtime's, and its tests see to it;
 //! - where the compiler computes: `const`, types, patterns.
 //!
 //! What may come instead always has the same type, so nearly all changes compile.
@@ -22,7 +25,10 @@ use syn::{Attribute, BinOp, Expr, ImplItemFn, Item, ItemFn, Lit, Stmt, UnOp};
 const UNSEEN_TRAITS: [&str; 3] = ["Debug", "Display", "Hash"];
 
 /// The methods whose effect no party could see.
-const UNSEEN_METHODS: [&str; 2] = ["reserve", "judge"];
+const UNSEEN_METHODS: [&str; 4] = ["reserve", "judge", "method_is", "limited"];
+
+/// The functions that only ask what `judge` then tells.
+const UNSEEN_FUNCTIONS: [&str; 1] = ["is_turned_away"];
 
 /// A change of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +127,8 @@ impl<'ast> Visit<'ast> for Search<'_> {
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
-        if function.sig.constness.is_none() && !self.is_not_there(&function.attrs) {
+        let is_unseen = UNSEEN_FUNCTIONS.iter().any(|unseen| function.sig.ident == unseen);
+        if function.sig.constness.is_none() && !is_unseen && !self.is_not_there(&function.attrs) {
             visit::visit_impl_item_fn(self, function);
         }
     }

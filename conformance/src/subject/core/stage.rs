@@ -159,6 +159,11 @@ impl CoreStage {
             return self.tell_only(Event::Chosen(wire, Err(NoServer::Exhausted)));
         };
         self.untried = left;
+        let latest = self.now.after(self.policy.backend.resolve_timeout);
+        let deadline = self.session.as_ref().and_then(Session::deadline);
+        if wire == Wire::Backend && deadline.is_none_or(|deadline| deadline.at > latest) {
+            return Err(format!("the choice of a backend may take longer than names may: {deadline:?}"));
+        }
         self.opening = Some(wire);
         self.sees(wire, Deed::Opens);
         let address = if wire == Wire::Auth { AUTH_SERVER } else { BACKEND };
