@@ -162,7 +162,8 @@ async fn log_in<N: Net, O: Observer>(
             drop(session);
             // Where only the backend knows who may, strangers must not have a user's places for longer than it takes to refuse them.
             pipes.admission.forget_login();
-            pipes.finish(lingering).await;
+            // Boxed: until a session ends nobody needs room for its ending.
+            Box::pin(pipes.finish(lingering)).await;
             return None;
         };
         if armed != Some(deadline.at) {
