@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use gatepost_core::{End, Event, Peer, Protocol, StartTls, SystemError, TlsFacts, Wire};
+use gatepost_core::{End, Event, Peer, Protocol, StartTls, SystemError, Wire};
 
+use crate::extras::Extras;
 use crate::wires::Line;
 use crate::world::{Setting, World, address};
 
-/// Octets as a list of events for one session. The first chooses the setting; then each event is an octet that says what
+/// Octets as a list of events for one session. The first chooses the setting, with the two behind it if its highest bit is set; then each
+/// event is an octet that says what
 /// happens on which wire, and for those that carry octets, one for their number and so many. What cannot happen on a
 /// wire in its present state does not.
 ///
@@ -16,7 +18,13 @@ use crate::world::{Setting, World, address};
 /// If something that must hold does not.
 pub fn session(octets: &[u8]) {
     let Some((&choice, mut rest)) = octets.split_first() else { return };
+    let mut extras = Extras::of(0, 0);
+    if let (128.., &[first, second, ref behind @ ..]) = (choice, rest) {
+        (extras, rest) = (Extras::of(first, second), behind);
+    }
+    let choice = choice % 128;
     let mut world = World::new(Setting {
+        extras,
         protocol: match choice % 3 {
             0 => Protocol::Imap,
             1 => Protocol::Pop3,
@@ -84,7 +92,7 @@ fn answer(world: &mut World, wire: Wire, well: bool) {
         (Line::Dialing, false) => world.tell(Event::Ended(wire, broken(111, "Connection refused"))),
         (Line::Securing, true) => {
             world.wires.set(wire, Line::Open);
-            let facts = TlsFacts::new("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256");
+            let facts = world.setting.extras.facts();
             world.tell(Event::Secured(wire, facts));
         }
         (Line::Securing, false) => world.tell(Event::Ended(wire, End::Insecure(Arc::from("bad record")))),

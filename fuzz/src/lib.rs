@@ -18,6 +18,7 @@
 mod config;
 mod dialogue;
 mod events;
+mod extras;
 mod files;
 mod framing;
 mod wires;

@@ -11,6 +11,7 @@ use gatepost_core::{
     Seed, Server, Session, StartTls, Target, Wire,
 };
 
+use crate::extras::Extras;
 use crate::wires::{Line, Wires};
 
 /// The password that only the auth server and the backend may see.
@@ -32,19 +33,25 @@ pub(crate) struct Setting {
     pub(crate) proxy_protocol: bool,
     /// Whether connections to the auth server are kept.
     pub(crate) keepalive: bool,
+    /// What else a policy may ask for.
+    pub(crate) extras: Extras,
 }
 
 impl Setting {
     /// The simplest there is.
     pub(crate) const fn plain(protocol: Protocol) -> Self {
         let (unauthenticated, proxy_protocol, keepalive) = (false, false, false);
-        Self { protocol, starttls: StartTls::Off, unauthenticated, proxy_protocol, keepalive }
+        let extras = Extras::of(0, 0);
+        Self { protocol, starttls: StartTls::Off, unauthenticated, proxy_protocol, keepalive, extras }
     }
 }
 
 /// A session and its surroundings.
 pub(crate) struct World {
     pub(crate) session: Session,
+    pub(crate) setting: Setting,
+    /// Whether a backend was told more than what any may hear.
+    told: bool,
     pub(crate) now: Instant,
     pub(crate) wires: Wires,
     pub(crate) story: Story,
@@ -99,10 +106,12 @@ impl World {
             peer: peer.clone(),
             listener: Arc::from("127.0.0.1:143"),
             proxy_protocol: setting.proxy_protocol,
-            tls_first: false,
+            tls_first: setting.extras.tls_first,
         };
         let mut world = Self {
             session: Session::new(Arc::new(policy(setting)), client, Seed([7; 16]), now),
+            setting,
+            told: false,
             now,
             wires: Wires::default(),
             story: Story::default(),
@@ -185,9 +194,15 @@ impl World {
             self.tell(Event::Admitted(full.or(short).map_or(Ok(()), Err)));
         }
         if let Some(question) = self.asked.take() {
-            self.tell(Event::Resolved(match question {
-                Question::NameOf(_) => Answer::Name(Err(ResolveError::NotFound)),
-                Question::AddressesOf(..) => Answer::Addresses(Err(ResolveError::NotFound)),
+            self.tell(Event::Resolved(match (question, self.setting.extras.named) {
+                (Question::NameOf(_), true) => Answer::Name(Ok(b"Client.Test.".to_vec())),
+                (Question::NameOf(_), false) => Answer::Name(Err(ResolveError::NotFound)),
+                (Question::AddressesOf(..), _) if self.setting.extras.nearly => {
+                    Answer::Addresses(Ok(vec![Ipv4Addr::new(127, 0, 0, 8).into()]))
+                }
+                (Question::AddressesOf(..), _) => {
+                    Answer::Addresses(Ok(vec![Ipv4Addr::new(127, 0, 0, 7).into()]))
+                }
             }));
         }
     }
@@ -230,7 +245,8 @@ impl World {
             }
             Action::OpenNext(wire) => {
                 assert_eq!(wire, Wire::Backend, "there is one auth server");
-                assert!(self.story.to_backend.is_empty(), "a second backend hears of the login");
+                assert!(!self.told, "a second backend hears of the login");
+                self.story.to_backend.clear();
                 self.wires.set(wire, Line::Down);
                 self.choosing = true;
             }
@@ -238,6 +254,7 @@ impl World {
             Action::Send(wire, payload) => {
                 let line = self.wires.line(wire);
                 assert!(line.takes_octets(), "octets for {wire:?}, which is {line:?}");
+                self.told |= wire == Wire::Backend && !self.setting.extras.is_preliminary(payload.expose());
                 self.send(wire, payload.expose());
             }
             Action::Secure(wire, _) => {
@@ -290,7 +307,14 @@ impl World {
                     check_request(request);
                 }
             }
-            Wire::Backend => self.story.to_backend.extend(octets),
+            Wire::Backend => {
+                let has_auth_server = !self.setting.extras.pass_through;
+                assert!(
+                    !has_auth_server || !self.story.to_auth.is_empty(),
+                    "a backend is told before the auth server"
+                );
+                self.story.to_backend.extend(octets);
+            }
         }
     }
 }
@@ -333,6 +357,7 @@ fn policy(setting: Setting) -> Policy {
         limit("plan", LimitKey::Header("x_plan".into()), false),
     ];
     policy.timeout = std::time::Duration::from_secs(5);
+    setting.extras.apply(&mut policy);
     policy
 }
 

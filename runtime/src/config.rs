@@ -47,6 +47,7 @@ use crate::pid_file::PidFile;
 use crate::resolve;
 use crate::tls;
 use crate::upstream::Upstreams;
+use crate::users::Users;
 
 /// Blocks that belong to other modules of nginx; the same file often serves them.
 const OTHER_MODULES: &[&str] = &["http", "stream"];
@@ -150,6 +151,8 @@ pub struct Server {
     pub upstreams: Arc<Upstreams>,
     /// The same as groups of auth servers. All servers share them.
     pub auth_upstreams: Arc<Upstreams>,
+    /// `auth_users`: who answers in place of the auth server, if one does.
+    pub users: Option<Arc<Users>>,
     /// `resolver`: whom to ask for the names of backends, and of SMTP clients.
     pub resolver: Option<resolve::Settings>,
     /// Its `error_log`s, inherited ones included.

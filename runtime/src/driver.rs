@@ -18,15 +18,18 @@ use crate::pipe::Heard;
 use crate::pool::Pool;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
+use crate::users::Users;
 
 mod addresses;
 mod admission;
 mod choice;
+mod desk;
 mod pipes;
 mod question;
 mod relaying;
 
 use admission::Admission;
+use desk::Desk;
 use pipes::{ByWire, Pipes, Shared, Step};
 use relaying::{Closing, Relaying};
 
@@ -49,6 +52,8 @@ pub struct Arrival<S> {
     pub upstreams: Arc<Upstreams>,
     /// The groups of auth servers.
     pub auth_upstreams: Arc<Upstreams>,
+    /// The users file that answers in place of the auth server, if one does.
+    pub users: Option<Arc<Users>>,
     /// The connections to auth servers that wait for a question; without it none is kept.
     pub auth_pool: Option<Pool<S>>,
     /// Where it is counted.
@@ -105,6 +110,7 @@ async fn log_in<N: Net, O: Observer>(
         auth_upstreams,
         auth_pool,
         zones,
+        users,
         seed,
         number: _,
     } = arrival;
@@ -114,9 +120,9 @@ async fn log_in<N: Net, O: Observer>(
     let mut session = Session::new(policy, client, seed, net.now());
     let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
     let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
-    let admission = Admission::new(zones);
+    let (admission, desk) = (Admission::new(zones), Desk::new(users));
     let pace = Pace::new(asked_for.rate);
-    let shared = Shared { tls, client_tls, upstreams, pool: auth_pool, admission };
+    let shared = Shared { tls, client_tls, upstreams, pool: auth_pool, admission, desk };
     let mut pipes = Pipes::new(net.clone(), stream, pace, shared, die);
     let mut out = Actions::new();
     let (begun, mut tally) = (Instant::now(), Tally::default());
@@ -152,8 +158,11 @@ async fn log_in<N: Net, O: Observer>(
             if let Some(closing) = closing() {
                 closing.tell(&observer);
             }
+            let lingering = session.lingering();
             drop(session);
-            pipes.finish(asked_for.lingering).await;
+            // Where only the backend knows who may, strangers must not have a user's places for longer than it takes to refuse them.
+            pipes.admission.forget_login();
+            pipes.finish(lingering).await;
             return None;
         };
         if armed != Some(deadline.at) {
@@ -173,6 +182,7 @@ async fn log_in<N: Net, O: Observer>(
             }
             outcome = pipes.admission.answer() => Step::Admitted(outcome),
             answer = pipes.question.answer() => Step::Resolved(answer),
+            said = pipes.desk.next() => Step::of_desk(said),
             chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
             chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),
             heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),

@@ -22,3 +22,4 @@ mod system_error;
 pub mod tls;
 mod unsent;
 pub mod upstream;
+pub mod users;

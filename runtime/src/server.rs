@@ -38,6 +38,7 @@ use crate::pid_file;
 use crate::resolve;
 use crate::tls;
 use crate::upstream::Upstreams;
+use crate::users::Users;
 
 mod accept;
 mod listen;
@@ -89,6 +90,7 @@ pub enum Error {
 pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
     files.log(&config.logs).map_err(Error::Log)?;
+    Zones::new(&config.zones, &Zones::default())?;
     let wildcards = wildcards(config);
     let mut names = Names::default();
     for server in &config.servers {
@@ -227,6 +229,7 @@ struct Door {
     auth_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Arc<Upstreams>,
     auth_upstreams: Arc<Upstreams>,
+    users: Option<Arc<Users>>,
     resolver: Option<resolve::Settings>,
     log: Arc<Log>,
     access_logs: Arc<[AccessLog]>,
@@ -323,6 +326,7 @@ impl Server {
                     auth_tls: server.auth_tls.clone(),
                     upstreams: server.upstreams.clone(),
                     auth_upstreams: server.auth_upstreams.clone(),
+                    users: server.users.clone(),
                     resolver: server.resolver.clone(),
                     log: server_log.clone(),
                     access_logs: access_logs.clone(),

@@ -26,7 +26,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gatepost_core::{Guest, Instant, Judgement, Server};
+use gatepost_core::{Guest, Instant, Judgement, Protocol, Server};
 
 pub use self::names::Name;
 use self::peers::{Peers, Place};
@@ -39,6 +39,15 @@ pub(crate) const UNDER_TLS: &str = "https://";
 
 /// The groups that a `server {}` knows, by their names.
 pub type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
+
+/// The port that a protocol's servers listen on where nobody says otherwise.
+pub(crate) const fn port_of(protocol: Protocol) -> u16 {
+    match protocol {
+        Protocol::Imap => 143,
+        Protocol::Pop3 => 110,
+        Protocol::Smtp => 25,
+    }
+}
 
 /// What an `upstream {}` says, for one protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -109,7 +109,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
         })
     });
     let policy = Arc::new(policy((sim.lookup("backend"), PORT).into()));
-    let user = Settings { key: "$remote_user".into(), bytes: ZONE_BYTES_MIN };
+    let user = Settings { key: LimitKey::Login, bytes: ZONE_BYTES_MIN };
     let zones = Arc::new(Zones::new(&[("user".into(), user)].into(), &Zones::default())?);
     let house = seen.clone();
     sim.host("gatepost", move || {
@@ -128,6 +128,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
                 auth_tls: None,
                 upstreams: Arc::default(),
                 auth_upstreams: Arc::default(),
+                users: None,
                 auth_pool: None,
                 zones: zones.clone(),
                 seed: Seed(Chance::of(seed, "session", number.get()).octets()),

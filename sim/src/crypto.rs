@@ -36,6 +36,8 @@ pub fn server(protocol: Protocol, chance: &Chance) -> Result<Arc<ServerConfig>, 
         .with_no_client_auth()
         .with_single_cert(vec![CertificateDer::from(CERTIFICATE)], key)?;
     config.alpn_protocols = vec![protocol.name().into()];
+    // Compressing the certificate, which is done once, takes more memory than a session, and would be put down to the first one.
+    config.cert_compressors = Vec::new();
     Ok(Arc::new(config))
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::auth_server::mood::Mood as AuthMood;
 use crate::backend::mood::Mood as BackendMood;
-use crate::cast::{Cast, Visitor};
+use crate::cast::Visitor;
 use crate::chance::Chance;
+use crate::plan::Plan;
 use crate::world::{AUTH_SERVERS, BACKENDS};
 
 /// One thing that goes wrong for a while.
@@ -134,13 +135,15 @@ impl Fault {
         &self,
         number: usize,
         visitor: &Visitor,
-        cast: &Cast,
+        plan: &Plan,
         came: Duration,
         went: Duration,
     ) -> bool {
-        if went < self.at || came > self.is_over_at() {
+        let is_felt_for_ever = plan.terms.keepalive > 0 && self.spoils_kept_connections();
+        if went < self.at || !is_felt_for_ever && came > self.is_over_at() {
             return false;
         }
+        let cast = &plan.cast;
         let home = |backend| cast.resident(visitor).is_none_or(|resident| resident.home.is_at(backend));
         match (self.kind, self.kind.party()) {
             (
@@ -153,6 +156,20 @@ impl Fault {
             (_, Party::Backend(backend)) => home(backend),
             (_, Party::Auth(_) | Party::Gatepost) => true,
         }
+    }
+}
+
+impl Fault {
+    /// Whether a connection to an auth server that is kept over it may never be of use again: nobody in this world says anything twice,
+    /// so what is lost is lost.
+    const fn spoils_kept_connections(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Partition(Party::Auth(_))
+                | Kind::Deaf(Party::Auth(_))
+                | Kind::Mute(Party::Auth(_))
+                | Kind::Loss(Party::Auth(_))
+        )
     }
 }
 

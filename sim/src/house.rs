@@ -266,6 +266,7 @@ impl House {
             auth_tls: None,
             upstreams: generation.upstreams.clone(),
             auth_upstreams: generation.auth_upstreams.clone(),
+            users: None,
             auth_pool: generation.pool(state.surroundings.terms.keepalive),
             zones: Arc::default(),
             seed: Seed(Chance::of(state.seed, "session", number).octets()),
@@ -424,6 +425,7 @@ fn policy(
     policy.backend.connect_timeout = Some(CONNECT_TIMEOUT);
     policy.backend.idle_timeout = IDLE_TIMEOUT;
     policy.backend.proxy_header = terms.proxy_header;
+    policy.backend.tls_configured = true;
     policy.backend.tls_name = Some(crypto::NAME.into());
     policy.backend.smtp_auth = terms.smtp_auth;
     policy

@@ -104,6 +104,9 @@ fn replay(story: &str, trace: bool, of: Of) -> Result<bool, Box<dyn Error>> {
     if trace {
         out.write_all(&findings.trace)?;
     }
+    for (number, book) in findings.story.iter().flat_map(|story| &story.books) {
+        writeln!(out, "session {number} held at most {} octets of memory before its relay", book.octets_max)?;
+    }
     for complaint in &findings.complaints {
         writeln!(out, "{complaint}")?;
     }

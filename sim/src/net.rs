@@ -1,7 +1,7 @@
 //! turmoil's network as the driver's: every stream in pieces, every moment the world's.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use turmoil::net::{TcpListener, TcpStream};
 use crate::chance::Chance;
 use crate::chop::Chop;
 use crate::jam::{Jam, Jammed};
+use crate::weigh::off_the_scales;
 
 /// Linux's ECONNREFUSED. turmoil tells only the kind of an error, and log lines have the number in them.
 const CONNECTION_REFUSED: i32 = 111;
@@ -87,7 +88,10 @@ impl Net for SimNet {
         let (net, address) = (self.clone(), address.clone());
         async move {
             let Address::Inet(address) = address else { return Err(io::ErrorKind::Unsupported.into()) };
-            let stream = TcpStream::connect(address).await.map_err(|error| match error.kind() {
+            // What the made-up network has to remember of it is not the session's.
+            let mut connecting = Box::pin(TcpStream::connect(address));
+            let connected = poll_fn(|cx| off_the_scales(|| connecting.as_mut().poll(cx))).await;
+            let stream = connected.map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused => io::Error::from_raw_os_error(CONNECTION_REFUSED),
                 _ => error,
             })?;

@@ -211,6 +211,7 @@ async fn gatepost(seed: u64, upstreams: Arc<Upstreams>, seen: Rc<Seen>) -> turmo
             auth_tls: None,
             upstreams: upstreams.clone(),
             auth_upstreams: Arc::default(),
+            users: None,
             auth_pool: None,
             zones: Arc::default(),
             seed: Seed(Chance::of(seed, "session", number.get()).octets()),

@@ -18,7 +18,7 @@ use crate::backend::counter::{Counter, Entry};
 use crate::cast::{Cast, Door, Errand, Home, PASSWORD, Visitor};
 use crate::chance::Chance;
 use crate::chop::Chop;
-use crate::client::rogue::{Heard, Rogue};
+use crate::client::rogue::{Heard, Mischief, Rogue};
 use crate::client::{self, Caller, Security, Seen};
 use crate::crypto;
 use crate::dialogue::Ear;
@@ -427,8 +427,14 @@ impl People {
         if let Ok(Ok(stream)) =
             timeout(PATIENCE, TcpStream::connect(("gatepost", port(rogue.protocol, rogue.door)))).await
         {
-            let stream = Chop::new(stream, Chance::of(seed, "rogue stream", number as u64));
-            rogue.visit(stream, &Chance::of(seed, "rogue", number as u64), PATIENCE, &mut heard).await;
+            let chance = Chance::of(seed, "rogue", number as u64);
+            // What is smuggled has to come in one breath, or it comes too late.
+            if rogue.mischief == Mischief::Smuggle {
+                rogue.visit(stream, &chance, PATIENCE, &mut heard).await;
+            } else {
+                let stream = Chop::new(stream, Chance::of(seed, "rogue stream", number as u64));
+                rogue.visit(stream, &chance, PATIENCE, &mut heard).await;
+            }
         }
         tracing::info!("rogue{number} goes");
         self.rogues.borrow_mut().insert(number, (from, heard));

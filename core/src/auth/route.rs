@@ -1,5 +1,6 @@
 //! Where the auth server sends a client: `Auth-Server` and `Auth-Port` (auth-http.md section 5, divergences D4, D5, R4 and R6).
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -38,17 +39,33 @@ impl Route {
         if let Some(group) = policy.upstream(text) {
             return Ok(group);
         }
-        let port = self.port.as_deref().filter(|port| !port.is_empty());
-        if text.split(',').count() > AUTH_SERVERS_MAX {
-            return Err(invalid());
-        }
-        let places = text.split(',').map(|one| place(one.trim_matches([' ', '\t']), port));
-        let places = places.collect::<Result<Vec<_>, _>>().map_err(|fault| fault.of(server, port))?;
-        Ok(match places.as_slice() {
-            [Place::At(address)] => Target::Address(address.clone()),
-            _ => Target::AnyOf(places.into()),
-        })
+        servers(text, self.port.as_deref().filter(|port| !port.is_empty()))
     }
+}
+
+impl Target {
+    /// What an auth server means that names these servers in `Auth-Server`, separated by commas, and this in `Auth-Port`: for
+    /// whoever has to know before it does. The names of groups are not known here.
+    ///
+    /// # Errors
+    ///
+    /// What a session would report: [`AuthFault::NoServer`] where only a port is missing.
+    pub fn of_servers(servers: &str, port: Option<u16>) -> Result<Self, AuthFault> {
+        let port = port.map(|port| format!("{port}"));
+        self::servers(servers, port.as_deref().map(str::as_bytes))
+    }
+}
+
+fn servers(text: &str, port: Option<&[u8]>) -> Result<Target, AuthFault> {
+    if text.split(',').count() > AUTH_SERVERS_MAX {
+        return Err(AuthFault::InvalidServer(text.into()));
+    }
+    let places = text.split(',').map(|one| place(one.trim_matches([' ', '\t']), port));
+    let places = places.collect::<Result<Vec<_>, _>>().map_err(|fault| fault.of(text.as_bytes(), port))?;
+    Ok(match places.as_slice() {
+        [Place::At(address)] => Target::Address(address.clone()),
+        _ => Target::AnyOf(places.into()),
+    })
 }
 
 /// What is wrong with one server.
@@ -122,7 +139,6 @@ mod tests {
     use super::*;
     use crate::policy::Protocol;
     use alloc::collections::BTreeMap;
-    use alloc::format;
     use alloc::string::String;
     use alloc::sync::Arc;
 
@@ -157,6 +173,20 @@ mod tests {
         ] {
             assert_eq!(target(server, port).as_deref(), Ok(is), "{server} {port}");
         }
+    }
+
+    #[test]
+    fn servers_that_are_named_beforehand_are_those_that_a_session_would_find() {
+        for (servers, port) in [("192.0.2.1", 143), ("here", 143), ("192.0.2.1:1,here:2", 0), ("not here", 1)]
+        {
+            let route = Route {
+                server: Some(servers.into()),
+                port: (port > 0).then(|| format!("{port}").into_bytes()),
+            };
+            let found = route.target(&Policy::new(Protocol::Imap, "mx.test", None));
+            assert_eq!(Target::of_servers(servers, (port > 0).then_some(port)), found, "{servers}");
+        }
+        assert_eq!(Target::of_servers("here", None), Err(AuthFault::NoServer));
     }
 
     #[test]

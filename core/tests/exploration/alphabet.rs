@@ -80,7 +80,7 @@ pub(crate) const fn client(protocol: Protocol, in_clear: bool) -> &'static [Word
                     word("bWFsbG9yeQ==\r\n"),
                     word("m STARTTLS\r\n"),
                     word("m STARTTLS\r\nm LOGIN mallory hunter2\r\n"),
-                    word("m LOGIN mallory"),
+                    word("m LOGI"),
                     word("m?\r\n"),
                 ]
             }

@@ -4,6 +4,7 @@ mod access_log;
 mod address;
 mod auth_http;
 mod auth_http_ssl;
+mod auth_users;
 mod certificates;
 mod client_ssl;
 mod conf_command;
@@ -73,6 +74,11 @@ impl Seen {
 
     fn count(&self, name: &str) -> usize {
         self.0.get(name).map_or(0, |(_, count)| *count)
+    }
+
+    /// The name of each that there is.
+    fn names(&self) -> Vec<&'static str> {
+        self.0.keys().copied().collect()
     }
 
     /// Counts one more; tells where the first was, if there is one.

@@ -115,6 +115,7 @@ pub(super) enum Keyword {
     MaxErrors,
     MaxCommands,
     AuthHttp,
+    AuthUsers,
     AuthHttpTimeout,
     AuthHttpHeader,
     AuthHttpPassClientCert,

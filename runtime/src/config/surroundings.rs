@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,11 +27,18 @@ pub trait Surroundings {
     /// The system's, naming `open()` or `read()`.
     fn read(&self, path: &Path, bytes_max: usize) -> Result<Vec<u8>, SystemError> {
         let file = File::open(path).map_err(|error| system_error("open()", &error))?;
-        let mut octets = Vec::new();
+        // With room for all of it at once, so that what is secret is not left behind where there was not enough.
+        let expected = file.metadata().map_or(0, |about| usize::try_from(about.len()).unwrap_or(usize::MAX));
+        let mut octets = Vec::with_capacity(expected.saturating_add(1).min(bytes_max));
         match file.take(bytes_max as u64).read_to_end(&mut octets) {
             Ok(_) => Ok(octets),
             Err(error) => Err(system_error("read()", &error)),
         }
+    }
+
+    /// Whether everybody on the machine may read or write a file. Not, if that is not to be found out.
+    fn is_open_to_others(&self, path: &Path) -> bool {
+        path.metadata().is_ok_and(|about| about.permissions().mode() & 0o006 != 0)
     }
 
     /// The files that a shell pattern names, sorted. What may not be looked into names nothing.
@@ -190,6 +198,10 @@ impl Surroundings for Memory {
             Some(text) => Ok(text.iter().copied().take(bytes_max).collect()),
             None => Err(system_error("open()", &ErrorKind::NotFound.into())),
         }
+    }
+
+    fn is_open_to_others(&self, _: &Path) -> bool {
+        false
     }
 
     fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, &'static str> {

@@ -12,6 +12,7 @@ mod mistakes;
 mod process;
 mod reference;
 mod ssl;
+mod users;
 mod witness;
 
 use std::path::Path;
@@ -24,7 +25,10 @@ use super::{Diagnostic, Loaded, Memory, Options, Severity, load};
 /// A machine that knows the names of the tests.
 fn machine() -> Memory {
     let loopback = ["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
-    Memory::new().host("localhost", &loopback).host("auth.example.com", &["192.0.2.1".parse().unwrap()])
+    Memory::new()
+        .host("localhost", &loopback)
+        .host("auth.example.com", &["192.0.2.1".parse().unwrap()])
+        .file("/etc/nginx/users", "joe:{PLAIN}hunter2:192.0.2.1\n")
 }
 
 /// Reads `text` as the main file of `machine`.
@@ -103,6 +107,8 @@ fn text() -> impl Strategy<Value = String> {
         "protocol ",
         "imap",
         "auth_http ",
+        "auth_users ",
+        "users ",
         "localhost:9000/auth",
         "starttls ",
         "on",

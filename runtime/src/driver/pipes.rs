@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use gatepost_core::{
     Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, NoPlace, Payload, Peer, Policy,
-    Rest, Scheme, Server, Target, Wire,
+    Rest, Scheme, Secret, Server, Target, Wire,
 };
 use rustls::ClientConfig;
 
 use super::admission::Admission;
 use super::choice::{Choice, Chosen};
+use super::desk::{Desk, Said};
 use super::question::Asked;
 use super::relaying::{Closing, Held, Relaying};
 use crate::drain::Drain;
@@ -35,11 +36,21 @@ pub(super) enum Step {
     Resolved(Answer),
     /// A server was chosen for a wire, or none was to be found.
     Chosen(Wire, Chosen),
+    /// A users file has answered in place of the auth server.
+    Answered(Secret),
     /// A wire has something to tell.
     Heard(Wire, Heard),
 }
 
 impl Step {
+    /// What a users file says, it says on the auth server's wire.
+    pub(super) fn of_desk(said: Said) -> Self {
+        match said {
+            Said::Opened(peer) => Self::Heard(Wire::Auth, Heard::Opened(peer)),
+            Said::Answer(answer) => Self::Answered(answer),
+        }
+    }
+
     /// Hands it over as the session knows it. Octets are wiped afterwards: they may be a password.
     pub(super) fn tell(self, tell: impl FnOnce(Event<'_>)) {
         match self {
@@ -48,6 +59,7 @@ impl Step {
             Self::Admitted(outcome) => tell(Event::Admitted(outcome)),
             Self::Resolved(answer) => tell(Event::Resolved(answer)),
             Self::Chosen(wire, chosen) => tell(Event::Chosen(wire, chosen)),
+            Self::Answered(answer) => tell(Event::Received(Wire::Auth, answer.expose())),
             Self::Heard(wire, Heard::Opened(peer)) => tell(Event::Opened(wire, peer)),
             Self::Heard(wire, Heard::Reused(peer)) => tell(Event::Reused(wire, peer)),
             Self::Heard(wire, Heard::Received(filled)) => {
@@ -83,6 +95,7 @@ pub(super) struct Shared<N: Net> {
     pub(super) upstreams: ByWire<Arc<Upstreams>>,
     pub(super) pool: Option<Pool<N::Stream>>,
     pub(super) admission: Admission,
+    pub(super) desk: Desk,
 }
 
 /// The three wires, and the questions that others answer.
@@ -92,6 +105,7 @@ pub(super) struct Pipes<N: Net> {
     pub(super) backend: Pipe<N::Stream>,
     pub(super) question: Asked,
     pub(super) admission: Admission,
+    pub(super) desk: Desk,
     pub(super) auth_choice: Choice,
     pub(super) backend_choice: Choice,
     net: N,
@@ -122,13 +136,14 @@ impl<N: Net> Pipes<N> {
         shared: Shared<N>,
         die: Die,
     ) -> Self {
-        let Shared { tls, client_tls, upstreams, pool, admission } = shared;
+        let Shared { tls, client_tls, upstreams, pool, admission, desk } = shared;
         Self {
             client: Pipe::accepted(client, pace),
             auth: Pipe::down(),
             backend: Pipe::down(),
             question: Asked::default(),
             admission,
+            desk,
             auth_choice: Choice::default(),
             backend_choice: Choice::default(),
             net,
@@ -150,6 +165,9 @@ impl<N: Net> Pipes<N> {
         leftovers: &mut Option<Leftovers>,
     ) {
         match action {
+            Action::Open(Wire::Auth, _) if self.desk.is_there() => self.desk.open(),
+            Action::Send(Wire::Auth, octets) if self.desk.is_there() => self.desk.hear(&octets),
+            Action::Close(Wire::Auth) if self.desk.is_there() => self.desk.close(),
             Action::Open(wire, target) => self.open(wire, target, None),
             Action::OpenOrReuse(wire, target, scheme) => self.open(wire, target, Some(scheme)),
             Action::Reopen(wire) => {

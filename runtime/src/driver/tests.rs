@@ -24,6 +24,7 @@ mod endings;
 mod limits;
 mod tls;
 mod upstream;
+mod users;
 
 /// 2026-11-20 12:00:00 UTC.
 const EPOCH_MILLIS: u64 = 1_795_176_000_000;
@@ -160,6 +161,7 @@ impl Scene {
             auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            users: None,
             auth_pool: None,
             zones: Arc::default(),
             seed: Seed([7; 16]),

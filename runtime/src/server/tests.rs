@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use gatepost_core::{Address, AuthServer, AuthUrl, Policy, Protocol, Target};
+use gatepost_core::{Address, AuthServer, AuthUrl, LimitKey, Policy, Protocol, Target};
 
 use super::*;
 use crate::config::{self, Listener, LogSink, LogTarget, Process};
@@ -45,6 +45,7 @@ impl Served {
                 auth_tls: None,
                 upstreams: Arc::default(),
                 auth_upstreams: Arc::default(),
+                users: None,
                 resolver: None,
                 logs,
                 access_logs: Arc::new([]),
@@ -280,6 +281,7 @@ fn a_wildcard_s_socket_accepts_for_the_addresses_beside_it() {
         auth_tls: None,
         upstreams: Arc::default(),
         auth_upstreams: Arc::default(),
+        users: None,
         resolver: None,
         logs: logs.clone(),
         access_logs: Arc::new([]),
@@ -333,6 +335,7 @@ fn a_server_that_cannot_be_leaves_no_file_of_a_socket() {
             auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            users: None,
             resolver: None,
             logs: [].into(),
             access_logs: Arc::new([]),
@@ -376,6 +379,7 @@ async fn a_client_behind_a_wildcard_is_asked_if_it_is_there_as_its_own_door_says
                 auth_tls: None,
                 upstreams: Arc::default(),
                 auth_upstreams: Arc::default(),
+                users: None,
                 resolver: None,
                 logs: [].into(),
                 access_logs: Arc::new([]),
@@ -450,6 +454,7 @@ fn door(keepalive: usize, tls: Option<&Arc<rustls::ClientConfig>>, urls: &[&Auth
         auth_tls: tls.cloned(),
         upstreams: Arc::default(),
         auth_upstreams: Arc::default(),
+        users: None,
         resolver: None,
         log,
         access_logs: Arc::new([]),
@@ -476,4 +481,19 @@ fn descriptors_are_set_aside_for_each_pool_and_each_server() {
     ] {
         assert_eq!(waiting_for_auth(&doors), wanted, "{doors:?}");
     }
+}
+
+#[test]
+fn zones_are_tried_out_too() {
+    let config = |bytes| Config {
+        worker_processes: NonZeroUsize::MIN,
+        process: Process::default(),
+        pid: Pid::Off,
+        logs: Arc::new([]),
+        zones: [("user".into(), limit_conn::Settings { key: LimitKey::Login, bytes })].into(),
+        servers: Vec::new(),
+    };
+    try_out(&config(limit_conn::ZONE_BYTES_MIN)).expect("fit");
+    let error = try_out(&config(u64::MAX)).expect_err("nobody has that much").to_string();
+    assert!(error.starts_with("limit_conn_zone \"user\" cannot have"), "{error}");
 }

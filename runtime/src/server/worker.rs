@@ -248,6 +248,7 @@ impl Sessions {
             auth_tls: door.auth_tls.clone(),
             upstreams: door.upstreams.clone(),
             auth_upstreams: door.auth_upstreams.clone(),
+            users: door.users.clone(),
             auth_pool: pool,
             zones: self.shared.zones.clone(),
             seed,

@@ -23,3 +23,4 @@ mod served;
 mod signals;
 mod tickets;
 mod upgrade;
+mod users;

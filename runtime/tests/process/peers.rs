@@ -12,6 +12,8 @@ use tokio::sync::oneshot;
 pub(crate) struct Peers {
     /// Where the auth server is: it lets everybody in.
     pub(crate) auth: SocketAddr,
+    /// Where the POP3 server is.
+    pub(crate) backend: SocketAddr,
     _stop: oneshot::Sender<()>,
 }
 
@@ -24,14 +26,16 @@ impl Peers {
             runtime.block_on(async {
                 let auth = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                ready.send(auth.local_addr().unwrap()).unwrap();
-                let port = backend.local_addr().unwrap().port();
+                let (at, home) = (auth.local_addr().unwrap(), backend.local_addr().unwrap());
+                ready.send((at, home)).unwrap();
+                let port = home.port();
                 tokio::spawn(serve(auth, move |stream| authorize(stream, port)));
                 tokio::spawn(serve(backend, echo));
                 let _ = stopped.await;
             });
         });
-        Self { auth: made.recv().unwrap(), _stop: stop }
+        let (auth, backend) = made.recv().unwrap();
+        Self { auth, backend, _stop: stop }
     }
 }
 

@@ -228,7 +228,11 @@ fn text(folder: &Folder, address: SocketAddr, secure: SocketAddr, said: &Said) -
     let level = if main.contains("LOG") { "" } else { "error_log LOG notice;" };
     let main = format!("{level} {main}").replace("LOG", &format!("{folder}/error.log"));
     let mail = mail.replace("FOLDER", &folder.to_string());
-    let auth = if mail.contains("auth_http ") { "" } else { "auth_http 127.0.0.1:9;" };
+    let auth = if mail.contains("auth_http ") || mail.contains("auth_users ") {
+        ""
+    } else {
+        "auth_http 127.0.0.1:9;"
+    };
     let has_certificate = mail.split(';').any(|said| said.trim_start().starts_with("ssl_certificate "));
     let secure = match has_certificate {
         true => format!("server {{ listen {secure} ssl; protocol pop3; }}"),

@@ -40,9 +40,8 @@ pub(super) fn judge(story: &Story, faults: &mut Vec<String>) {
 
 /// Whether something is to blame for whatever happened to the visitor; itself, if it left early.
 pub(super) fn is_excused(number: usize, visitor: &Visitor, fared: &Fared, story: &Story) -> bool {
-    let by = |fault: &crate::fault::Fault| {
-        fault.excuses(number, visitor, &story.plan.cast, fared.came, fared.went)
-    };
+    let by =
+        |fault: &crate::fault::Fault| fault.excuses(number, visitor, &story.plan, fared.came, fared.went);
     visitor.leaves_after.is_some() || story.plan.faults().any(|(_, fault)| by(fault))
 }
 

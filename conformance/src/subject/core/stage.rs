@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{
     Action, Actions, Address, Claim, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer,
-    Policy, Question, Seed, Session, SystemError, Target, TlsFacts, Wire,
+    Policy, Question, Rest, Seed, Session, SystemError, Target, TlsFacts, Wire,
 };
 
 use super::facts::{self, answer, is_asked};
@@ -56,8 +56,8 @@ pub(super) struct CoreStage {
     choosing: Option<Wire>,
     /// The server the session waits to be connected to.
     opening: Option<Wire>,
-    /// A connection to the auth server waits for the next question.
-    kept: bool,
+    /// A connection to the auth server waits for the next question, or first for the rest of an answer.
+    kept: Option<Rest>,
     /// The session waits to be told that it is there.
     reusing: Option<Wire>,
     /// The session waits for the client's handshake, which began with these octets.
@@ -95,7 +95,7 @@ impl CoreStage {
             untried: 0,
             choosing: None,
             opening: None,
-            kept: false,
+            kept: None,
             reusing: None,
             securing: None,
             securing_backend: None,
@@ -139,6 +139,12 @@ impl CoreStage {
             return self.tell_only(Event::Admitted(outcome));
         }
         let over = self.relaying || !self.inbox.contains_key(&Wire::Client);
+        if over
+            && !self.relaying
+            && let Some(wire) = self.inbox.keys().next().or(self.opening.as_ref())
+        {
+            return Err(format!("{told}: the session is over, and the proxy leaves {wire:?} open"));
+        }
         let deadline = self.session.as_ref().and_then(Session::deadline);
         match (over, deadline) {
             (false, None) => Err(format!("{told}: the session lives on without a deadline")),
@@ -182,20 +188,19 @@ impl CoreStage {
     fn perform(&mut self, action: Action) -> Acted {
         match action {
             Action::OpenOrReuse(wire, target, _) => {
-                if !std::mem::take(&mut self.kept) {
+                if !self.kept.take().is_some_and(|rest| rest.is_over()) {
                     return self.perform(Action::Open(wire, target));
                 }
                 self.known.insert(wire);
                 self.inbox.insert(wire, Inbox::default());
                 self.reusing = Some(wire);
             }
-            Action::Keep(wire, rest) => match rest.is_over() {
-                true => {
-                    self.inbox.remove(&wire);
-                    self.kept = true;
+            Action::Keep(wire, rest) => {
+                self.kept = Some(rest);
+                if let Some(Inbox { octets, end }) = self.inbox.remove(&wire) {
+                    self.goes_by(&octets, end.as_ref());
                 }
-                false => return self.perform(Action::Close(wire)),
-            },
+            }
             Action::Reopen(wire) => {
                 self.inbox.remove(&wire);
                 self.opening = Some(wire);
@@ -303,7 +308,9 @@ impl CoreStage {
             return Ok(());
         }
         let Some(inbox) = self.inbox.get_mut(&wire) else {
-            self.kept &= wire != Wire::Auth;
+            if wire == Wire::Auth {
+                self.goes_by(octets, end.as_ref());
+            }
             // Whoever has hung up does not hear what was still on its way.
             return if self.known.contains(&wire) { Ok(()) } else { Err(format!("{wire:?} was never open")) };
         };
@@ -314,6 +321,14 @@ impl CoreStage {
             Some((wire, octets, None)) => self.tell(Event::Received(wire, &octets)),
             Some((wire, _, Some(end))) => self.tell(Event::Ended(wire, end)),
         }
+    }
+
+    /// What comes on a connection that is kept is the rest of an answer, or else the connection is of no more use.
+    fn goes_by(&mut self, octets: &[u8], end: Option<&End>) {
+        self.kept = self.kept.take().filter(|_| end.is_none()).and_then(|mut rest| {
+            rest.receive(octets).ok()?;
+            Some(rest)
+        });
     }
 
     fn opening(&mut self, server: Server) -> Acted {

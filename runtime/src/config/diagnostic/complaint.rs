@@ -1,5 +1,7 @@
 //! A complaint while its place is still a span, and all of them together.
 
+use std::path::{Path, PathBuf};
+
 use super::{Diagnostic, Excerpt, Place, Severity};
 use crate::config::source::{Sources, Span};
 use crate::config::tree::{Directive, Mark};
@@ -18,6 +20,8 @@ pub(in crate::config) struct Complaint {
     label: Box<str>,
     hint: Box<str>,
     first: Option<Span>,
+    /// A file that is not of the configuration's language, and a line of it.
+    elsewhere: Option<Box<(PathBuf, usize)>>,
 }
 
 impl Complaint {
@@ -31,6 +35,7 @@ impl Complaint {
             label: "".into(),
             hint: "".into(),
             first: None,
+            elsewhere: None,
         }
     }
 
@@ -69,9 +74,15 @@ impl Complaint {
         Self { first: Some(span), ..self }
     }
 
+    /// Moves it to a line, counted from 1, of a file that a directive names. That line is not shown: it may be secret.
+    pub(in crate::config) fn in_file(self, path: &Path, line: usize) -> Self {
+        Self { elsewhere: Some(Box::new((path.to_owned(), line))), under: None, ..self }
+    }
+
     fn told(self, sources: &Sources) -> Diagnostic {
         let line = |span| sources.line(span);
-        let place = self.mark.and_then(|mark| line(mark.line)).map(|line| Place::of(&line));
+        let noticed = self.mark.and_then(|mark| line(mark.line)).map(|line| Place::of(&line));
+        let place = self.elsewhere.map(|elsewhere| Place::Line(elsewhere.0, elsewhere.1)).or(noticed);
         let excerpt = self.under.and_then(line).map(|line| Excerpt::new(&line, &self.label));
         let first = self.first.and_then(line);
         let hint = first

@@ -18,9 +18,9 @@ pub(super) struct Methods {
     /// Where it was said, if mail is taken without a login.
     pub(super) none: Option<Said>,
     /// The mechanisms that are not offered in clear, as they were written.
-    demanding: Vec<(Demand, String, Said)>,
+    demanding: Vec<(Demand, Mechanism, String, Said)>,
     /// The mechanisms whose proof no backend takes for a password, as they were written.
-    digests: Vec<(String, Said)>,
+    digests: Vec<(Mechanism, String, Said)>,
 }
 
 /// What a mechanism needs to be offered at all.
@@ -74,7 +74,7 @@ impl Methods {
         self.mechanisms = self.mechanisms.with(mechanism);
         if let Mechanism::External | Mechanism::CramMd5 | Mechanism::Apop = mechanism {
             let said = Said { end: directive.end, words: word.span };
-            self.digests.push((word.shown(), said));
+            self.digests.push((mechanism, word.shown(), said));
         }
         let demand = match mechanism {
             Mechanism::External => Demand::Certificate,
@@ -82,13 +82,20 @@ impl Methods {
             Mechanism::Plain | Mechanism::Login | Mechanism::CramMd5 | Mechanism::Apop => return Ok(()),
         };
         let said = Said { end: directive.end, words: word.span };
-        self.demanding.push((demand, word.shown(), said));
+        self.demanding.push((demand, mechanism, word.shown(), said));
         Ok(())
     }
 
     /// Those that only an auth server can check.
-    pub(super) fn digests(&self) -> &[(String, Said)] {
+    pub(super) fn digests(&self) -> &[(Mechanism, String, Said)] {
         &self.digests
+    }
+
+    /// Those by which no password is given: the others of [`Self::digests`], and tokens.
+    pub(super) fn beyond_passwords(&self) -> impl Iterator<Item = (Mechanism, &str, Said)> {
+        let digests = self.digests.iter().map(|(mechanism, word, said)| (*mechanism, word.as_str(), *said));
+        let tokens = self.demanding.iter().filter(|(demand, ..)| *demand == Demand::Tls);
+        digests.chain(tokens.map(|(_, mechanism, word, said)| (*mechanism, word.as_str(), *said)))
     }
 
     /// Warns of what none of `users`, the servers that these methods are for, can ever offer.
@@ -96,7 +103,7 @@ impl Methods {
         if users.is_empty() {
             return;
         }
-        for (demand, shown, said) in &self.demanding {
+        for (demand, _, shown, said) in &self.demanding {
             if !users.iter().any(|user| demand.is_met(user, mail)) {
                 let lacking = match demand {
                     Demand::Tls => "TLS",

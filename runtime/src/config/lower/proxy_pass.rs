@@ -76,7 +76,7 @@ pub(super) fn check_alone(
         return;
     }
     let methods = effective(block.scope.methods.get(&protocol), mail.methods.get(&protocol));
-    for (word, said) in methods.into_iter().flat_map(Methods::digests) {
+    for (_, word, said) in methods.into_iter().flat_map(Methods::digests) {
         let mark = Mark { line: said.end.line, step: block.mark.step };
         let complaint = Complaint::at(mark, format!("\"{word}\" requires \"auth_http\"")).under(said.words);
         complaints.push(complaint.label("the backend cannot be given what the client gives"));

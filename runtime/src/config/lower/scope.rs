@@ -56,6 +56,7 @@ pub(super) struct Scope {
     pub(super) auth_http: Option<AuthServer>,
     /// Where each of its URLs was said.
     pub(super) auth_http_said: Vec<Said>,
+    pub(super) auth_users: Option<Named>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
     pub(super) pass_client_cert: Option<bool>,
@@ -190,6 +191,17 @@ impl Scope {
             Keyword::AuthHttp => {
                 let (auth, said) = auth_http::auth_http(directive, ground)?;
                 (self.auth_http, self.auth_http_said) = (Some(auth), said);
+                if self.auth_users.is_some() {
+                    let message = r#""auth_http" directive conflicts with "auth_users""#;
+                    return Err(Complaint::of(directive, message));
+                }
+            }
+            Keyword::AuthUsers => {
+                self.auth_users = Some(named(directive, ground)?);
+                if self.auth_http.is_some() {
+                    let message = r#""auth_users" directive conflicts with "auth_http""#;
+                    return Err(Complaint::of(directive, message));
+                }
             }
             Keyword::AuthHttpTimeout => self.auth_http_timeout = Some(nonzero(directive, complaints)?),
             Keyword::AuthHttpHeader => {

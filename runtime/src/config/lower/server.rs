@@ -9,15 +9,17 @@ use super::limits::{self, Limits};
 use super::listen::Listen;
 use super::resolver::{RESOLVER_TIMEOUT, Resolver};
 use super::scope::Scope;
-use super::upstream::{at_port, check_resolvers, port_of};
-use super::{Ground, Mail, Seen, access_log, auth_http, auth_http_ssl, certificates, log, methods};
+use super::upstream::{at_port, check_resolvers};
+use super::{
+    Ground, Mail, Seen, access_log, auth_http, auth_http_ssl, auth_users, certificates, log, methods,
+};
 use super::{proxy_pass, proxy_ssl};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::source::Span;
 use crate::config::tree::Mark;
 use crate::config::{Keepalive, LogTarget, Server};
 use crate::resolve;
-use crate::upstream::Upstreams;
+use crate::upstream::{Upstreams, port_of};
 
 /// A `server {}` as read.
 #[derive(Debug)]
@@ -72,19 +74,29 @@ pub(super) fn servers(
     auth_http_ssl::warn_of_no_use(mail, blocks, complaints);
     let mut servers = Vec::new();
     let mut upstreams = BTreeMap::new();
+    let mut users_files = auth_users::Files::new(ground);
     check_resolvers(groups, mail, complaints);
     let auth_upstreams = Arc::new(auth_http::groups(groups, mail));
     let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
     let prepared = tls.into_iter().zip(backend_tls).zip(auth_tls);
     for ((block, protocol), ((tls, backend_tls), auth_tls)) in blocks.iter().zip(protocols).zip(prepared) {
-        let Some(auth) = auth_server(block, mail, mail_seen, complaints) else { continue };
+        let users_file = auth_users::named(block, mail);
+        let users = users_file.map(|file| users_files.users(file, block, complaints));
+        let auth = match &users {
+            Some(users) => users.as_deref().map(|users| Some(auth_users::server(users))),
+            None => auth_server(block, mail, mail_seen, complaints),
+        };
+        let (Some(auth), users) = (auth, users.flatten()) else { continue };
         let auth = auth.map(|auth| counted(auth, &auth_upstreams));
-        auth_http::check(auth.as_ref(), block, mail, groups, complaints);
+        auth_http::check(auth.as_ref().filter(|_| users.is_none()), block, mail, groups, complaints);
         let Some(protocol) = protocol else { continue };
         let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol), mail));
         let pass = effective(block.scope.proxy_pass.as_ref(), mail.proxy_pass.as_ref());
         let pass = pass.map(|pass| pass.target(protocol, known, block, ground)).transpose();
         let Some(pass) = complaints.note(pass) else { continue };
+        if let Some((users, file)) = users.as_deref().zip(users_file) {
+            auth_users::check(users, file, (block, protocol), pass.is_some(), mail, complaints);
+        }
         proxy_pass::check_alone(auth.as_ref(), protocol, block, mail, complaints);
         let logs = match (&block.scope.logs, &mail.logs) {
             (own, _) if !own.is_empty() => own.as_slice().into(),
@@ -109,6 +121,9 @@ pub(super) fn servers(
         }
         let resolver = resolver(&block.scope, mail);
         let mut policy = policy(protocol, &block.scope, mail, zones, auth, ground);
+        if let (Some(_), Some(auth)) = (&users, &mut policy.auth) {
+            auth_users::leave_out_what_only_servers_hear(auth);
+        }
         policy.backend.pass = pass;
         policy.backend.tls_configured = backend_tls.is_some();
         policy.upstreams =
@@ -120,6 +135,7 @@ pub(super) fn servers(
         policy.resolver_timeout =
             (protocol == Protocol::Smtp && resolver.is_some()).then_some(resolver_timeout);
         warn_of_chunking(&policy, &block.scope, mail, complaints);
+        limits::warn_of_one_address(&policy, &block.listens, complaints);
         let policy = Arc::new(policy);
         let upstreams = Arc::default();
         let auth_upstreams = auth_upstreams.clone();
@@ -130,6 +146,7 @@ pub(super) fn servers(
             auth_tls,
             upstreams,
             auth_upstreams,
+            users,
             resolver,
             logs,
             access_logs,
@@ -214,10 +231,10 @@ fn auth_server(
     if auth.is_some() || (has("proxy_pass") && !has("auth_http")) {
         return Some(auth);
     }
-    if !has("auth_http") {
+    if !has("auth_http") && !has("auth_users") {
         let message = r#"no "auth_http" is defined for server"#;
         let complaint = Complaint::at(block.mark, message).under(block.name);
-        complaints.push(complaint.hint(r#"set "auth_http" or "proxy_pass""#));
+        complaints.push(complaint.hint(r#"set "auth_http", "auth_users" or "proxy_pass""#));
     }
     None
 }

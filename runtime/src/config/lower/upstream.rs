@@ -20,7 +20,7 @@ use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
 use crate::config::schema::{Context, Keyword, UpstreamWord};
 use crate::config::tree::{Directive, Tree};
-use crate::upstream::{Key, Member, Rule, Settings, Upstream, Upstreams};
+use crate::upstream::{Key, Member, Rule, Settings, Upstream, Upstreams, port_of};
 
 /// The groups of a `mail {}`, by their names.
 pub(super) type Groups = BTreeMap<Arc<str>, Group>;
@@ -63,15 +63,6 @@ pub(super) fn names(tree: &Tree) -> Vec<String> {
     let mails = tree.directives.iter().filter(|directive| directive.shown() == "mail");
     let groups = mails.flat_map(inside).filter(|directive| directive.shown() == "upstream");
     groups.filter_map(|group| group.args.first().map(Word::shown)).collect()
-}
-
-/// The port that a protocol's servers listen on where nobody says otherwise.
-pub(super) const fn port_of(protocol: Protocol) -> u16 {
-    match protocol {
-        Protocol::Imap => 143,
-        Protocol::Pop3 => 110,
-        Protocol::Smtp => 25,
-    }
 }
 
 /// Understands a group.

@@ -118,7 +118,7 @@ pub(super) const ROWS: &[Row] = &[
     row("auth_http_ssl_name", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(Name))),
     row("auth_http_ssl_certificate", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(Certificate))),
     row("auth_http_ssl_certificate_key", BOTH, ONE, Refused, Honoured(Keyword::AuthHttpSsl(CertificateKey))),
-    row("auth_users", BOTH, ONE, Refused, NotYet("")),
+    row("auth_users", BOTH, ONE, Refused, Honoured(Keyword::AuthUsers)),
     row("auth_strict", BOTH, FLAG, Refused, Honoured(Keyword::AuthStrict)),
     row("plaintext_auth", BOTH, FLAG, Refused, Honoured(Keyword::PlaintextAuth)),
     // The backend. `proxy` has never had an effect; K and R2 of divergences.md keep it so.

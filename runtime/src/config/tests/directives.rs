@@ -40,6 +40,8 @@ struct Case {
 impl Case {
     fn text(&self) -> String {
         let Self { name, at, directives, .. } = self;
+        // These exclude each other.
+        let auth = if *name == "auth_users" { "" } else { AUTH };
         let server = "server { listen 127.0.0.1:14143; protocol imap; }";
         let sound = format!("mail {{ {AUTH} {server} }}");
         // Behind what needs it, for nginx does not know it.
@@ -50,13 +52,13 @@ impl Case {
             At::Events => format!("events {{ {directives} }} {sound}"),
             At::Server => {
                 format!(
-                    "mail {{ {AUTH} server {{ listen 127.0.0.1:14143; protocol imap; {directives} }} {zone} }}"
+                    "mail {{ {auth} server {{ listen 127.0.0.1:14143; protocol imap; {directives} }} {zone} }}"
                 )
             }
             At::Upstream => {
                 format!("mail {{ {AUTH} upstream a {{ server 127.0.0.1:143; {directives} }} {server} }}")
             }
-            At::Mail | At::Both | At::Any => format!("mail {{ {AUTH} {directives} {server} {zone} }}"),
+            At::Mail | At::Both | At::Any => format!("mail {{ {auth} {directives} {server} {zone} }}"),
         }
     }
 

@@ -25,8 +25,8 @@ pub(super) fn is_there() -> bool {
     false
 }
 
-/// A folder of a test's own with one configuration in it, a certificate `desk.pem`, its key `desk.key`, and a key
-/// `other.key` that is nobody's. Removed when dropped.
+/// A folder of a test's own with one configuration in it, a certificate `desk.pem`, its key `desk.key`, a key
+/// `other.key` that is nobody's, and a users file. Removed when dropped.
 pub(super) struct Desk(PathBuf);
 
 impl Desk {
@@ -42,7 +42,13 @@ impl Desk {
         std::fs::write(folder.join("desk.pem"), certificate.pem()).expect("written");
         std::fs::write(folder.join("desk.key"), key.serialize_pem()).expect("written");
         std::fs::write(folder.join("other.key"), new_key().serialize_pem()).expect("written");
+        std::fs::write(folder.join("users"), "joe:{PLAIN}hunter2:127.0.0.1\n").expect("written");
         Self(folder)
+    }
+
+    /// Changes who may do what with one of its files.
+    pub(super) fn permit(&self, name: &str, permissions: std::fs::Permissions) {
+        std::fs::set_permissions(self.0.join(name), permissions).expect("changed");
     }
 
     /// Writes `text` behind the usual first line, without those of its directives that are called `without`.

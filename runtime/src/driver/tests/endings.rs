@@ -87,6 +87,21 @@ fn a_client_that_was_told_nothing_is_let_go_at_once() {
 }
 
 #[test]
+fn a_client_that_is_denied_is_told_so_and_let_go_at_once() {
+    tell(async {
+        let net = TestNet::new(4096);
+        let policy = Policy { access: Access(vec![(Verdict::Deny, Peers::All)]), ..policy(Protocol::Imap) };
+        let Scene { mut client, session, .. } = Scene::begin(&net, policy, None, false);
+        let begun = Instant::now();
+        // It neither leaves nor is silent.
+        client.write_all(b"a NOOP\r\n").await.expect("said");
+        session.await.expect("no panic");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!(hear_out(&mut client).await, "* BYE Access denied\r\n");
+    });
+}
+
+#[test]
 fn an_auth_server_that_refuses_is_our_trouble_and_told() {
     tell(async {
         let net = TestNet::new(4096);
@@ -222,6 +237,7 @@ fn a_relay_at_rest_is_small() {
             auth_tls: None,
             upstreams: Arc::default(),
             auth_upstreams: Arc::default(),
+            users: None,
             auth_pool: None,
             zones: Arc::default(),
             seed: Seed([0; 16]),

@@ -202,7 +202,7 @@ pub(super) const TABLE: &[Entry] = &[
     entry("auth_http_ssl_name", Both, "", &["auth.example.com"], ONE, Refused, &[("a..test", r#""*" directive invalid value"#)], Unknown),
     entry("auth_http_ssl_certificate", Both, "", &["desk.pem; auth_http_ssl_certificate_key desk.key"], ONE, Refused, NOTHING, Unknown),
     entry("auth_http_ssl_certificate_key", Both, "", &["desk.key; auth_http_ssl_certificate desk.pem"], ONE, Refused, NOTHING, Unknown),
-    entry("auth_users", Both, "", &["users"], ONE, Refused, NOTHING, Unknown),
+    entry("auth_users", Both, "", &["users"], ONE, Refused, &[("/nonexistent", r#"open() "/nonexistent" failed (2: No such file or directory)"#)], Unknown),
     entry("auth_strict", Both, "off", FLAG, ONE, Refused, NO_FLAG, Unknown),
     entry("plaintext_auth", Both, "on", FLAG, ONE, Refused, NO_FLAG, Unknown),
     entry("proxy", Both, "off", FLAG, ONE, Refused, NO_FLAG, ALIKE),
