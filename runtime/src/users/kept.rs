@@ -94,9 +94,11 @@ impl Kept {
         let Some((scheme, rest)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) else {
             return Self::hash(text);
         };
+        if Self::is_as_typed(text) {
+            return Self::plain(rest.into());
+        }
         let scheme = scheme.to_ascii_uppercase();
         let hash = match scheme.as_str() {
-            "PLAIN" | "CLEAR" | "CLEARTEXT" => return Self::plain(rest.into()),
             "PLAIN.B64" | "CLEAR.B64" | "CLEARTEXT.B64" => {
                 return Self::plain(STANDARD.decode(rest).map_err(|_| KeptFault::NotBase64)?);
             }
@@ -110,6 +112,14 @@ impl Kept {
             Self::Plain(_) => false,
         };
         if fits { Ok(hash) } else { Err(KeptFault::Mismatched(scheme)) }
+    }
+
+    /// Whether this is a password as one types it, behind `{PLAIN}` or another name of it. Any octet may be in such a one, and a colon
+    /// ends it too early; hashes and base64 have none.
+    pub(super) fn is_as_typed(text: &str) -> bool {
+        let scheme = text.strip_prefix('{').and_then(|text| text.split_once('}')).map(|(scheme, _)| scheme);
+        let is = |name: &str| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(name));
+        ["PLAIN", "CLEAR", "CLEARTEXT"].into_iter().any(is)
     }
 
     fn plain(password: Vec<u8>) -> Result<Self, KeptFault> {
