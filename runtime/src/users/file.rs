@@ -94,7 +94,7 @@ impl Fault {
                 "what begins or ends with a blank cannot be told to a backend"
             }
             Self::Kept(KeptFault::TooCostly(_), _) => {
-                "at most m=1048576 and m times t 4194304 for argon2id, a cost of 16 for bcrypt, 5000000 rounds for SHA-512-crypt"
+                "at most m=524288 and m times t 4194304 for argon2id, a cost of 16 for bcrypt, 5000000 rounds for SHA-512-crypt"
             }
             Self::Backend(..) => {
                 "an address, a host name, `unix:` and a path, or an `upstream`, with a port if it is not the protocol's own; \
