@@ -81,6 +81,13 @@ pub struct Config {
     /// Whether there is an auth server at all.
     #[serde(default = "yes")]
     pub auth_http: bool,
+    /// How often `auth_http` names the URL of the auth server: where it fails, it is asked once more under the next.
+    #[serde(default = "once")]
+    pub auth_urls: usize,
+}
+
+const fn once() -> usize {
+    1
 }
 
 const fn yes() -> bool {

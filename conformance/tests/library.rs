@@ -6,11 +6,12 @@ use gatepost_conformance::report;
 use gatepost_conformance::transcript::{Library, Runner, Step, Transcript};
 
 /// The transcripts for the core alone that have no step for it alone, and why.
-const CORE_ALONE: [(&str, &str); 7] = [
+const CORE_ALONE: [(&str, &str); 8] = [
     (
         "upstream-refuses",
         "a port that refuses now and accepts at once behind it, and one that swallows packets",
     ),
+    ("auth-server-names", "names that no DNS has heard of, and that all lead to the backend"),
     ("auth-wait-forever", "the second between two questions is not to be shortened"),
     ("auth-wait-too-long", "ten minutes pass, and Auth-Wait is not to be shortened"),
     ("backend-tls-trouble", "a ClientHello that nobody answers is octets no step accounts for"),

@@ -38,7 +38,8 @@ pub enum Action {
     /// Write what was sent so far, then let TLS take over this wire; answered by `Secured` or `Ended`. Of the octets
     /// read before, none may reach the session after it, and the TLS layer only those that stand in the handshake.
     Secure(Wire, Handshake),
-    /// Take a place in each of these zones, all or none, and keep it until the client's connection has ended; answered by `Admitted`.
+    /// Take a place in each of these zones, all or none; answered by `Admitted`. Places are kept until the client's connection has ended,
+    /// but those that are not early are given up as soon as the session is over without a relay.
     Admit(Vec<Claim>),
     /// Ask the DNS; answered by `Resolved`. A second question takes the place of the first.
     Resolve(Question),
@@ -130,6 +131,8 @@ pub struct Claim {
     pub key: Secret,
     /// How many sessions of that key there may be, this one included.
     pub connections: u16,
+    /// Whether it is the connection that is counted, from before its greeting, or else a login.
+    pub early: bool,
 }
 
 /// Which side of a TLS handshake to take.

@@ -42,6 +42,11 @@ pub const AUTH_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// connection.
 pub const AUTH_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// How long a connection that was kept may be silent behind a question before the question goes by a new one: what lies between may have
+/// forgotten it, and lets nothing through. Longer than the two or three seconds by which many systems put off a refusal, lest those be
+/// asked twice; and half of the server's share of `auth_http_timeout`, if that is shorter.
+pub const AUTH_REUSED_SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// The digits of a chunk's size in such an answer (RFC 9112 section 7.1): as many as a number of 64 bits has.
 pub const AUTH_CHUNK_DIGITS_MAX: usize = 16;
 

@@ -273,6 +273,8 @@ pub enum Notice {
     LimitNoMemory {
         /// Its name.
         zone: Arc<str>,
+        /// Whether the session goes on all the same (`limit_conn_dry_run`).
+        dry_run: bool,
     },
     /// The session is not counted in a zone, for what it would be counted by is longer than
     /// [`LIMIT_KEY_BYTES_MAX`](crate::limits::LIMIT_KEY_BYTES_MAX).
@@ -525,8 +527,9 @@ impl fmt::Display for Notice {
                 let dry_run = if *dry_run { ", dry run," } else { "" };
                 write!(f, "limiting connections{dry_run} by zone {}", Quoted(zone.as_bytes()))
             }
-            Self::LimitNoMemory { zone } => {
-                write!(f, "no memory in limit_conn_zone {}", Quoted(zone.as_bytes()))
+            Self::LimitNoMemory { zone, dry_run } => {
+                let dry_run = if *dry_run { ", dry run," } else { "" };
+                write!(f, "no memory{dry_run} in limit_conn_zone {}", Quoted(zone.as_bytes()))
             }
             Self::LimitKeyTooLong { key, value } => {
                 write!(f, "the value of the \"{key}\" key is more than {LIMIT_KEY_BYTES_MAX} bytes")?;

@@ -15,7 +15,7 @@ use crate::dialect::smtp::Smtp;
 use crate::event::Event;
 use crate::facts::Facts;
 use crate::phase::{Connection, Context, Phase};
-use crate::policy::{Policy, Protocol};
+use crate::policy::{Lingering, Policy, Protocol};
 use crate::time::{Deadline, Instant};
 use crate::wire::{Peer, Wire};
 
@@ -129,6 +129,13 @@ impl Session {
     #[must_use]
     pub fn facts(&self) -> Facts {
         self.connection.facts(&self.policy)
+    }
+
+    /// How to close the client's connection once the session is over: as its policy says, but that whoever was turned away before its
+    /// greeting is not lingered for.
+    #[must_use]
+    pub fn lingering(&self) -> Lingering {
+        self.connection.lingering(&self.policy)
     }
 
     /// The name of the phase that it is in.

@@ -158,8 +158,12 @@ async fn log_in<N: Net, O: Observer>(
             if let Some(closing) = closing() {
                 closing.tell(&observer);
             }
+            let lingering = session.lingering();
             drop(session);
-            pipes.finish(asked_for.lingering).await;
+            // Where only the backend knows who may, strangers must not have a user's places for longer than it takes to refuse them.
+            pipes.admission.forget_login();
+            // Boxed: until a session ends nobody needs room for its ending.
+            Box::pin(pipes.finish(lingering)).await;
             return None;
         };
         if armed != Some(deadline.at) {

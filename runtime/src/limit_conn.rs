@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use gatepost_core::{Claim, NoPlace};
+use gatepost_core::{Claim, LimitKey, NoPlace};
 use rustix::process::Pid;
 
 use self::turn::Turn;
@@ -29,8 +29,8 @@ pub const ZONE_BYTES_MIN: u64 = 8 * 4096;
 /// One `limit_conn_zone`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What it counts by, as it is written: `$remote_addr`.
-    pub key: Box<str>,
+    /// What it counts by.
+    pub key: LimitKey,
     /// How much memory it may take.
     pub bytes: u64,
 }
@@ -46,9 +46,9 @@ pub enum Error {
         /// Its name.
         name: Arc<str>,
         /// By what it would count.
-        key: Box<str>,
+        key: LimitKey,
         /// By what it counts.
-        previous: Box<str>,
+        previous: LimitKey,
     },
     /// The system has no memory for it.
     #[error("limit_conn_zone \"{name}\" cannot have {bytes} bytes of memory: {source}")]
@@ -82,14 +82,14 @@ impl Zones {
         let (mut zones, mut turn) = (BTreeMap::new(), before.turn.clone());
         for (name, Settings { key, bytes }) in settings {
             let known = before.zones.get(name);
-            if let Some(known) = known.filter(|known| known.key() != &**key) {
-                let previous = known.key().into();
+            if let Some(known) = known.filter(|known| known.key() != key) {
+                let previous = known.key().clone();
                 return Err(Error::OtherKey { name: name.clone(), key: key.clone(), previous });
             }
             let zone = match known.filter(|known| known.bytes() == *bytes) {
                 Some(known) => known.clone(),
                 None => {
-                    let made = make(name, key, *bytes, &mut turn);
+                    let made = make(key, *bytes, &mut turn);
                     let failed = |source| Error::Memory { name: name.clone(), bytes: *bytes, source };
                     Arc::new(made.map_err(failed)?)
                 }
@@ -99,6 +99,11 @@ impl Zones {
         Ok(Self { zones, turn })
     }
 
+    /// How many descriptors they take: one each, and one for their turn.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.zones.len() + usize::from(self.turn.is_some())
+    }
+
     /// Takes a place for each of `claims`, all or none.
     ///
     /// # Errors
@@ -106,14 +111,14 @@ impl Zones {
     /// The first zone that has none.
     pub fn admit(&self, claims: &[Claim]) -> Result<Vec<Place>, NoPlace> {
         let mut places = Vec::with_capacity(claims.len());
-        for Claim { zone: name, key, connections } in claims {
+        for Claim { zone: name, key, connections, early } in claims {
             // Every zone that a policy names is there; one that is not could count nobody.
             let zone = self.zones.get(name).ok_or_else(|| NoPlace::NoMemory(name.clone()))?;
             let at = zone.take(key.expose(), u32::from(*connections)).map_err(|why| match why {
                 NoRoom::Full => NoPlace::Full(name.clone()),
                 NoRoom::NoMemory => NoPlace::NoMemory(name.clone()),
             })?;
-            places.push(Place { zone: zone.clone(), at });
+            places.push(Place { zone: zone.clone(), at, early: *early });
         }
         Ok(places)
     }
@@ -127,12 +132,12 @@ impl Zones {
 }
 
 /// A new zone, and the turn that it needs if there is none yet.
-fn make(name: &str, key: &str, bytes: u64, turn: &mut Option<Arc<Turn>>) -> io::Result<Zone> {
+fn make(key: &LimitKey, bytes: u64, turn: &mut Option<Arc<Turn>>) -> io::Result<Zone> {
     let turn = match turn {
         Some(turn) => turn.clone(),
         None => turn.insert(Arc::new(Turn::new()?)).clone(),
     };
-    Zone::new(name, key, bytes, turn)
+    Zone::new(key.clone(), bytes, turn)
 }
 
 /// A session's place in a zone; given up when it is dropped.
@@ -140,6 +145,14 @@ fn make(name: &str, key: &str, bytes: u64, turn: &mut Option<Arc<Turn>>) -> io::
 pub struct Place {
     zone: Arc<Zone>,
     at: u64,
+    early: bool,
+}
+
+impl Place {
+    /// Whether it is the connection's, and not that of a login.
+    pub(crate) const fn is_early(&self) -> bool {
+        self.early
+    }
 }
 
 impl Drop for Place {

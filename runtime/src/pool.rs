@@ -52,6 +52,8 @@ struct Inner<S> {
     waiting: BTreeMap<Key, VecDeque<Waiting<S>>>,
     /// Whoever tends the pool.
     tender: Option<Waker>,
+    /// Whether nothing has come in on a stream of which everything was read that its runtime knows of.
+    is_silent: fn(&S) -> bool,
 }
 
 struct Waiting<S> {
@@ -62,22 +64,32 @@ struct Waiting<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Pool<S> {
-    /// A pool in which at most so many connections wait for each server. [`Pool::tend`] has to run beside it.
+    /// A pool in which at most so many connections wait for each server, of streams that tell all that has come in when they are read.
+    /// [`Pool::tend`] has to run beside it.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self(Rc::new(RefCell::new(Inner { most, waiting: BTreeMap::new(), tender: None })))
+        Self::of_sockets(most, |_| true)
+    }
+
+    /// The same of sockets, which `is_silent` looks at: their runtime remembers that there was nothing to be read, and until it has asked
+    /// the kernel again a read finds nothing, though an answer that nobody asked for may lie there for the next one to take for his.
+    #[must_use]
+    pub fn of_sockets(most: usize, is_silent: fn(&S) -> bool) -> Self {
+        Self(Rc::new(RefCell::new(Inner { most, waiting: BTreeMap::new(), tender: None, is_silent })))
     }
 
     /// The connection that was used last of those on which nothing has happened since.
     pub(crate) fn take(&self, key: &Key) -> Option<(Stream<S>, Peer)> {
         let mut inner = self.0.borrow_mut();
+        let is_silent = inner.is_silent;
         let waiting = inner.waiting.get_mut(key)?;
         let now = Instant::now();
         let mut found = None;
         while let (None, Some(at)) = (&found, waiting.iter().rposition(|one| one.rest.is_over())) {
             let mut one = waiting.remove(at)?;
             // What has come in, or ended, since it was looked at last does not wait for the one who looks after them.
-            let is_still = one.poll(&mut Context::from_waker(Waker::noop()), now).is_some();
+            let is_still = one.poll(&mut Context::from_waker(Waker::noop()), now).is_some()
+                && is_silent(one.stream.raw());
             found = is_still.then_some((one.stream, one.peer));
         }
         if waiting.is_empty() {
@@ -179,3 +191,6 @@ impl<S> fmt::Debug for Pool<S> {
         f.debug_struct("Pool").field("servers", &servers).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,11 @@ impl<S> Rewound<S> {
         Self { first, stream }
     }
 
+    /// The stream beneath, as it is.
+    pub(crate) const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// The stream beneath, without what of the beginning was not read again.
     pub(crate) fn into_inner(self) -> S {
         self.stream

@@ -10,6 +10,7 @@
 //! An address beside the wildcard of its port has no socket, as in nginx: Linux would not bind it. The wildcard's accepts
 //! for it, and the local address of the connection tells which `server {}` is meant.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, PipeReader};
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
-use gatepost_core::{AuthServer, Peers, Policy, Protocol};
+use gatepost_core::{Peers, Policy, Protocol, Scheme, Target};
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
@@ -89,6 +90,7 @@ pub enum Error {
 pub fn try_out(config: &Config) -> Result<(), Error> {
     let mut files = LogFiles::new(wall_clock, TimeZone::UTC);
     files.log(&config.logs).map_err(Error::Log)?;
+    Zones::new(&config.zones, &Zones::default())?;
     let wildcards = wildcards(config);
     let mut names = Names::default();
     for server in &config.servers {
@@ -186,16 +188,31 @@ fn behind(wildcards: &BTreeSet<SocketAddr>, listener: &Listener) -> Option<Socke
     is_behind.then_some(address)
 }
 
-/// How many connections to auth servers may wait in each thread for the next question.
+/// How many connections to auth servers may wait in each thread for the next question: in each pool so many for each server.
 fn waiting_for_auth(doors: &[Door]) -> usize {
-    let mut counted = Vec::<&AuthServer>::new();
-    for auth in doors.iter().filter_map(|door| door.policy.auth.as_ref()) {
-        if !counted.iter().any(|other| (&other.urls, other.keepalive) == (&auth.urls, auth.keepalive)) {
-            counted.push(auth);
+    let mut pools = BTreeMap::<Kept, Vec<(&Target, &Scheme)>>::new();
+    for (kept, auth) in doors.iter().filter_map(|door| door.kept().zip(door.policy.auth.as_ref())) {
+        let counted = pools.entry(kept).or_default();
+        for url in &auth.urls {
+            if !counted.contains(&(&url.target, &url.scheme)) {
+                counted.push((&url.target, &url.scheme));
+            }
         }
     }
-    let servers = |auth: &AuthServer| auth.urls.iter().map(|url| url.target.servers()).sum::<usize>();
-    counted.into_iter().map(|auth| auth.keepalive.saturating_mul(servers(auth))).sum()
+    let most = |(kept, targets): (Kept, Vec<(&Target, &Scheme)>)| {
+        let servers = targets.iter().map(|(target, _)| target.servers()).sum::<usize>();
+        kept.most.saturating_mul(servers)
+    };
+    pools.into_iter().map(most).fold(0, usize::saturating_add)
+}
+
+/// What the doors that share a pool have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    /// `auth_http_keepalive`; at least 1.
+    most: usize,
+    /// Where the settings are by which they speak TLS. Doors of one configuration that say the same have the same.
+    tls: Option<*const rustls::ClientConfig>,
 }
 
 /// What a client finds behind a listener.
@@ -219,6 +236,13 @@ struct Door {
 }
 
 impl Door {
+    /// What its pool is for, if it wants one.
+    fn kept(&self) -> Option<Kept> {
+        let most = self.policy.auth.as_ref()?.keepalive;
+        let tls = self.auth_tls.as_ref().map(Arc::as_ptr);
+        (most > 0).then_some(Kept { most, tls })
+    }
+
     /// Says in the clear that there is no room, where that can be understood; it is a farewell like any other (decision
     /// 4), but there is nobody who would see it off: what the socket does not take at once is not said.
     fn turn_away(&self, stream: &impl AsFd) {
@@ -319,8 +343,9 @@ impl Server {
         bound.iter_mut().try_for_each(|(_, bound): &mut (_, Bound)| bound.join())?;
         made.into_iter().for_each(|made| drop(made.keep()));
         let process = &config.process;
-        let sockets = bound.iter().map(|(_, bound): &(_, Bound)| bound.sockets.len()).sum();
-        let room = Room::new(process.connections, config.worker_processes.get(), sockets);
+        let sockets: usize = bound.iter().map(|(_, bound): &(_, Bound)| bound.sockets.len()).sum();
+        let room =
+            Room::new(process.connections, config.worker_processes.get(), sockets + zones.descriptors());
         let room = Arc::new(room.beside(waiting_for_auth(&doors)));
         let shared = Arc::new(Shared {
             doors,
@@ -430,6 +455,8 @@ enum Stage {
     Quitting,
     /// Nor is anything carried on.
     Stopping,
+    /// Nor could it be: a thread has panicked.
+    Failed,
 }
 
 /// Ends a running server, from any thread.
@@ -484,6 +511,11 @@ impl Running {
         poll(&mut [PollFd::new(&self.alive, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
     }
 
+    /// Whether it has ended because a thread panicked.
+    pub(crate) fn has_failed(&self) -> bool {
+        *self.control.0.borrow() == Stage::Failed && self.has_ended()
+    }
+
     /// What its threads look at.
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -494,15 +526,19 @@ impl Running {
         self.threads.len()
     }
 
-    /// Waits for the end of every thread.
+    /// Waits for the end of every thread. What those that panicked have said is in the log then.
     ///
     /// # Errors
     ///
     /// A thread panicked outside of a session, where it is not caught. The others have stopped then, for a process that no longer
     /// accepts as it should had better be started anew.
     pub fn join(self) -> Result<(), Error> {
-        let ended = self.threads.into_iter().map(thread::JoinHandle::join);
-        match ended.filter(Result::is_err).count() {
+        let panics = self.threads.into_iter().filter_map(|thread| thread.join().err());
+        let tell = |panic: &Box<dyn Any + Send>| {
+            let words = worker::last_words(&**panic);
+            self.shared.log.line(Level::Alert, None, format_args!("a thread panicked: {words}"));
+        };
+        match panics.inspect(tell).count() {
             0 => Ok(()),
             panicked => Err(Error::Panicked(panicked)),
         }
@@ -524,7 +560,7 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(stage) = self.0.upgrade().filter(|_| thread::panicking()) {
-            Control(stage).stop();
+            Control(stage).reach(Stage::Failed);
         }
     }
 }

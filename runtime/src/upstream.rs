@@ -33,6 +33,10 @@ use self::peers::{Peers, Place};
 pub use self::random::Die;
 pub(crate) use self::renewal::Renewal;
 
+/// What the name of a group begins with here whose servers are spoken to under TLS: a group of auth servers may be asked in clear by
+/// one URL, under TLS by another.
+pub(crate) const UNDER_TLS: &str = "https://";
+
 /// The groups that a `server {}` knows, by their names.
 pub type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
 

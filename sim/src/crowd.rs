@@ -109,7 +109,7 @@ pub fn faults(seed: u64) -> turmoil::Result<Vec<String>> {
         })
     });
     let policy = Arc::new(policy((sim.lookup("backend"), PORT).into()));
-    let user = Settings { key: "$remote_user".into(), bytes: ZONE_BYTES_MIN };
+    let user = Settings { key: LimitKey::Login, bytes: ZONE_BYTES_MIN };
     let zones = Arc::new(Zones::new(&[("user".into(), user)].into(), &Zones::default())?);
     let house = seen.clone();
     sim.host("gatepost", move || {

@@ -85,6 +85,9 @@ fn config(session: &Transcript) -> String {
     if !config.auth_http {
         parts.push("auth_http: false".to_owned());
     }
+    if config.auth_urls != 1 {
+        parts.push(format!("auth_urls: {}", config.auth_urls));
+    }
     format!("    config: ({}),\n", parts.join(", "))
 }
 

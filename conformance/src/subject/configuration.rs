@@ -64,7 +64,7 @@ pub fn text(transcript: &Transcript, places: &Places<'_>, preamble: &str) -> Res
         Tls::Implicit => (" ssl", "off"),
     };
     let auth_http = match config.auth_http {
-        true => format!("auth_http {auth_server}{AUTH_URI};"),
+        true => format!("auth_http{};", format!(" {auth_server}{AUTH_URI}").repeat(config.auth_urls)),
         false => String::new(),
     };
     let members: String = config

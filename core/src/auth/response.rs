@@ -142,8 +142,8 @@ impl Head {
                         framing.header(whole, &name, value);
                     }
                 } else if self.is_interim() {
-                    (self.fields, self.lines, self.framing) = Default::default();
-                    self.framing = Some(Framing::default());
+                    (self.lines, self.framing) = (0, Some(Framing::default()));
+                    self.fields = self.fields.begin_anew();
                 } else {
                     let rest =
                         self.framing.take().and_then(|framing| framing.rest(whole, self.fields.status));
@@ -203,6 +203,12 @@ impl Fields {
             _ => {}
         }
         Ok((name, value))
+    }
+
+    /// Nothing of what an interim answer said; the headers that limits count by are still the same ones.
+    fn begin_anew(&self) -> Self {
+        let counted = self.counted.iter().map(|(name, _)| (name.clone(), Secret::empty())).collect();
+        Self { counted, ..Self::default() }
     }
 
     /// Keeps `value` if a limit counts by it. Several of one name make one, as in nginx's variables.
@@ -483,6 +489,26 @@ mod tests {
         assert_eq!(judged("HTTP/1.1 100 x\r\n\r\n").unwrap_err(), AuthFault::Status(100));
         let endless = "HTTP/1.1 100 x\r\n\r\n".repeat(1000);
         assert_eq!(Head::default().kept().receive(endless.as_bytes()), Err(AuthFault::TooBig));
+    }
+
+    #[test]
+    fn limits_count_by_what_the_answer_says_and_not_by_what_announced_it() {
+        let limit = |name: &str| crate::policy::ConnLimit {
+            zone: "plan".into(),
+            key: LimitKey::Header(name.into()),
+            connections: 1,
+            early: false,
+        };
+        let mut policy = Policy::new(crate::policy::Protocol::Imap, "mail.example.com", None);
+        policy.conn_limits.limits = alloc::vec![limit("x_plan"), limit("x_domain")];
+        let hints = "HTTP/1.1 103 Early Hints\r\nX-Plan: gold\r\nX-Domain: example.net\r\n\r\n";
+        let text = alloc::format!(
+            "{hints}{hints}HTTP/1.1 200 OK\r\nAuth-Status: OK\r\n{TO}X-Plan: silver\r\nContent-Length: 0\r\n\r\n"
+        );
+        let verdict = Head::new(&policy).kept().receive(text.as_bytes()).unwrap().unwrap();
+        let Answer::Granted(granted) = verdict.0 else { panic!("{verdict:?}") };
+        let said: Vec<_> = granted.headers.iter().map(|(name, value)| (&**name, value.expose())).collect();
+        assert_eq!(said, [("x_plan", &b"silver"[..]), ("x_domain", b"")]);
     }
 
     #[test]

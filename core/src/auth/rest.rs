@@ -66,7 +66,7 @@ impl Framing {
             return None;
         }
         let state = match (status?, self.chunked, self.length) {
-            (204 | 304, false, None | Some(0)) => State::Over,
+            (204 | 304, false, None | Some(0)) => return Some(Rest::none()),
             (..200 | 204 | 304, ..) => return None,
             (_, true, None) => State::size(),
             (_, false, Some(length)) if length <= AUTH_BODY_BYTES_MAX as u64 => {
@@ -120,6 +120,12 @@ impl State {
 pub struct Astray;
 
 impl Rest {
+    /// Nothing is still to come.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { state: State::Over, octets: 0 }
+    }
+
     /// Takes in octets.
     ///
     /// # Errors

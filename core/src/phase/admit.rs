@@ -1,7 +1,7 @@
 //! `limit_conn`: whether there is a place for this client, or this user. The driver counts, for it knows of the other sessions; what
 //! is counted, and what comes of it, is decided here (auth-http.md 10.2).
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ use crate::policy::{BackendTls, ConnLimit, LimitKey};
 use crate::report::Notice;
 use crate::secret::Secret;
 use crate::time::{Deadline, Instant, WaitingFor};
-use crate::wire::Wire;
+use crate::wire::{Address, Wire};
 
 /// Waiting to hear whether there is a place for a user whose login was granted.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ fn claims(early: bool, login: &[u8], headers: &Headers, cx: &Context<'_>, out: &
     for limit in cx.policy.conn_limits.limits.iter().filter(|limit| limit.early == early) {
         let ConnLimit { zone, key, connections, early: _ } = limit;
         let value: Secret = match key {
-            LimitKey::Address => cx.client().host().to_string().into_bytes().into(),
+            LimitKey::Address => address(cx.client()).into_bytes().into(),
             LimitKey::Login => login.into(),
             LimitKey::Header(name) => {
                 let said = headers.iter().find(|(said, _)| **said == **name);
@@ -125,10 +125,15 @@ fn claims(early: bool, login: &[u8], headers: &Headers, cx: &Context<'_>, out: &
             let value = matches!(key, LimitKey::Login).then(|| value.expose().to_vec());
             cx.report(Notice::LimitKeyTooLong { key: key.clone(), value }, out);
         } else if !value.is_empty() {
-            claims.push(Claim { zone: zone.clone(), key: value, connections: *connections });
+            claims.push(Claim { zone: zone.clone(), key: value, connections: *connections, early });
         }
     }
     claims
+}
+
+/// By what an address is counted: an IPv4 address is the same however it comes here.
+fn address(client: &Address) -> String {
+    client.ip().map_or_else(|| client.host().to_string(), |ip| ip.to_canonical().to_string())
 }
 
 /// What comes of the answer. In a dry run every session goes on, and the log says which would not have.
@@ -147,7 +152,9 @@ pub(super) fn judge(
             let notice = Notice::Limiting { zone, dry_run: limits.dry_run, level: limits.log_level };
             (notice, Turned::Away)
         }
-        Err(NoPlace::NoMemory(zone)) => (Notice::LimitNoMemory { zone }, Turned::ByTrouble),
+        Err(NoPlace::NoMemory(zone)) => {
+            (Notice::LimitNoMemory { zone, dry_run: limits.dry_run }, Turned::ByTrouble)
+        }
     };
     cx.report(notice, out);
     match limits.dry_run {

@@ -113,6 +113,7 @@ impl Arrive {
     fn introduced<D: Dialect>(mut self, behind: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         if !cx.policy.access.admits(cx.client()) {
             cx.report(Notice::AccessForbidden, out);
+            cx.turn_away();
             // Under TLS it would take a handshake to tell them.
             if !cx.tls_first() {
                 out.send(Wire::Client, D::access_denied());
@@ -147,6 +148,7 @@ impl Arrive {
             Err(Turned::Away) => D::no_place(cx),
             Err(Turned::ByTrouble) => D::farewell(Farewell::Trouble, cx),
         };
+        cx.turn_away();
         // Under TLS it would take a handshake to tell them, which is what one who comes too often wants of us.
         if !cx.tls_first() {
             out.send(Wire::Client, refusal);

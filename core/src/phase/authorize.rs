@@ -18,7 +18,9 @@ use crate::backend::{Account, Proof};
 use crate::dialect::{Dialect, Farewell, presentable};
 use crate::event::{End, NoServer};
 use crate::framing::Inbox;
-use crate::limits::{AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX, ERROR_CODE_BYTES_MAX};
+use crate::limits::{
+    AUTH_REUSED_SILENCE_MAX, AUTH_WAIT_SECONDS_MIN, AUTH_WAIT_TIMEOUTS_MAX, ERROR_CODE_BYTES_MAX,
+};
 use crate::policy::{AuthUrl, BackendTls, Policy, Protocol, Scheme, VerifyClient};
 use crate::report::{Activity, AuthFault, Notice};
 use crate::sasl::base64;
@@ -75,8 +77,8 @@ pub(crate) struct Authorize<D> {
     /// The host name that it was chosen by, if it was chosen and has one.
     name: Option<Arc<str>>,
     way: Way,
-    /// The connection is one that was kept: it may have ended before the question came.
-    reused: bool,
+    /// How long the connection may stay silent, if it is one that was kept: it may have ended before the question came.
+    reused: Option<Instant>,
     answer: Box<Head>,
     /// One budget for all servers.
     until: Instant,
@@ -168,7 +170,7 @@ impl<D: Dialect> Authorize<D> {
             at: 0,
             name: None,
             way: Way::Connecting,
-            reused: false,
+            reused: None,
             answer: Box::new(Head::new(cx.policy)),
             until,
             untried: 1,
@@ -195,7 +197,7 @@ impl<D: Dialect> Authorize<D> {
     fn begin_with_one(&mut self, cx: &Context<'_>) {
         self.name = None;
         self.way = Way::Connecting;
-        self.reused = false;
+        self.reused = None;
         *self.answer = Head::new(cx.policy);
         self.by = share(cx.now, self.until, self.untried);
     }
@@ -206,7 +208,11 @@ impl<D: Dialect> Authorize<D> {
     }
 
     pub(super) const fn deadline(&self) -> Deadline {
-        Deadline { at: self.by, waiting_for: WaitingFor::Auth }
+        let at = match self.reused {
+            Some(until) if self.answer.is_empty() => until,
+            _ => self.by,
+        };
+        Deadline { at, waiting_for: WaitingFor::Auth }
     }
 
     pub(super) fn chosen(
@@ -280,7 +286,9 @@ impl<D: Dialect> Authorize<D> {
 
     pub(super) fn reused(mut self, peer: Peer, cx: &Context<'_>, out: &mut Actions) -> Phase<D> {
         self.server = peer.remote;
-        self.reused = true;
+        // What is left is more than nothing, and a new connection has to have its turn in it too.
+        let silence = AUTH_REUSED_SILENCE_MAX.min(cx.now.until(self.by) / 2);
+        self.reused = Some(cx.now.after(silence));
         self.ask_now(cx, out);
         self.into()
     }
@@ -328,14 +336,9 @@ impl<D: Dialect> Authorize<D> {
         }
     }
 
-    pub(super) fn ended(mut self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
-        if self.reused && self.answer.is_empty() {
-            // A server ends a connection that it has heard nothing on for a while, which may cross the question. That says
-            // nothing against it, and it is asked again; but once, and never behind the beginning of an answer.
-            self.reused = false;
-            self.way = Way::Connecting;
-            out.reopen(Wire::Auth);
-            return self.into();
+    pub(super) fn ended(self, end: End, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if self.reused.is_some() && self.answer.is_empty() {
+            return self.ask_anew(out);
         }
         match end {
             End::Finished => self.report(AuthFault::Closed, cx, out),
@@ -349,12 +352,31 @@ impl<D: Dialect> Authorize<D> {
             }
             End::Broken(error) => cx.report(Notice::AuthFailed(error), out),
         }
-        self.ask_another(Judgement::Failed, cx, out)
+        self.fell_silent(cx, out)
     }
 
     pub(super) fn timed_out(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if self.reused.is_some() && self.answer.is_empty() && cx.now < self.by {
+            return self.ask_anew(out);
+        }
         cx.report(Notice::AuthTimedOut { server: self.server.clone() }, out);
-        if cx.now < self.until {
+        self.fell_silent(cx, out)
+    }
+
+    /// The same server once more, by a connection of its own. A server ends a connection that it has heard nothing on for a while,
+    /// which may cross the question; and what lies between may have forgotten it, and lets nothing through. That says nothing
+    /// against the server; but it is asked anew once, and never behind the beginning of an answer.
+    fn ask_anew(mut self, out: &mut Actions) -> Phase<D> {
+        self.reused = None;
+        self.way = Way::Connecting;
+        out.reopen(Wire::Auth);
+        self.into()
+    }
+
+    /// Nothing more comes from this server, or not in time. Another is asked only if it has said nothing at all (divergences D2): whoever
+    /// has begun to answer has judged the login.
+    fn fell_silent(self, cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
+        if cx.now < self.until && self.answer.is_empty() {
             return self.ask_another(Judgement::Failed, cx, out);
         }
         if self.url.target.is_choice() {

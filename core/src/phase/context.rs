@@ -7,7 +7,7 @@ use crate::action::Actions;
 use crate::event::TlsFacts;
 use crate::facts::{Facts, LimitStatus};
 use crate::phase::HostName;
-use crate::policy::{Mechanism, Policy, Protocol, StartTls};
+use crate::policy::{Lingering, Mechanism, Policy, Protocol, StartTls};
 use crate::proxy::Proxied;
 use crate::report::{self, Activity, Notice, Report};
 use crate::sasl::salt::{Salt, Salts};
@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     method: Option<&'static str>,
     upstream: Option<Address>,
     limit: Option<LimitStatus>,
+    /// Whether it was sent away before it was greeted, for what it is and not for what it did.
+    turned_away: bool,
     /// Logins asked of the auth server: `Auth-Login-Attempt`.
     attempts: u32,
     /// Malformed commands: `max_errors`.
@@ -63,6 +65,7 @@ impl Connection {
             method: None,
             upstream: None,
             limit: None,
+            turned_away: false,
             attempts: 0,
             errors: 0,
             commands: 0,
@@ -86,6 +89,15 @@ impl Connection {
             attempts: self.attempts,
             limit: self.limit,
             upstream: self.upstream.clone(),
+        }
+    }
+
+    /// How the client's connection is closed. Whoever is turned away would otherwise have a connection of ours for as long as it likes to
+    /// linger, and for nothing.
+    pub(crate) const fn lingering(&self, policy: &Policy) -> Lingering {
+        match self.turned_away {
+            true => Lingering { close: false, ..policy.lingering },
+            false => policy.lingering,
         }
     }
 
@@ -289,6 +301,11 @@ impl Context<'_> {
         if matches!(self.connection.limit, None | Some(LimitStatus::Passed)) {
             self.connection.limit = Some(status);
         }
+    }
+
+    /// The client will not be greeted.
+    pub(crate) const fn turn_away(&mut self) {
+        self.connection.turned_away = true;
     }
 
     /// One more login attempt; tells its number.

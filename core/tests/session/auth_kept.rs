@@ -1,5 +1,7 @@
 //! Connections to auth servers that are used more than once (decision 27).
 
+use std::time::Duration;
+
 use gatepost_core::{
     Action, AuthServer, AuthUrl, End, Event, Group, Guest, Judgement, NoServer, Protocol, Scheme, Target,
     Wire,
@@ -112,8 +114,8 @@ fn a_kept_connection_that_is_gone_is_replaced_once_and_nobody_is_blamed() {
             if is_choice {
                 scene.chosen(Wire::Auth, AUTH);
             }
-            scene.tell(Event::Reused(Wire::Auth, peer(AUTH)));
             let until = scene.session_deadline();
+            scene.tell(Event::Reused(Wire::Auth, peer(AUTH)));
             scene.tell(Event::Ended(Wire::Auth, end.clone()));
             assert_eq!(scene.did, [Action::Reopen(Wire::Auth)]);
             assert_eq!(scene.session_deadline(), until, "there is no more time than before");
@@ -169,5 +171,62 @@ fn a_client_that_leaves_takes_the_connection_with_it() {
     assert!(scene.did.contains(&Action::Close(Wire::Auth)), "{:?}", scene.did);
     let mut scene = reused(clear());
     scene.wait();
+    scene.wait();
     assert!(scene.did.contains(&Action::Close(Wire::Auth)), "{:?}", scene.did);
+}
+
+#[test]
+fn a_kept_connection_that_is_silent_is_replaced_once_and_nobody_is_blamed() {
+    for url in [clear(), group()] {
+        let is_choice = url.target.is_choice();
+        let mut scene = begun(url);
+        if is_choice {
+            scene.chosen(Wire::Auth, AUTH);
+        }
+        let (begun, until) = (scene.now, scene.session_deadline());
+        scene.tell(Event::Reused(Wire::Auth, peer(AUTH)));
+        scene.wait();
+        assert_eq!(begun.until(scene.now).as_secs(), 5);
+        assert_eq!(scene.did, [Action::Reopen(Wire::Auth)]);
+        assert_eq!(scene.session_deadline(), until, "there is no more time than before");
+        scene.tell(Event::Opened(Wire::Auth, peer(AUTH)));
+        assert!(scene.said_to(Wire::Auth).contains("Auth-Login-Attempt: 1\r\n"), "{:?}", scene.did);
+        // A second time it is the server's fault.
+        scene.wait();
+        assert!(!scene.did.contains(&Action::Reopen(Wire::Auth)), "{:?}", scene.did);
+        assert!(scene.log()[0].contains("auth http server 127.0.0.1:9000 timed out"), "{:?}", scene.log());
+        match is_choice {
+            true => assert!(scene.tries_another(Wire::Auth), "{:?}", scene.did),
+            false => assert!(scene.said_to(Wire::Client).starts_with("a NO [UNAVAILABLE]")),
+        }
+    }
+}
+
+#[test]
+fn a_new_connection_has_as_much_of_a_short_budget_as_the_kept_one() {
+    let mut policy = policy(Protocol::Imap);
+    let auth = AuthServer { keepalive: 1, timeout: Duration::from_secs(4), ..AuthServer::at(vec![clear()]) };
+    policy.auth = Some(auth);
+    let mut scene = Scene::new(policy);
+    scene.log_in(Protocol::Imap);
+    let begun = scene.now;
+    scene.tell(Event::Reused(Wire::Auth, peer(AUTH)));
+    scene.wait();
+    assert_eq!(scene.did, [Action::Reopen(Wire::Auth)]);
+    assert_eq!(begun.until(scene.now).as_secs(), 2);
+    scene.wait();
+    assert_eq!(begun.until(scene.now).as_secs(), 4);
+    assert!(scene.said_to(Wire::Client).starts_with("a NO [UNAVAILABLE]"), "{:?}", scene.did);
+}
+
+#[test]
+fn whoever_has_begun_to_answer_by_a_kept_connection_has_all_the_time_there_is() {
+    let mut scene = begun(clear());
+    let until = scene.session_deadline();
+    scene.tell(Event::Reused(Wire::Auth, peer(AUTH)));
+    scene.tell(Event::Received(Wire::Auth, b"H"));
+    assert_eq!(scene.session_deadline(), until);
+    scene.wait();
+    assert!(!scene.did.contains(&Action::Reopen(Wire::Auth)), "{:?}", scene.did);
+    assert!(scene.said_to(Wire::Client).starts_with("a NO [UNAVAILABLE]"), "{:?}", scene.did);
 }

@@ -71,6 +71,35 @@ fn the_next_url_is_asked_whatever_is_wrong_with_the_one_before() {
 }
 
 #[test]
+fn nobody_else_is_asked_behind_the_first_octet_of_an_answer() {
+    let group = Target::Group(Group { name: "auths".into(), servers: 2, guest: Guest::default() });
+    for urls in [three(), vec![AuthUrl::new(group, "auths")]] {
+        let is_choice = urls[0].target.is_choice();
+        for end in
+            [Some(Event::Ended(Wire::Auth, End::Finished)), Some(Event::Ended(Wire::Auth, refused())), None]
+        {
+            let mut scene = begun(urls.clone());
+            if is_choice {
+                scene.chosen(Wire::Auth, FIRST);
+            }
+            scene.tell(Event::Opened(Wire::Auth, peer(FIRST)));
+            scene.tell(Event::Received(Wire::Auth, b"H"));
+            match end {
+                Some(end) => scene.tell(end),
+                None => scene.wait(),
+            }
+            assert!(!scene.tries_another(Wire::Auth), "{:?}", scene.did);
+            assert!(!scene.did.iter().any(|action| matches!(action, Action::Open(..))), "{:?}", scene.did);
+            assert!(scene.did.contains(&Action::Close(Wire::Auth)), "{:?}", scene.did);
+            let judged = scene.did.contains(&Action::Judge(Wire::Auth, Judgement::Failed));
+            assert_eq!(judged, is_choice, "{:?}", scene.did);
+            assert_eq!(scene.log().len(), 1, "{:?}", scene.log());
+            assert!(scene.said_to(Wire::Client).starts_with(UNAVAILABLE), "{:?}", scene.did);
+        }
+    }
+}
+
+#[test]
 fn what_an_answer_says_is_final() {
     for answer in [
         "HTTP/1.0 401 No\r\n\r\n",

@@ -2,8 +2,8 @@
 
 use gatepost_core::report::Level;
 use gatepost_core::{
-    Action, Actions, BackendTls, Claim, ConnLimit, ConnLimits, Event, LimitKey, LimitStatus, NoPlace, Policy,
-    Protocol, Secret, Session, Target, Wire,
+    Access, Action, Actions, BackendTls, Claim, ConnLimit, ConnLimits, Event, LimitKey, LimitStatus, NoPlace,
+    Peers, Policy, Protocol, Secret, Session, Target, Verdict, Wire,
 };
 
 use crate::stage::{Door, NOW, PROTOCOLS, Stage, address, client, facts, peer, policy, session};
@@ -55,7 +55,7 @@ impl Scene {
             Action::Admit(claims) => Some(claims),
             _ => None,
         });
-        let shown = |Claim { zone, key, connections }: &Claim| {
+        let shown = |Claim { zone, key, connections, early: _ }: &Claim| {
             (zone.to_string(), String::from_utf8_lossy(key.expose()).into_owned(), *connections)
         };
         claims.flatten().map(shown).collect()
@@ -207,7 +207,10 @@ fn a_dry_run_lets_everybody_in_and_tells_who_would_not_have_been() {
     for protocol in PROTOCOLS {
         for (why, line) in [
             (NoPlace::Full("user".into()), "[error] limiting connections, dry run, by zone \"user\" while"),
-            (NoPlace::NoMemory("user".into()), "[crit] no memory in limit_conn_zone \"user\" while"),
+            (
+                NoPlace::NoMemory("user".into()),
+                "[crit] no memory, dry run, in limit_conn_zone \"user\" while",
+            ),
         ] {
             let mut policy = limited(protocol, &[limit("user", LimitKey::Login, 1)]);
             policy.conn_limits.dry_run = true;
@@ -240,7 +243,7 @@ fn a_key_that_is_too_long_is_not_counted_and_shown_only_if_it_is_a_login() {
 
 #[test]
 fn what_a_session_is_counted_by_shows_in_no_trace() {
-    let claim = Claim { zone: "z".into(), key: Secret::from(&b"hunter2"[..]), connections: 1 };
+    let claim = Claim { zone: "z".into(), key: Secret::from(&b"hunter2"[..]), connections: 1, early: false };
     assert!(!format!("{:?}", Action::Admit(vec![claim])).contains("hunter2"));
 }
 
@@ -265,6 +268,28 @@ fn a_client_without_a_place_hears_that_instead_of_a_greeting() {
 }
 
 #[test]
+fn whoever_is_turned_away_before_a_greeting_is_not_lingered_for() {
+    for protocol in PROTOCOLS {
+        for door in [Door::Plain, Door::Tls] {
+            for why in [NoPlace::Full("addr".into()), NoPlace::NoMemory("addr".into())] {
+                let mut scene = Scene::new(limited(protocol, &[early()]), door);
+                assert!(scene.session.lingering().close);
+                scene.tell(Event::Admitted(Err(why)));
+                assert!(scene.is_over() && !scene.session.lingering().close);
+            }
+        }
+        let mut denied = limited(protocol, &[]);
+        denied.access = Access(vec![(Verdict::Deny, Peers::All)]);
+        let scene = Scene::new(denied, Door::Plain);
+        assert!(scene.is_over() && !scene.session.lingering().close);
+        // Who was greeted may have said something already, and would lose our last words with a reset.
+        let mut scene = Scene::granted(limited(protocol, &[limit("user", LimitKey::Login, 1)]), "");
+        scene.tell(Event::Admitted(Err(NoPlace::Full("user".into()))));
+        assert!(scene.is_over() && scene.session.lingering().close);
+    }
+}
+
+#[test]
 fn a_client_with_a_place_is_greeted_and_what_it_said_meanwhile_is_heard() {
     for protocol in PROTOCOLS {
         let mut scene = Scene::new(limited(protocol, &[early()]), Door::ProxyHeader);
@@ -281,6 +306,21 @@ fn a_client_with_a_place_is_greeted_and_what_it_said_meanwhile_is_heard() {
         assert_eq!(scene.said().lines().count(), 2, "greeting and reply: {:?}", scene.said());
         // Both limits are looked at, each in its time.
         assert_eq!(scene.session.facts().limit, Some(LimitStatus::Passed));
+    }
+}
+
+#[test]
+fn an_address_is_the_same_however_it_is_written() {
+    for (header, counted) in [
+        ("PROXY TCP4 203.0.113.7 198.51.100.1 40001 143\r\n", "203.0.113.7"),
+        ("PROXY TCP6 ::ffff:203.0.113.7 2001:db8::1 40001 143\r\n", "203.0.113.7"),
+        ("PROXY TCP6 2001:db8:0::7 2001:db8::1 40001 143\r\n", "2001:db8::7"),
+    ] {
+        let mut policy = limited(Protocol::Imap, &[early()]);
+        policy.real_ip_from = vec![Peers::All];
+        let mut scene = Scene::new(policy, Door::ProxyHeader);
+        scene.tell(Event::Received(Wire::Client, header.as_bytes()));
+        assert_eq!(scene.claims(), [("addr".to_owned(), counted.to_owned(), 3)], "{header}");
     }
 }
 

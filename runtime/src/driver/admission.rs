@@ -33,6 +33,11 @@ impl Admission {
         poll_fn(|_| self.answer.take().map_or(Poll::Pending, Poll::Ready)).await
     }
 
+    /// Gives up the places of a login that came to nothing.
+    pub(super) fn forget_login(&mut self) {
+        self.places.retain(Place::is_early);
+    }
+
     /// All its places, for as long as they are kept.
     pub(super) fn into_places(self) -> Vec<Place> {
         self.places

@@ -23,6 +23,18 @@ impl Turn {
         Ok(Self { threads: Mutex::new(()), processes: file.into() })
     }
 
+    /// One that is another process's as well.
+    #[cfg(test)]
+    pub(super) fn of(file: File) -> Self {
+        Self { threads: Mutex::new(()), processes: file }
+    }
+
+    /// What is locked.
+    #[cfg(test)]
+    pub(super) const fn file(&self) -> &File {
+        &self.processes
+    }
+
     /// Waits for its turn, which others have for a few microseconds each.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
+use gatepost_core::LimitKey;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, getpid};
 
@@ -32,7 +33,7 @@ pub(super) enum NoRoom {
 
 #[derive(Debug)]
 pub(super) struct Zone {
-    key: Box<str>,
+    key: LimitKey,
     bytes: u64,
     pages: u64,
     table: File,
@@ -70,17 +71,18 @@ impl Record {
 
 impl Zone {
     /// An empty zone. Its memory is taken as it is used.
-    pub(super) fn new(name: &str, key: &str, bytes: u64, turn: Arc<Turn>) -> io::Result<Self> {
+    pub(super) fn new(key: LimitKey, bytes: u64, turn: Arc<Turn>) -> io::Result<Self> {
         let pages = (bytes / PAGE_BYTES as u64).max(1);
-        let table = File::from(memfd_create(format!("gatepost {name}"), MemfdFlags::CLOEXEC)?);
+        // Not its own name, which may be longer than the system allows.
+        let table = File::from(memfd_create("gatepost limit_conn_zone", MemfdFlags::CLOEXEC)?);
         table.set_len(pages * PAGE_BYTES as u64)?;
         let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         let secret = secret.map_err(|_| io::Error::other("no randomness"))?;
-        Ok(Self { key: key.into(), bytes, pages, table, secret, turn })
+        Ok(Self { key, bytes, pages, table, secret, turn })
     }
 
     /// What it counts by.
-    pub(super) fn key(&self) -> &str {
+    pub(super) const fn key(&self) -> &LimitKey {
         &self.key
     }
 
@@ -135,11 +137,11 @@ impl Zone {
         }
     }
 
-    /// Gives up every place of `process`, which is no more.
+    /// Gives up every place of `process`, which is no more. A turn for each page: logins need not wait for the whole of a large zone.
     pub(super) fn forget(&self, process: Pid) {
-        let Ok(_turn) = self.turn() else { return };
         let gone = number(process);
         for page in 0..self.pages {
+            let Ok(_turn) = self.turn() else { return };
             for (at, record) in self.records(page).into_iter().flatten() {
                 if let Some(record) = record.filter(|record| record.process == gone) {
                     let _ = self.write(at, Record { sessions: 0, ..record });
@@ -201,6 +203,27 @@ impl Zone {
             .flat_map(|page| self.records(page).expect("a page"))
             .filter(|(_, record)| record.is_some())
             .count()
+    }
+
+    /// One that is another process's as well.
+    #[cfg(test)]
+    pub(super) fn of(table: File, turn: Turn) -> io::Result<Self> {
+        let bytes = table.metadata()?.len();
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, b"all know it");
+        Ok(Self {
+            key: LimitKey::Login,
+            bytes,
+            pages: bytes / PAGE_BYTES as u64,
+            table,
+            secret,
+            turn: Arc::new(turn),
+        })
+    }
+
+    /// Where its records are, and what is locked by whoever changes them.
+    #[cfg(test)]
+    pub(super) fn files(&self) -> [&File; 2] {
+        [&self.table, self.turn.file()]
     }
 
     /// Takes a place as another process would.

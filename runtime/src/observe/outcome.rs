@@ -94,6 +94,7 @@ impl Outcome {
             | Notice::TlsFailed { .. } => Self::TlsFault,
             // Names that cannot be resolved are no end; and neither is what is said in passing.
             Notice::Limiting { dry_run: true, .. }
+            | Notice::LimitNoMemory { dry_run: true, .. }
             | Notice::LimitKeyTooLong { .. }
             | Notice::AddressUnresolved { .. }
             | Notice::NameUnresolved { .. }
@@ -154,6 +155,7 @@ mod tests {
     fn a_session_is_told_by_what_ended_it() {
         let refused = || Notice::LoginFailed { text: b"no".to_vec() };
         let limiting = |dry_run| Notice::Limiting { zone: "user".into(), dry_run, level: Level::Error };
+        let no_memory = |dry_run| Notice::LimitNoMemory { zone: "user".into(), dry_run };
         for (notices, outcome, status) in [
             (&[][..], "left", 499),
             (&[refused()], "login-failed", 401),
@@ -171,7 +173,9 @@ mod tests {
             (&[limiting(false)], "limited", 503),
             (&[limiting(true), Notice::LoggedIn], "proxied", 200),
             (&[limiting(true), Notice::ClientClosed], "left", 499),
-            (&[Notice::LimitNoMemory { zone: "user".into() }], "error", 500),
+            (&[no_memory(false)], "error", 500),
+            (&[no_memory(true), Notice::LoggedIn], "proxied", 200),
+            (&[no_memory(true), Notice::ClientClosed], "left", 499),
         ] {
             let went = after(notices);
             assert_eq!((went.name(), went.status()), (outcome, status), "{notices:?}");

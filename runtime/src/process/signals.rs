@@ -78,7 +78,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the next, or for `other` to be readable, while any of these threads run.
+    /// Waits for the next, or for `other` to be readable, while any of these threads run and none of them has panicked.
     pub(super) fn next_while(&self, running: &[Running], other: Option<BorrowedFd<'_>>) -> Heard {
         loop {
             if let Some(received) = self.next() {
@@ -88,7 +88,8 @@ impl Signals {
             let mut watched: Vec<_> = other.map(watch).into_iter().collect();
             let going = running.iter().filter(|running| !running.has_ended());
             watched.extend(going.map(|running| watch(running.alive().as_fd())));
-            if watched.len() == usize::from(other.is_some()) {
+            let failed = running.iter().any(Running::has_failed);
+            if failed || watched.len() == usize::from(other.is_some()) {
                 return Heard::End;
             }
             watched.push(watch(self.as_fd()));
@@ -108,7 +109,7 @@ pub(super) enum Heard {
     Signal(Received),
     /// What was waited for beside.
     Other,
-    /// Every thread has ended.
+    /// Every thread has ended, or one has panicked.
     End,
 }
 

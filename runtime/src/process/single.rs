@@ -65,6 +65,8 @@ pub(super) fn run(start: Start, read: &Reader<'_>) -> Result<(), Error> {
         }
     }
     let shared = now.shared.clone();
+    // If one has failed, others may still serve, or let sessions end.
+    now.running.iter().for_each(|running| running.control().stop());
     let ended = now.running.into_iter().map(Running::join).fold(Ok(()), Result::and);
     remove(pid_file.as_ref(), shared.log());
     shared.log().line(Level::Notice, None, "exit");

@@ -21,8 +21,8 @@ pub(super) struct Room {
     /// `worker_connections`.
     connections: usize,
     threads: usize,
-    /// Listening sockets.
-    sockets: usize,
+    /// Listening sockets, and what sessions are counted in.
+    shared: usize,
     /// Connections that may wait in each thread for the next question to an auth server.
     waiting: usize,
     taken: AtomicUsize,
@@ -31,9 +31,10 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) const fn new(connections: usize, threads: usize, sockets: usize) -> Self {
+    /// For so many clients of each thread, where all threads together have so many descriptors open from the beginning.
+    pub(super) const fn new(connections: usize, threads: usize, shared: usize) -> Self {
         let (taken, descriptors) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Self { connections, threads, sockets, waiting: 0, taken, descriptors }
+        Self { connections, threads, shared, waiting: 0, taken, descriptors }
     }
 
     /// The same where so many connections of each thread belong to no client (`auth_http_keepalive`).
@@ -58,7 +59,7 @@ impl Room {
 
     const fn descriptors_for_us(&self) -> usize {
         DESCRIPTORS_OF_PROCESS
-            .saturating_add(self.sockets)
+            .saturating_add(self.shared)
             .saturating_add(DESCRIPTORS_OF_THREAD.saturating_add(self.waiting).saturating_mul(self.threads))
     }
 

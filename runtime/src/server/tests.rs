@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use gatepost_core::{Address, AuthServer, Policy, Protocol, Target};
+use gatepost_core::{Address, AuthServer, AuthUrl, LimitKey, Policy, Protocol, Target};
 
 use super::*;
 use crate::config::{self, Listener, LogSink, LogTarget, Process};
@@ -422,11 +422,78 @@ fn a_thread_that_panics_stops_the_others() {
     let watching = thread::spawn(move || {
         let _alarm = watching;
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(seen.wait_for(|&stage| stage == Stage::Stopping)).expect("somebody stops it");
+        runtime.block_on(seen.wait_for(|&stage| stage >= Stage::Stopping)).expect("somebody stops it");
     });
     let served = Served::start(Protocol::Pop3, nobody(), 1);
     let shared = served.running.as_ref().expect("running").shared().clone();
     let running = Running { threads: vec![watching, failing], control, alive, shared };
-    assert!(matches!(running.join(), Err(Error::Panicked(1))));
+    assert!(!running.has_failed(), "its threads may still say goodbye");
     drop(held);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !running.has_failed() {
+        assert!(tokio::time::Instant::now() < deadline, "it is known how it ended");
+        thread::yield_now();
+    }
+    assert!(matches!(running.join(), Err(Error::Panicked(1))));
+    assert!(served.log().contains("[alert] "), "{}", served.log());
+    assert!(served.log().contains("a thread panicked: on purpose\n"), "{}", served.log());
+}
+
+/// A door of a server that keeps so many connections to these URLs.
+fn door(keepalive: usize, tls: Option<&Arc<rustls::ClientConfig>>, urls: &[&AuthUrl]) -> Door {
+    let log = LogFiles::new(wall_clock, TimeZone::UTC).log(&[]).expect("no file");
+    let auth = AuthServer { keepalive, ..AuthServer::at(urls.iter().map(|&url| url.clone()).collect()) };
+    Door {
+        text: "".into(),
+        proxy_protocol: false,
+        tls_first: false,
+        keepalive: false,
+        policy: Arc::new(Policy::new(Protocol::Imap, "mx.example", auth)),
+        tls: None,
+        backend_tls: None,
+        auth_tls: tls.cloned(),
+        upstreams: Arc::default(),
+        auth_upstreams: Arc::default(),
+        users: None,
+        resolver: None,
+        log,
+        access_logs: Arc::new([]),
+    }
+}
+
+/// However many doors share a pool, and however their URLs differ beyond the server.
+#[test]
+fn descriptors_are_set_aside_for_each_pool_and_each_server() {
+    let url = |port| AuthUrl::new(Target::Address(SocketAddr::from(([127, 0, 0, 1], port)).into()), "a");
+    let (one, other) = (url(1), url(2));
+    let elsewhere = AuthUrl { uri: "/elsewhere".into(), ..url(1) };
+    let secure = AuthUrl { scheme: Scheme::Https { name: None }, ..url(1) };
+    let fixture = tls::fixture::Fixture::new();
+    let tls = [(); 2].map(|()| Arc::new(fixture.client(rustls::ALL_VERSIONS)));
+    for (doors, wanted) in [
+        (vec![door(0, None, &[&one])], 0),
+        (vec![door(4, None, &[&one]), door(4, None, &[&elsewhere])], 4),
+        (vec![door(4, None, &[&one, &other]), door(4, None, &[&other])], 8),
+        (vec![door(4, None, &[&one]), door(5, None, &[&one])], 9),
+        (vec![door(4, Some(&tls[0]), &[&secure, &one])], 8),
+        (vec![door(4, Some(&tls[0]), &[&secure]), door(4, Some(&tls[0]), &[&secure])], 4),
+        (vec![door(4, Some(&tls[0]), &[&secure]), door(4, Some(&tls[1]), &[&secure])], 8),
+    ] {
+        assert_eq!(waiting_for_auth(&doors), wanted, "{doors:?}");
+    }
+}
+
+#[test]
+fn zones_are_tried_out_too() {
+    let config = |bytes| Config {
+        worker_processes: NonZeroUsize::MIN,
+        process: Process::default(),
+        pid: Pid::Off,
+        logs: Arc::new([]),
+        zones: [("user".into(), limit_conn::Settings { key: LimitKey::Login, bytes })].into(),
+        servers: Vec::new(),
+    };
+    try_out(&config(limit_conn::ZONE_BYTES_MIN)).expect("fit");
+    let error = try_out(&config(u64::MAX)).expect_err("nobody has that much").to_string();
+    assert!(error.starts_with("limit_conn_zone \"user\" cannot have"), "{error}");
 }

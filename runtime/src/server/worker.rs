@@ -1,25 +1,30 @@
 //! One thread: its sockets, its sessions, its end.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::io::{self, PipeWriter};
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
 use gatepost_core::{Address, Client, Peer, Seed};
+use pin_project_lite::pin_project;
 use rustix::thread::sched_setaffinity;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet, spawn_local};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Accepted, Acceptor};
+use super::room::Place;
 use super::{Alarm, Door, Shared, Stage, names};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
@@ -100,10 +105,11 @@ impl Worker {
             Err(error) => return drop(ready.send(Err(error))),
         };
         // One of the threads looks up names for all of them.
-        let renewing = if index == 0 { names::renew(&shared) } else { Ok(JoinSet::new()) };
-        let (mut renewing, mut sessions) = match (renewing, Sessions::new(shared)) {
-            (Ok(renewing), Ok(sessions)) => (renewing, sessions),
-            (Err(error), _) | (_, Err(error)) => return drop(ready.send(Err(error))),
+        let chores = if index == 0 { names::renew(&shared) } else { Ok(JoinSet::new()) };
+        let begun = chores.and_then(|mut chores| Ok((Sessions::new(shared, &mut chores)?, chores)));
+        let (mut sessions, mut chores) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return drop(ready.send(Err(error))),
         };
         // Whoever started this thread may be gone, which the stage will tell.
         let _ = ready.send(Ok(()));
@@ -114,7 +120,7 @@ impl Worker {
                 biased;
                 () = reached(&mut stopping, Stage::Stopping), if cut.is_none() => {
                     acceptor = None;
-                    renewing.abort_all();
+                    chores.abort_all();
                     cut = Some(sessions.say_goodbye());
                 }
                 () = moment(patience), if cut.is_none() => cut = Some(sessions.say_goodbye()),
@@ -122,14 +128,14 @@ impl Worker {
                     if let Some(acceptor) = acceptor.take() {
                         acceptor.finish(|accepted| sessions.begin(accepted));
                     }
-                    renewing.abort_all();
+                    chores.abort_all();
                     sessions.close_pools();
                     patience = sessions.shared.shutdown_timeout.map(|timeout| Instant::now() + timeout.min(PATIENCE_MAX));
                 }
                 () = moment(cut) => return,
                 Some(ended) = sessions.running.join_next() => sessions.note(ended),
-                // By itself none of them ends but by a bug of ours, which must not go unnoticed.
-                Some(ended) = renewing.join_next() => if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+                // A bug of ours: what this thread does beside its sessions is not done any more, and the process ends.
+                Some(ended) = chores.join_next() => if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
                     resume_unwind(panic);
                 },
                 accepted = next(&mut acceptor) => sessions.begin(accepted),
@@ -159,31 +165,36 @@ async fn next(acceptor: &mut Option<Acceptor>) -> Accepted {
     }
 }
 
-/// A pool for each door that wants one; the same for those that speak to auth servers alike.
-fn pools(doors: &[Door]) -> Vec<Option<Pool<Socket>>> {
-    let mut made = Vec::<(&Door, Pool<Socket>)>::new();
-    let pool = |door| {
-        let most = keepalive(door);
-        if most == 0 {
-            return None;
-        }
-        let alike = made.iter().find(|(other, _)| {
-            let tls = (door.auth_tls.as_ref().map(Arc::as_ptr), other.auth_tls.as_ref().map(Arc::as_ptr));
-            keepalive(other) == most && tls.0 == tls.1
+/// A pool for each door that wants one, the same for those that speak to auth servers alike; and a chore that tends each.
+fn pools(doors: &[Door], chores: &mut JoinSet<()>) -> Vec<Option<Pool<Socket>>> {
+    let mut made = BTreeMap::new();
+    let mut pool = |door: &Door| {
+        let kept = door.kept()?;
+        let pool = made.entry(kept).or_insert_with(|| {
+            let pool = Pool::of_sockets(kept.most, Socket::is_silent);
+            chores.spawn_local(pool.clone().tend());
+            pool
         });
-        if let Some((_, pool)) = alike {
-            return Some(pool.clone());
-        }
-        let pool = Pool::new(most);
-        spawn_local(pool.clone().tend());
-        made.push((door, pool.clone()));
-        Some(pool)
+        Some(pool.clone())
     };
-    doors.iter().map(pool).collect()
+    doors.iter().map(&mut pool).collect()
 }
 
-fn keepalive(door: &Door) -> usize {
-    door.policy.auth.as_ref().map_or(0, |auth| auth.keepalive)
+pin_project! {
+    /// A session, and the place that it has until it is over. An `async` block would have room for the session twice.
+    struct Seated<F> {
+        #[pin]
+        session: F,
+        _place: Place,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Seated<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().session.poll(cx)
+    }
 }
 
 /// A thread's sessions.
@@ -198,7 +209,12 @@ struct Sessions {
 }
 
 impl Sessions {
-    fn new(shared: Arc<Shared>) -> io::Result<Self> {
+    /// None yet. What goes on beside them is added to the `chores`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Resolver::new`].
+    fn new(shared: Arc<Shared>, chores: &mut JoinSet<()>) -> io::Result<Self> {
         let (net, mut resolvers) = (Kernel::new(), BTreeMap::new());
         let mut nets = Vec::with_capacity(shared.doors.len());
         for door in &shared.doors {
@@ -215,7 +231,7 @@ impl Sessions {
             });
         }
         drop(resolvers);
-        let pools = pools(&shared.doors);
+        let pools = pools(&shared.doors, chores);
         Ok(Self { running: JoinSet::new(), nets, pools, drain: Drain::default(), shared })
     }
 
@@ -271,25 +287,27 @@ impl Sessions {
         };
         let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number).in_full(in_full);
         let session = drive(net.clone(), arrival, observer, self.drain.clone());
-        self.running.spawn_local(async move {
-            session.await;
-            drop(place);
-        });
+        self.running.spawn_local(Seated { session, _place: place });
     }
 
     /// A session that panicked is a bug of ours and costs its client the connection, but nobody else.
     fn note(&self, ended: Result<(), JoinError>) {
         let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) else { return };
-        let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-            (Some(text), _) => text,
-            (_, Some(text)) => text.as_str(),
-            (None, None) => "without a word",
-        };
+        let text = last_words(&*panic);
         let count = self.shared.panics.fetch_add(1, Ordering::Relaxed) + 1;
         self.shared.log.line(
             Level::Alert,
             None,
             format_args!("a session panicked, {count} have so far: {text}"),
         );
+    }
+}
+
+/// What a panic said.
+pub(super) fn last_words(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        (None, None) => "without a word",
     }
 }

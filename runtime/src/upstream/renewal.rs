@@ -2,7 +2,7 @@
 //! fails or is silent neither hides the other nor keeps it waiting. What an address has proved to be stays with it as long as it is there.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use gatepost_core::report::Level;
 use gatepost_core::{Family, ResolveError};
 use tokio::time::{sleep, timeout};
 
-use super::{Upstream, Upstreams};
+use super::{UNDER_TLS, Upstream, Upstreams};
 use crate::resolve::{self, Current};
 
 /// No answer is taken for shorter lived than this, or a time to live of 0 would keep asking.
@@ -183,9 +183,10 @@ impl Renewal {
         news
     }
 
+    /// The groups as the operator wrote them, each once, however many protocols and ports it stands for.
     fn groups(&self) -> String {
-        let mut names: Vec<&str> = self.places.iter().map(|place| &*place.group).collect();
-        names.dedup();
+        let written = |place: &Place| place.group.strip_prefix(UNDER_TLS).unwrap_or(&place.group).to_owned();
+        let names: BTreeSet<String> = self.places.iter().map(written).collect();
         let quoted: Vec<String> = names.iter().map(|name| format!("upstream \"{name}\"")).collect();
         quoted.join(", ")
     }

@@ -49,9 +49,24 @@ fn log_in(client: &mut TcpStream, user: &str) -> String {
     if greeting.starts_with("-ERR") {
         return greeting;
     }
+    log_in_once_greeted(client, user)
+}
+
+fn log_in_once_greeted(client: &mut TcpStream, user: &str) -> String {
     write!(client, "USER {user}\r\nPASS hunter2\r\n").unwrap();
     assert_eq!(line(client), "+OK\r\n");
     line(client)
+}
+
+fn capabilities(client: &mut TcpStream) -> String {
+    client.write_all(b"CAPA\r\n").unwrap();
+    let mut listed = String::new();
+    while !listed.ends_with("\r\n.\r\n") {
+        let line = line(client);
+        assert!(!line.is_empty(), "{listed:?} and then nothing");
+        listed.push_str(&line);
+    }
+    listed
 }
 
 const FULL: &str = "-ERR [SYS/TEMP] Too many connections\r\n";
@@ -143,10 +158,18 @@ fn one_process_counts_the_sessions_of_its_generations_together() {
     let served = Served::start_by_itself(&limited);
     let mut first = client(&served);
     assert_eq!(log_in(&mut first, "fred"), "+OK\r\n");
+    let mail = format!("{} pop3_capabilities TOP USER X-NEXT;", limited.mail);
+    served.configure(&Said { mail, ..limited });
     served.signal(Signal::HUP);
-    served.await_line("notice", "reconfiguring");
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(log_in(&mut client(&served), "fred"), FULL);
+    eventually("the next generation turns him away", || {
+        let mut client = client(&served);
+        assert!(line(&mut client).starts_with("+OK"));
+        if !capabilities(&mut client).contains("X-NEXT\r\n") {
+            return false;
+        }
+        assert_eq!(log_in_once_greeted(&mut client, "fred"), "-ERR Too many connections\r\n");
+        true
+    });
     drop(first);
     eventually("a place is free", || log_in(&mut client(&served), "fred") == "+OK\r\n");
 }

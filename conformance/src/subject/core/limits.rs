@@ -72,7 +72,7 @@ impl Places {
     /// Takes a place for each of `claims`, or none.
     pub(super) fn admit(&mut self, claims: &[Claim]) -> Result<(), NoPlace> {
         let mut places = Vec::new();
-        for Claim { zone, key, connections } in claims {
+        for Claim { zone, key, connections, early: _ } in claims {
             let place = (zone.to_string(), key.expose().to_vec());
             let taken = self.own.iter().chain(&self.others).filter(|other| **other == place).count();
             if taken >= usize::from(*connections) {

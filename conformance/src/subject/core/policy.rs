@@ -27,7 +27,7 @@ pub(super) fn of(config: &Config) -> Result<Policy, String> {
     };
     let target = Target::Address(Address::Inet(AUTH_SERVER));
     let url = AuthUrl { uri: AUTH_URI.into(), ..AuthUrl::new(target, &AUTH_SERVER.ip().to_string()) };
-    let auth = AuthServer::at(vec![url]);
+    let auth = AuthServer::at(vec![url; config.auth_urls]);
     let mut policy = Policy::new(protocol, SERVER_NAME, config.auth_http.then_some(auth));
     if !config.auth_http {
         (policy.backend.pass_error_message, policy.backend.smtp_auth) = (true, true);

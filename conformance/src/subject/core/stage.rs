@@ -139,6 +139,12 @@ impl CoreStage {
             return self.tell_only(Event::Admitted(outcome));
         }
         let over = self.relaying || !self.inbox.contains_key(&Wire::Client);
+        if over
+            && !self.relaying
+            && let Some(wire) = self.inbox.keys().next().or(self.opening.as_ref())
+        {
+            return Err(format!("{told}: the session is over, and the proxy leaves {wire:?} open"));
+        }
         let deadline = self.session.as_ref().and_then(Session::deadline);
         match (over, deadline) {
             (false, None) => Err(format!("{told}: the session lives on without a deadline")),

@@ -1,21 +1,22 @@
 //! `auth_http`: config.md 7.1, and what is beyond it: `https://` (divergences D1) and several URLs (D2).
 
+mod safety;
+
 use std::sync::Arc;
 
 use gatepost_core::{Address, AuthServer, AuthUrl, Group, Guest, Place, Scheme, Target};
 
+pub(super) use self::safety::check;
 use super::Ground;
 use super::address::{Fault, Host, sockets_of, split, unix_path};
-use super::scope::Scope;
+use super::scope::{Said, Scope};
 use super::upstream::{Groups, at_port};
 use super::value::{argument, invalid, number, text};
 use crate::config::diagnostic::Complaint;
 use crate::config::lex::Word;
 use crate::config::surroundings::Surroundings;
 use crate::config::tree::Directive;
-use crate::upstream::Upstreams;
-
-const HTTPS: &str = "https://";
+use crate::upstream::{UNDER_TLS, Upstreams};
 
 /// Where an auth server listens unless it is said.
 const HTTP_PORT: u16 = 80;
@@ -33,17 +34,21 @@ pub(super) fn keepalive(directive: &Directive) -> Result<usize, Complaint> {
     most.ok_or_else(|| invalid(directive, word).label(format!("a number from 0 to {KEEPALIVE_MAX}")))
 }
 
-/// Understands the URLs of auth servers, to be tried in their order.
-pub(super) fn auth_http(directive: &Directive, ground: &Ground<'_>) -> Result<AuthServer, Complaint> {
+/// Understands the URLs of auth servers, to be tried in their order, and tells where each was said.
+pub(super) fn auth_http(
+    directive: &Directive,
+    ground: &Ground<'_>,
+) -> Result<(AuthServer, Vec<Said>), Complaint> {
     let urls = directive.args.iter().map(|word| url(directive, word, ground));
-    urls.collect::<Result<_, _>>().map(AuthServer::at)
+    let said = directive.args.iter().map(|word| Said { end: directive.end, words: word.span }).collect();
+    Ok((AuthServer::at(urls.collect::<Result<_, _>>()?), said))
 }
 
 /// A name becomes all its addresses, in the resolver's order, or the group that is called so: one that answers is used
 /// (divergences D2).
 fn url(directive: &Directive, word: &Word, ground: &Ground<'_>) -> Result<AuthUrl, Complaint> {
     let url = text(directive, word)?;
-    let (secure, rest) = match url.strip_prefix(HTTPS) {
+    let (secure, rest) = match url.strip_prefix(UNDER_TLS) {
         Some(rest) => (true, rest),
         None => (false, url.strip_prefix("http://").unwrap_or(&url)),
     };
@@ -67,7 +72,7 @@ fn parse(
     let (host_and_port, uri) = text.split_at(text.find(['/', '?']).unwrap_or(text.len()));
     if groups.iter().any(|name| name == host_and_port) {
         let name: Arc<str> = match secure {
-            true => format!("{HTTPS}{host_and_port}").into(),
+            true => format!("{UNDER_TLS}{host_and_port}").into(),
             false => host_and_port.into(),
         };
         // How many servers it has is known when all of the file is. Each has a name of its own, or none.
@@ -107,7 +112,7 @@ fn made(secure: bool, target: Target, host: &str, name: Option<&str>, uri: &str)
 /// port of their own have another then.
 pub(super) fn groups(groups: &Groups, mail: &Scope) -> Upstreams {
     let secure = at_port(groups, HTTPS_PORT, mail).into_iter();
-    let secure = secure.map(|(name, group)| (format!("{HTTPS}{name}").into(), group));
+    let secure = secure.map(|(name, group)| (format!("{UNDER_TLS}{name}").into(), group));
     at_port(groups, HTTP_PORT, mail).into_iter().chain(secure).collect()
 }
 

@@ -136,7 +136,7 @@ pub(super) fn check(
         }
     }
     if !has_pass {
-        if methods.is_some_and(|methods| methods.none) && protocol == Protocol::Smtp {
+        if methods.is_some_and(|methods| methods.none.is_some()) && protocol == Protocol::Smtp {
             let message = "\"smtp_auth none\" requires \"proxy_pass\" with \"auth_users\"".to_owned();
             complaints
                 .push(noticed(file, block, message).hint("nobody is logged in, so no user has a backend"));

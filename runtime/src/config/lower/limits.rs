@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gatepost_core::report::Level;
-use gatepost_core::{ConnLimit, ConnLimits, LimitKey, Rate};
+use gatepost_core::{Address, ConnLimit, ConnLimits, LimitKey, Policy, Rate};
 
+use super::listen::Listen;
 use super::value::{argument, digits, flag, no_such, parse_size, size, text};
+use crate::config::Listener;
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::lex::Word;
 use crate::config::schema::LimitWord;
@@ -24,7 +26,8 @@ pub(super) type Zones = BTreeMap<Arc<str>, Zone>;
 #[derive(Debug)]
 pub(super) struct Zone {
     settings: Settings,
-    key: LimitKey,
+    /// Its key as it is written.
+    written: Box<str>,
     at: Span,
 }
 
@@ -74,7 +77,9 @@ impl Limits {
         for Conn { zone, early, unknown, not_early, .. } in &self.conns {
             match zones.get(zone) {
                 None => complaints.push(unknown.clone()),
-                Some(zone) if *early && zone.key != LimitKey::Address => complaints.push(not_early.clone()),
+                Some(zone) if *early && zone.settings.key != LimitKey::Address => {
+                    complaints.push(not_early.clone());
+                }
                 Some(_) => {}
             }
         }
@@ -83,7 +88,9 @@ impl Limits {
     /// Warns of limits that a server never comes to, because no auth server says what they count by.
     pub(super) fn warn_of_headers(own: &Self, mail: &Self, zones: &Zones, complaints: &mut Complaints) {
         for Conn { zone, headerless, .. } in Self::conns(own, mail) {
-            let Some(LimitKey::Header(name)) = zones.get(zone).map(|zone| &zone.key) else { continue };
+            let Some(LimitKey::Header(name)) = zones.get(zone).map(|zone| &zone.settings.key) else {
+                continue;
+            };
             if !ANSWERED.contains(&&**name) {
                 complaints.push(headerless.clone());
             }
@@ -104,7 +111,7 @@ impl Limits {
     pub(super) fn conn_limits(own: &Self, mail: &Self, zones: &Zones) -> ConnLimits {
         let limit = |conn: &Conn| {
             let Conn { zone, connections, early, .. } = conn;
-            let key = zones.get(zone)?.key.clone();
+            let key = zones.get(zone)?.settings.key.clone();
             Some(ConnLimit { zone: zone.clone(), key, connections: *connections, early: *early })
         };
         let default = ConnLimits::default();
@@ -121,6 +128,40 @@ impl Limits {
         Rate {
             bytes_per_second: octets(own.rate, mail.rate),
             after_bytes: octets(own.rate_after, mail.rate_after),
+        }
+    }
+}
+
+/// Who counts addresses has to know them: through a UNIX socket, or a proxy that is not believed, all clients come from one.
+pub(super) fn warn_of_one_address(policy: &Policy, listens: &[Listen], complaints: &mut Complaints) {
+    if !policy.conn_limits.limits.iter().any(|limit| limit.key == LimitKey::Address) {
+        return;
+    }
+    let trusted = &policy.real_ip_from;
+    let is_one_address = |listener: &&Listener| match (&listener.address, listener.proxy_protocol) {
+        (Address::Inet(_), true) => trusted.is_empty(),
+        (Address::Inet(_), false) => false,
+        (socket @ Address::Unix(_), true) => !trusted.iter().any(|trusted| trusted.includes(socket)),
+        (Address::Unix(_), false) => true,
+    };
+    for listen in listens {
+        if let Some(Listener { address, text, proxy_protocol, .. }) =
+            listen.listeners.iter().find(is_one_address)
+        {
+            let hint = match (address, proxy_protocol) {
+                (Address::Inet(_), _) => {
+                    "\"set_real_ip_from\" says whose PROXY headers tell the client's address"
+                }
+                (Address::Unix(_), true) => {
+                    "\"set_real_ip_from unix:\" makes PROXY headers tell the client's address"
+                }
+                (Address::Unix(_), false) => {
+                    "\"proxy_protocol\" and \"set_real_ip_from unix:\" make PROXY headers tell the client's address"
+                }
+            };
+            let message = format!("\"limit_conn\" counts all clients of \"{text}\" as one address");
+            let complaint = Complaint::at(listen.said.end, message).under(listen.said.words);
+            complaints.push(complaint.warning().hint(hint));
         }
     }
 }
@@ -151,12 +192,11 @@ pub(super) fn zone(directive: &Directive, zones: &mut Zones) -> Result<(), Compl
         return Err(refused(word, message).label("it has no name"));
     }
     if let Some(first) = zones.get(name) {
-        let message =
-            format!("limit_conn_zone \"{name}\" is already bound to key \"{}\"", first.settings.key);
+        let message = format!("limit_conn_zone \"{name}\" is already bound to key \"{}\"", first.written);
         return Err(refused(word, message).first(first.at));
     }
-    let settings = Settings { key: written, bytes };
-    zones.insert(name.into(), Zone { settings, key, at: word.span });
+    let settings = Settings { key, bytes };
+    zones.insert(name.into(), Zone { settings, written, at: word.span });
     Ok(())
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Listen {
     pub(super) own_socket: Option<Span>,
     /// Whether it has `so_keepalive=`.
     pub(super) says_keepalive: bool,
+    /// Where it is written.
+    pub(super) said: Said,
 }
 
 /// Understands a `listen`, names resolved.
@@ -36,7 +38,8 @@ pub(super) fn listen(
     complaints: &mut Complaints,
 ) -> Result<Listen, Complaint> {
     let listeners = place::listeners(directive, argument(directive, 0)?, surroundings)?;
-    let mut listen = Listen { listeners, ssl: None, own_socket: None, says_keepalive: false };
+    let said = Said::of(directive);
+    let mut listen = Listen { listeners, ssl: None, own_socket: None, says_keepalive: false, said };
     for word in directive.args.iter().skip(1) {
         parameters::take(&mut listen, directive, word, surroundings, complaints)?;
     }

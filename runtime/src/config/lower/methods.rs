@@ -15,8 +15,8 @@ use crate::config::tree::Directive;
 pub(super) struct Methods {
     /// The mechanisms.
     pub(super) mechanisms: Mechanisms,
-    /// Whether mail is taken without a login.
-    pub(super) none: bool,
+    /// Where it was said, if mail is taken without a login.
+    pub(super) none: Option<Said>,
     /// The mechanisms that are not offered in clear, as they were written.
     demanding: Vec<(Demand, Mechanism, String, Said)>,
     /// The mechanisms whose proof no backend takes for a password, as they were written.
@@ -59,7 +59,7 @@ impl Methods {
             (b"oauthbearer", _) => Mechanism::OauthBearer,
             (b"apop", Protocol::Pop3) => Mechanism::Apop,
             (b"none", Protocol::Smtp) => {
-                if std::mem::replace(&mut self.none, true) {
+                if self.none.replace(Said { end: directive.end, words: word.span }).is_some() {
                     complaints.push(duplicate_word(directive, word));
                 }
                 return Ok(());

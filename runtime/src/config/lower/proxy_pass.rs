@@ -64,7 +64,7 @@ impl ProxyPass {
 }
 
 /// Complains of what a server without an auth server cannot keep: proofs that only an auth server can check, and an SMTP
-/// backend that is not asked to check any.
+/// backend that is not asked to check any. Mail without a login is the backend's to refuse, which is said.
 pub(super) fn check_alone(
     auth: Option<&AuthServer>,
     protocol: Protocol,
@@ -80,6 +80,11 @@ pub(super) fn check_alone(
         let mark = Mark { line: said.end.line, step: block.mark.step };
         let complaint = Complaint::at(mark, format!("\"{word}\" requires \"auth_http\"")).under(said.words);
         complaints.push(complaint.label("the backend cannot be given what the client gives"));
+    }
+    if let Some(said) = methods.and_then(|methods| methods.none).filter(|_| protocol == Protocol::Smtp) {
+        let message = r#"under "smtp_auth none" without "auth_http" it is for the backend alone to say who may send mail"#;
+        let complaint = Complaint::at(said.end, message).under(said.words).warning();
+        complaints.push(complaint.hint("it must not relay mail for whoever comes from this machine"));
     }
     if protocol == Protocol::Smtp && effective(block.scope.smtp_auth, mail.smtp_auth) == Some(false) {
         let message = r#""proxy_smtp_auth off" requires "auth_http""#;

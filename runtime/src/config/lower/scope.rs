@@ -55,6 +55,8 @@ pub(super) struct Scope {
     pub(super) plaintext_auth: Option<(bool, Said)>,
     pub(super) auth_http: Option<AuthServer>,
     pub(super) auth_users: Option<Named>,
+    /// Where each of its URLs was said.
+    pub(super) auth_http_said: Vec<Said>,
     pub(super) auth_http_timeout: Option<Duration>,
     pub(super) auth_http_headers: Vec<(Box<str>, Box<str>)>,
     pub(super) pass_client_cert: Option<bool>,
@@ -187,7 +189,8 @@ impl Scope {
             Keyword::AuthStrict => self.auth_strict = Some(flag(directive)?),
             Keyword::PlaintextAuth => self.plaintext_auth = Some((flag(directive)?, Said::of(directive))),
             Keyword::AuthHttp => {
-                self.auth_http = Some(auth_http::auth_http(directive, ground)?);
+                let (auth, said) = auth_http::auth_http(directive, ground)?;
+                (self.auth_http, self.auth_http_said) = (Some(auth), said);
                 if self.auth_users.is_some() {
                     let message = r#""auth_http" directive conflicts with "auth_users""#;
                     return Err(Complaint::of(directive, message));

@@ -89,6 +89,7 @@ pub(super) fn servers(
         };
         let (Some(auth), users) = (auth, users.flatten()) else { continue };
         let auth = auth.map(|auth| counted(auth, &auth_upstreams));
+        auth_http::check(auth.as_ref(), block, mail, groups, complaints);
         let Some(protocol) = protocol else { continue };
         let known = upstreams.entry(protocol).or_insert_with(|| at_port(groups, port_of(protocol), mail));
         let pass = effective(block.scope.proxy_pass.as_ref(), mail.proxy_pass.as_ref());
@@ -136,6 +137,7 @@ pub(super) fn servers(
         policy.resolver_timeout =
             (protocol == Protocol::Smtp && resolver.is_some()).then_some(resolver_timeout);
         warn_of_chunking(&policy, &block.scope, mail, complaints);
+        limits::warn_of_one_address(&policy, &block.listens, complaints);
         let policy = Arc::new(policy);
         let upstreams = Arc::default();
         let auth_upstreams = auth_upstreams.clone();
@@ -288,7 +290,7 @@ fn policy(
     choose(&mut policy.capabilities, of(&own.capabilities, protocol), of(&mail.capabilities, protocol));
     if let Some(methods) = effective(of(&own.methods, protocol), of(&mail.methods, protocol)) {
         policy.mechanisms = methods.mechanisms;
-        policy.unauthenticated = methods.none;
+        policy.unauthenticated = methods.none.is_some();
     }
     choose(&mut policy.auth_strict, own.auth_strict, mail.auth_strict);
     let plaintext = |scope: &Scope| scope.plaintext_auth.map(|(plaintext, _)| plaintext);

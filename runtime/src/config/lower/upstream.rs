@@ -39,6 +39,17 @@ pub(super) struct Group {
     pub(super) name: crate::config::source::Span,
 }
 
+impl Group {
+    /// The names and addresses of its servers, as far as they have such; what the DNS will say counts for nothing.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (Option<&str>, Option<&Address>)> {
+        let members = self.members.iter().map(|(_, member)| {
+            let Server { address, name } = &member.server;
+            (name.as_deref(), Some(address))
+        });
+        members.chain(self.names.iter().map(|name| (Some(&*name.host), None)))
+    }
+}
+
 /// Where a server is, if at another port than its protocol's, then there.
 #[derive(Clone, Debug)]
 enum Spot {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatepost_core::{AuthUrl, BackendTls, Guest, Instant, Policy, ProxyHeader, Scheme, Seed, Target};
 
-use super::{auth, fit, policies, unfit};
+use super::{auth, first_lines, fit, load_on, machine, policies, unfit};
 use crate::upstream::Die;
 
 #[test]
@@ -195,7 +195,8 @@ fn an_auth_server_under_tls_is_checked_for_its_name_unless_that_is_not_wanted() 
                 server { listen 25; auth_http https://localhost:8443 http://192.0.2.7 https://[::1]/x; }
                 server { listen 587; auth_http localhost; }";
     let (config, told) = fit(&format!("mail {{ {text} }}"));
-    assert_eq!(told, [""; 0]);
+    let clear = r#"[warn] passwords go to "192.0.2.7" in clear where a server under "https://" fails"#;
+    assert_eq!(told, [format!("{clear} in /etc/nginx/nginx.conf:3")]);
     let found: Vec<Vec<String>> = config
         .servers
         .iter()
@@ -257,11 +258,81 @@ fn what_is_said_of_tls_towards_auth_servers_is_not_said_in_vain() {
     }
 }
 
+/// Whoever breaks the handshake of the one would be told by the other.
+#[test]
+fn an_auth_server_in_clear_beside_one_under_tls_is_remarked_on_unless_it_is_on_this_machine() {
+    let told = |urls: &str| {
+        fit(&format!(
+            "mail {{ resolver 192.0.2.53; server {{ listen 143;\nauth_http {urls}; }} server {{ listen 110; auth_http [::1]; }}
+             upstream near {{ server unix:/run/auth; server 127.0.0.1; }} upstream far {{ server unix:/run/auth; server 192.0.2.1; }}
+             upstream wide {{ server 127.0.0.1; server localhost resolve; }} }}"
+        ))
+        .1
+    };
+    for urls in [
+        "https://192.0.2.1 localhost",
+        "127.8.9.10:80/x https://192.0.2.1",
+        "https://192.0.2.1 unix:/run/auth:/x",
+        "near https://192.0.2.1",
+        "https://192.0.2.1 https://192.0.2.2",
+        "192.0.2.1 192.0.2.2",
+    ] {
+        assert_eq!(told(urls), [""; 0], "{urls}");
+    }
+    for (urls, host) in [
+        ("https://192.0.2.1 http://auth.example.com/x", "auth.example.com"),
+        ("192.0.2.7 https://192.0.2.1", "192.0.2.7"),
+        ("https://192.0.2.1 far", "far"),
+        ("https://192.0.2.1 wide", "wide"),
+    ] {
+        let clear = format!(
+            "[warn] passwords go to \"{host}\" in clear where a server under \"https://\" fails in /etc/nginx/nginx.conf:2"
+        );
+        assert_eq!(told(urls), [clear], "{urls}");
+    }
+}
+
+#[test]
+fn an_auth_server_that_no_certificate_could_be_for_is_refused() {
+    for (urls, whom) in [
+        ("https://auths", "unix:/run/auth"),
+        ("http://127.0.0.1 https://auth-.test", "auth-.test"),
+        ("https://odd", "auth-.test"),
+    ] {
+        let text = |name: &str| {
+            format!(
+                "mail {{ server {{ listen 143; {name}\nauth_http {urls}; }} upstream odd {{ server auth-.test; }}
+                 upstream auths {{ server auth.example.com; server unix:/run/auth; }} }}"
+            )
+        };
+        let machine = || machine().host("auth-.test", &["192.0.2.3".parse().unwrap()]);
+        let told = load_on(machine(), &text("")).map(|_| ()).expect_err("no server");
+        let complaint = format!("[emerg] no certificate could be for \"{whom}\" in \"auth_http\"");
+        assert_eq!(first_lines(&told), [format!("{complaint} in /etc/nginx/nginx.conf:2")]);
+        let loaded = load_on(machine(), &text("auth_http_ssl_name auth.example.com;")).expect("a server");
+        assert_eq!(first_lines(&loaded.warnings), [""; 0], "{urls}");
+    }
+    // Its own URL calls it localhost.
+    assert_eq!(fit("mail { auth_http https://unix:/run/auth; server { listen 143; } }").1, [""; 0]);
+}
+
+#[test]
+fn mail_without_a_login_and_without_an_auth_server_is_remarked_on() {
+    let told = |said: &str| fit(&format!("mail {{ proxy_pass 192.0.2.1; {said} }}")).1;
+    let open = "server { listen 25; smtp_auth none; }";
+    let line = "[warn] under \"smtp_auth none\" without \"auth_http\" it is for the backend alone to say who may send mail";
+    assert_eq!(told(open), [format!("{line} in /etc/nginx/nginx.conf:1")]);
+    assert_eq!(told(&format!("auth_http localhost; {open}")), [""; 0]);
+    assert_eq!(told("smtp_auth none; server { listen 143; }"), [""; 0]);
+    assert_eq!(told("server { listen 25; smtp_auth plain; }"), [""; 0]);
+}
+
 #[test]
 fn a_group_of_auth_servers_under_tls_has_another_port() {
     let (config, told) = fit("mail { auth_http https://auths/check http://auths; server { listen 143; } \
          upstream auths { server auth.example.com; server 192.0.2.2:444; } }");
-    assert_eq!(told, [""; 0]);
+    let clear = r#"[warn] passwords go to "auths" in clear where a server under "https://" fails"#;
+    assert_eq!(told, [format!("{clear} in /etc/nginx/nginx.conf:1")]);
     let server = &config.servers[0];
     let names: Vec<_> = auth(&server.policy)
         .urls

@@ -32,12 +32,13 @@ fn limits_are_checked_in_their_order_by_the_keys_of_their_zones() {
 #[test]
 fn the_process_has_the_zones_that_are_named() {
     let (config, _) = fit(&format!("mail {{ auth_http localhost; {ZONES} server {{ listen 143; }} }}"));
-    let zone = |key: &str, bytes| Settings { key: key.into(), bytes };
+    let zone = |key, bytes| Settings { key, bytes };
     let expected = [
-        ("addr".into(), zone("$remote_addr", 10 << 20)),
-        ("net".into(), zone("$binary_remote_addr", 1 << 20)),
-        ("plan".into(), zone("$auth_http_X_Plan", 64 << 10)),
-        ("user".into(), zone("$remote_user", 32 << 10)),
+        ("addr".into(), zone(LimitKey::Address, 10 << 20)),
+        // Another word for the same, of which a reload thinks nothing.
+        ("net".into(), zone(LimitKey::Address, 1 << 20)),
+        ("plan".into(), zone(LimitKey::Header("x_plan".into()), 64 << 10)),
+        ("user".into(), zone(LimitKey::Login, 32 << 10)),
     ];
     assert_eq!(config.zones, expected.into());
     assert!(config.servers[0].policy.conn_limits.limits.is_empty(), "a zone alone limits nobody");
@@ -81,4 +82,37 @@ fn what_is_known_only_after_a_login_cannot_be_early() {
         ),
         "{told}"
     );
+}
+
+#[test]
+fn a_limit_of_addresses_that_nobody_will_know_is_warned_of() {
+    let told = |limit: &str, server: &str| {
+        let (_, told) = fit(&format!(
+            "mail {{ auth_http localhost; {ZONES} limit_conn {limit};\n    server {{ protocol imap;\n        {server} }} }}"
+        ));
+        told
+    };
+    let line = |text: &str| {
+        format!(
+            "[warn] \"limit_conn\" counts all clients of \"{text}\" as one address in /etc/nginx/nginx.conf:3"
+        )
+    };
+    for (server, text) in [
+        ("listen 143 proxy_protocol;", "0.0.0.0:143"),
+        ("listen unix:/run/imap;", "unix:/run/imap"),
+        ("listen unix:/run/imap; set_real_ip_from unix:;", "unix:/run/imap"),
+        ("listen unix:/run/imap proxy_protocol; set_real_ip_from 10.0.0.0/8;", "unix:/run/imap"),
+    ] {
+        for limit in ["addr 9 early", "net 9"] {
+            assert_eq!(told(limit, server), [line(text)], "{server}");
+        }
+        assert_eq!(told("user 9", server), [""; 0], "{server}");
+    }
+    for server in [
+        "listen 143;",
+        "listen 143 proxy_protocol; set_real_ip_from 10.0.0.0/8;",
+        "listen unix:/run/imap proxy_protocol; set_real_ip_from unix:;",
+    ] {
+        assert_eq!(told("addr 9 early", server), [""; 0], "{server}");
+    }
 }

@@ -3,8 +3,8 @@ use crate::limit_conn::{Settings, ZONE_BYTES_MIN, Zones};
 use gatepost_core::{ConnLimit, LimitKey, Rate};
 
 fn zones() -> Arc<Zones> {
-    let settings = |key: &str| Settings { key: key.into(), bytes: ZONE_BYTES_MIN };
-    let zones = [("user".into(), settings("$remote_user")), ("addr".into(), settings("$remote_addr"))];
+    let settings = |key| Settings { key, bytes: ZONE_BYTES_MIN };
+    let zones = [("user".into(), settings(LimitKey::Login)), ("addr".into(), settings(LimitKey::Address))];
     Arc::new(Zones::new(&zones.into(), &Zones::default()).expect("zones"))
 }
 
@@ -127,6 +127,48 @@ fn however_a_session_ends_its_places_are_free() {
     });
 }
 
+/// Comes without an auth server behind Gatepost, and gives a password that the backend may like or not.
+async fn attempt(scene: &mut Scene) {
+    hear(&mut scene.client, "* OK IMAP4 ready\r\n").await;
+    scene.client.write_all(b"a LOGIN joe hunter2\r\n").await.expect("said");
+}
+
+#[test]
+fn a_stranger_has_a_users_place_no_longer_than_the_backend_takes_to_refuse_it() {
+    tell(async {
+        let (net, zones) = (TestNet::new(4096), zones());
+        let mut backends = net.listen(BACKEND);
+        let begin = || {
+            let mut policy = limited();
+            policy.auth = None;
+            policy.backend.pass = Some(Target::Address(inet(BACKEND)));
+            policy.backend.pass_error_message = true;
+            Scene::begin_as(&net, policy, |arrival| arrival.zones = zones.clone())
+        };
+        let mut stranger = begin();
+        attempt(&mut stranger).await;
+        let mut backend = backends.recv().await.expect("a visitor");
+        let mut user = begin();
+        attempt(&mut user).await;
+        assert_eq!(hear_out(&mut user.client).await, REFUSED, "the backend has not said yet whose it is");
+        user.ended().await;
+
+        exchange(&mut backend, "* OK hello\r\n", "a LOGIN {3}\r\n").await;
+        exchange(&mut backend, "+ go\r\n", "joe {7}\r\n").await;
+        exchange(&mut backend, "+ go\r\n", "hunter2\r\n").await;
+        backend.write_all(b"a NO wrong\r\n").await.expect("said");
+        assert!(hear_out(&mut stranger.client).await.starts_with("a NO wrong\r\n"));
+        // The stranger lingers, and its address counts; the user's place is free.
+        let mut user = begin();
+        attempt(&mut user).await;
+        serve(&mut backends.recv().await.expect("a visitor")).await;
+        hear(&mut user.client, "a OK in\r\n").await;
+        assert_eq!(hear_out(&mut begin().client).await, "* BYE Too many connections\r\n");
+        assert!(!stranger.session.is_finished());
+        stranger.ended().await;
+    });
+}
+
 #[test]
 fn a_client_that_comes_too_often_is_not_greeted() {
     tell(async {
@@ -137,7 +179,10 @@ fn a_client_that_comes_too_often_is_not_greeted() {
         hear(&mut second.client, "* OK IMAP4 ready\r\n").await;
         let mut third = begin(&net, &zones);
         assert_eq!(hear_out(&mut third.client).await, "* BYE Too many connections\r\n");
-        third.ended().await;
+        // It stays, but nobody waits for it.
+        let begun = Instant::now();
+        third.session.await.expect("no panic");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
         first.ended().await;
         let mut fourth = begin(&net, &zones);
         hear(&mut fourth.client, "* OK IMAP4 ready\r\n").await;

@@ -336,12 +336,17 @@ impl AsyncRead for Reset {
     }
 }
 
+/// A stream that was reset where others have an end.
+type Cut = Join<Chain<ReadHalf<DuplexStream>, Reset>, WriteHalf<DuplexStream>>;
+
+impl crate::net::AsSocket for Cut {}
+
 /// A network whose clients reset their connections where others only end them.
 #[derive(Clone)]
 struct Rough(TestNet);
 
 impl Net for Rough {
-    type Stream = Join<Chain<ReadHalf<DuplexStream>, Reset>, WriteHalf<DuplexStream>>;
+    type Stream = Cut;
 
     fn connect(&self, _: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
         std::future::ready(Err(io::ErrorKind::ConnectionRefused.into()))

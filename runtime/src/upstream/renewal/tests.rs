@@ -295,6 +295,28 @@ fn groups_that_have_the_same_name_share_its_answers() {
     });
 }
 
+/// Under TLS a group goes by another name here, and for each protocol it is another; but it was written once.
+#[test]
+fn the_log_names_each_group_once_and_as_it_was_written() {
+    let made = || group(name(&[], true));
+    let groups =
+        |names: &[&str]| Arc::new(names.iter().map(|&name| (name.into(), made())).collect::<Upstreams>());
+    let groups = [groups(&["https://auths", "auths", "backends"]), groups(&["auths", "backends"])];
+    let renewals = Renewal::of(&groups);
+    let [renewal] = renewals.as_slice() else { panic!("a name is asked for once") };
+    let log = RefCell::new(Vec::new());
+    let tell = |level: Level, line| log.borrow_mut().push(format!("{} {line}", level.name()));
+    let answer =
+        Current { addresses: vec![Ipv4Addr::new(192, 0, 2, 1).into()], holds: Duration::from_secs(60) };
+    renewal.learn(Family::V4, Ok(answer), &tell);
+    renewal.learn(Family::V4, Err(ResolveError::Server), &tell);
+    let wanted = [
+        r#"notice "mail.example" is now 192.0.2.1 in upstream "auths", upstream "backends""#,
+        r#"error "mail.example" could not be resolved (2: Server failure) while renewing upstream "auths", upstream "backends""#,
+    ];
+    assert_eq!(*log.borrow(), wanted);
+}
+
 #[test]
 fn a_name_counts_for_two_servers_at_least() {
     for (addresses, servers) in
