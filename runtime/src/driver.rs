@@ -183,7 +183,7 @@ async fn log_in<N: Net, O: Observer>(
             }
             outcome = pipes.admission.answer() => Step::Admitted(outcome),
             answer = pipes.question.answer() => Step::Resolved(answer),
-            said = pipes.desk.next() => Step::of_desk(said),
+            said = pipes.desk.next() => Step::of_desk(said, &observer),
             chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
             chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),
             heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),

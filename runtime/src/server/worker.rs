@@ -16,6 +16,7 @@ use std::time::Duration;
 use gatepost_core::report::Level;
 use gatepost_core::{Address, Client, Peer, Seed};
 use pin_project_lite::pin_project;
+use rustix::thread::sched_setaffinity;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::watch;
@@ -69,9 +70,18 @@ impl Worker {
     pub(super) fn start(self, index: usize) -> io::Result<thread::JoinHandle<()>> {
         let (ready, made) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name(format!("worker {index}")).spawn(move || {
-            self.shared.settle(index);
+            let available = self.shared.settle(index);
+            // Threads that check passwords or ask the system's resolver are this one's children. To be pinned beside it, they would take
+            // its processor from it, while others idle.
+            let unpin = move || {
+                if let Some(available) = &available {
+                    // If it may not, it is slower, and nothing else.
+                    let _ = sched_setaffinity(None, available);
+                }
+            };
+            let mut builder = Builder::new_current_thread();
             let runtime =
-                Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
+                builder.enable_io().enable_time().on_thread_start(unpin).build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => {
                     runtime.block_on(self.serve(index, ready));
