@@ -162,7 +162,8 @@ async fn log_in<N: Net, O: Observer>(
             drop(session);
             // Where only the backend knows who may, strangers must not have a user's places for longer than it takes to refuse them.
             pipes.admission.forget_login();
-            pipes.finish(lingering).await;
+            // Boxed: until a session ends nobody needs room for its ending.
+            Box::pin(pipes.finish(lingering)).await;
             return None;
         };
         if armed != Some(deadline.at) {
@@ -182,7 +183,7 @@ async fn log_in<N: Net, O: Observer>(
             }
             outcome = pipes.admission.answer() => Step::Admitted(outcome),
             answer = pipes.question.answer() => Step::Resolved(answer),
-            said = pipes.desk.next() => Step::of_desk(said),
+            said = pipes.desk.next() => Step::of_desk(said, &observer),
             chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
             chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),
             heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),

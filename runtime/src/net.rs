@@ -11,10 +11,28 @@ mod kernel;
 pub use kernel::{Kernel, Socket, wall_clock};
 pub(crate) use kernel::{boot_clock, even_clock};
 
+/// A stream that may be a socket of the kernel's, which can hand octets to another one without us.
+pub trait AsSocket {
+    /// The socket, if there is one and its octets are those of this stream, neither more nor others.
+    fn as_socket(&self) -> Option<&Socket> {
+        None
+    }
+}
+
+impl AsSocket for Socket {
+    fn as_socket(&self) -> Option<&Socket> {
+        Some(self)
+    }
+}
+
+/// One that is no socket.
+#[cfg(test)]
+impl AsSocket for tokio::io::DuplexStream {}
+
 /// What the driver needs of the world beneath it. Production and simulation differ by this type parameter.
 pub trait Net: Clone + 'static {
     /// A connected byte stream.
-    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+    type Stream: AsyncRead + AsyncWrite + AsSocket + Unpin + 'static;
 
     /// Connects to `address`; tells both ends' addresses.
     ///

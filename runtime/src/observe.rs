@@ -23,6 +23,11 @@ pub trait Observer {
     /// Something happened.
     fn report(&self, report: &Report);
 
+    /// Something is wrong with this process rather than with the session, which only suffers from it.
+    fn alert(&self, trouble: &str) {
+        let _ = trouble;
+    }
+
     /// Whether it wants to be told how the session ended. What that takes is kept only for those who do.
     fn awaits_ending(&self) -> bool {
         false

@@ -1,7 +1,8 @@
 //! Octets both ways between two streams, whatever they are, until both are done.
 //!
 //! A relay at rest owns no buffer: it reads into the thread's scratch and keeps only what the other side would not take
-//! at once. While it keeps something it does not read on, which is the back-pressure.
+//! at once. While it keeps something it does not read on, which is the back-pressure. Bulk between two sockets in clear is left to
+//! the kernel (`splice`).
 
 use std::future::poll_fn;
 use std::io;
@@ -15,9 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::limit_rate::{Pace, Paced};
+use crate::net::AsSocket;
 use crate::scratch::{self, SCRATCH_BYTES};
 use crate::stream::end_of;
 use crate::unsent::Unsent;
+
+mod splice;
+
+use splice::{Flight, Read};
 
 /// No `proxy_timeout` is longer than this, lest a moment beyond the end of time be computed.
 const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -82,8 +88,8 @@ impl Relay {
         linger: Duration,
     ) -> Outcome
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        B: AsyncRead + AsyncWrite + Unpin,
+        C: AsyncRead + AsyncWrite + AsSocket + Unpin,
+        B: AsyncRead + AsyncWrite + AsSocket + Unpin,
     {
         let idle = idle.min(IDLE_MAX);
         let mut progress = Instant::now();
@@ -122,8 +128,8 @@ impl Relay {
     /// Moves what can be moved now; ready when both directions are done.
     fn poll_pump<C, B>(&mut self, cx: &mut Context<'_>, client: &mut C, backend: &mut B) -> Poll<()>
     where
-        C: AsyncRead + AsyncWrite + Unpin,
-        B: AsyncRead + AsyncWrite + Unpin,
+        C: AsyncRead + AsyncWrite + AsSocket + Unpin,
+        B: AsyncRead + AsyncWrite + AsSocket + Unpin,
     {
         loop {
             let mut failed = false;
@@ -187,6 +193,9 @@ struct Direction {
     octets: u64,
     /// How fast the sink may be sent octets, if that is limited.
     pace: Option<Box<Pace>>,
+    /// The last read brought all that it had room for: more of the same is likely, and then it pays to let the kernel move it.
+    bulk: bool,
+    flight: Flight,
 }
 
 enum Fault {
@@ -196,7 +205,18 @@ enum Fault {
 
 impl Direction {
     fn new(source: Wire, sink: Wire, unsent: Unsent, source_ended: bool) -> Self {
-        Self { source, sink, unsent, source_ended, done: false, moved: false, octets: 0, pace: None }
+        Self {
+            source,
+            sink,
+            unsent,
+            source_ended,
+            done: false,
+            moved: false,
+            octets: 0,
+            pace: None,
+            bulk: false,
+            flight: Flight::default(),
+        }
     }
 
     /// Whether octets wait for nothing but their time.
@@ -206,13 +226,28 @@ impl Direction {
 
     fn poll_pump<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Fault>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + AsSocket + Unpin,
+        W: AsyncWrite + AsSocket + Unpin,
     {
         if self.done {
             return Poll::Ready(Ok(()));
         }
         loop {
+            while let (false, Some(sink)) = (self.flight.is_empty(), to.as_socket()) {
+                ready!(self.flight.poll_write(sink, cx)).map_err(Fault::Writing)?;
+                self.moved = true;
+            }
+            if self.may_splice()
+                && let (Some(source), Some(_)) = (from.as_socket(), to.as_socket())
+            {
+                match ready!(self.flight.poll_read(source, cx)).map_err(Fault::Reading)? {
+                    Read::Octets(octets) => {
+                        self.took(octets);
+                        continue;
+                    }
+                    Read::NoPipe => {}
+                }
+            }
             let paced = &mut Paced::new(to, self.pace.as_deref_mut());
             while !self.unsent.is_empty() {
                 ready!(self.unsent.poll_write(paced, cx)).map_err(Fault::Writing)?;
@@ -225,13 +260,12 @@ impl Direction {
                 return Poll::Ready(Ok(()));
             }
             match scratch::poll_read(from, cx, SCRATCH_BYTES) {
-                Poll::Ready(Ok(filled)) if filled.len() > 0 => {
-                    self.moved = true;
-                    self.octets = self.octets.saturating_add(filled.len() as u64);
+                Poll::Ready(Ok(filled)) => {
                     let unsent = &mut self.unsent;
+                    let octets = filled.len();
                     filled.show(|octets| forward(octets, unsent, cx, paced)).map_err(Fault::Writing)?;
+                    self.took(octets);
                 }
-                Poll::Ready(Ok(_)) => self.source_ended = true,
                 // TLS that ended without close_notify: see `end_of`.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.source_ended = true;
@@ -245,6 +279,24 @@ impl Direction {
         }
     }
 
+    /// Whether what comes next may be left to the kernel. What waits here goes first, and what is counted out has to come through us.
+    fn may_splice(&self) -> bool {
+        self.bulk && self.pace.is_none() && self.unsent.is_empty() && !self.source_ended
+    }
+
+    /// Takes note of a read.
+    fn took(&mut self, octets: usize) {
+        self.moved |= octets > 0;
+        self.octets = self.octets.saturating_add(octets as u64);
+        self.bulk = octets >= SCRATCH_BYTES;
+        self.source_ended = octets == 0;
+    }
+
+    /// Forgets what was on its way.
+    fn give_up(&mut self) {
+        (self.unsent, self.flight) = (Unsent::default(), Flight::default());
+    }
+
     /// Draws the conclusions from a fault in this direction, `back` being the other one; tells which stream failed and
     /// why, unless nothing was expected of it any more.
     fn fail(&mut self, back: &mut Self, fault: &Fault) -> Option<(Wire, End)> {
@@ -254,13 +306,13 @@ impl Direction {
                 // An end like any other: delivering may take a linger from now on.
                 (self.source_ended, self.moved) = (true, true);
                 let was_done = std::mem::replace(&mut back.done, true);
-                back.unsent = Unsent::default();
+                back.give_up();
                 (!was_done).then(|| (self.source, end_of("recv()", error)))
             }
             // The sink takes no more. What it said before that may still lie unread.
             Fault::Writing(error) => {
                 (self.done, self.moved) = (true, true);
-                self.unsent = Unsent::default();
+                self.give_up();
                 (!back.source_ended).then(|| (self.sink, end_of("send()", error)))
             }
         }

@@ -55,7 +55,8 @@ pub(crate) struct Current {
 /// addresses are `localhost`, and that is loopback, without anybody being asked (RFC 6761 section 6.3); nginx asks for these too.
 #[derive(Clone)]
 pub struct Resolver {
-    resolver: TokioResolver,
+    /// Shared, for each session has a clone of the resolver, and its options are large.
+    resolver: Arc<TokioResolver>,
     ipv4: bool,
     ipv6: bool,
 }
@@ -78,7 +79,7 @@ impl Resolver {
         options.use_hosts_file = ResolveHosts::Never;
         options.server_ordering_strategy = ServerOrderingStrategy::RoundRobin;
         (options.positive_min_ttl, options.positive_max_ttl) = (settings.valid, settings.valid);
-        let resolver = builder.build().map_err(io::Error::other)?;
+        let resolver = Arc::new(builder.build().map_err(io::Error::other)?);
         Ok(Self { resolver, ipv4: settings.ipv4, ipv6: settings.ipv6 })
     }
 

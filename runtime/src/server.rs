@@ -27,7 +27,7 @@ use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{Resource, getrlimit};
-use rustix::thread::{sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::sync::watch;
 
 use crate::config::{Affinity, Config, Listener, Pid, unspecified};
@@ -258,12 +258,16 @@ impl Door {
 }
 
 impl Shared {
-    /// Lets the calling thread run where `worker_cpu_affinity` says, if it says so.
-    fn settle(&self, index: usize) {
-        let set = sched_getaffinity(None).map(|available| self.affinity.of_thread(index, &available));
-        if let Err(error) = set.and_then(|cpus| cpus.map_or(Ok(()), |cpus| sched_setaffinity(None, &cpus))) {
+    /// Lets the calling thread run where `worker_cpu_affinity` says, if it says so. Returns where it could run before that.
+    fn settle(&self, index: usize) -> Option<CpuSet> {
+        let available = sched_getaffinity(None);
+        let settled = available.and_then(|available| {
+            self.affinity.of_thread(index, &available).map_or(Ok(()), |cpus| sched_setaffinity(None, &cpus))
+        });
+        if let Err(error) = settled {
             self.log.system(Level::Alert, "sched_setaffinity()", &error.into(), "");
         }
+        available.ok()
     }
 }
 

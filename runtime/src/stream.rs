@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsStream;
 
+use crate::net::{AsSocket, Socket};
 use crate::rewound::Rewound;
 use crate::scratch::{self, SCRATCH_BYTES};
 use crate::system_error::system_error;
@@ -59,6 +60,15 @@ impl<S> Stream<S> {
         match self {
             Self::Plain(raw) => raw,
             Self::Tls(tls) => tls.get_ref().0.get_ref(),
+        }
+    }
+}
+
+impl<S: AsSocket> AsSocket for Stream<S> {
+    fn as_socket(&self) -> Option<&Socket> {
+        match self {
+            Self::Plain(raw) => raw.as_socket(),
+            Self::Tls(_) => None,
         }
     }
 }

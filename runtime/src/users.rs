@@ -40,6 +40,21 @@ pub struct Users {
     bench: Arc<Bench>,
 }
 
+/// What comes of a request.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// What the session hears.
+    pub(crate) octets: Secret,
+    /// What the operator should hear, if it could not be found out. Holds no password.
+    pub(crate) trouble: Option<String>,
+}
+
+impl From<Answer<'_>> for Answered {
+    fn from(answer: Answer<'_>) -> Self {
+        Self { octets: answer.encode(), trouble: None }
+    }
+}
+
 impl Users {
     /// Understands a file. `groups` are the names of every `upstream {}`.
     ///
@@ -93,30 +108,39 @@ impl Users {
     /// The answer to a whole request, as it would come from an auth server.
     ///
     /// To be called within a tokio runtime.
-    pub(crate) async fn answer(self: Arc<Self>, request: Secret) -> Secret {
+    pub(crate) async fn answer(self: Arc<Self>, request: Secret) -> Answered {
         let question = Question::read(request.expose());
         drop(request);
-        if self.is_cheap() {
-            return self.judge(&question).encode();
+        if !self.takes_hashing(&question) {
+            return self.judge(&question);
         }
         let users = self.clone();
-        match self.bench.run(move || users.judge(&question).encode()).await {
-            Ok(answer) => answer,
-            Err(Undone::Full) => Answer::Busy.encode(),
-            Err(Undone::Broken) => Answer::Trouble.encode(),
+        let kib = self.decoys.keys().map(|cost| cost.kib()).max().unwrap_or_default();
+        match self.bench.run(kib, move || users.judge(&question)).await {
+            Ok(answered) => answered,
+            Err(Undone::Full) => Answer::Busy.into(),
+            Err(Undone::Broken(cause)) => self.trouble(cause),
         }
     }
 
-    /// Whether a check takes next to no time, so that it is not worth another thread's.
-    fn is_cheap(&self) -> bool {
-        self.decoys.keys().all(|cost| *cost == Cost::Plain)
+    /// Whether a hash is to be made, which takes time: anything else is not worth another thread's, nor that anybody waits for a seat.
+    fn takes_hashing(&self, question: &Question) -> bool {
+        question.method == b"plain"
+            && question.password.expose().len() <= PASSWORD_BYTES_MAX
+            && self.decoys.keys().any(|cost| *cost != Cost::Plain)
     }
 
-    fn judge(&self, question: &Question) -> Answer<'_> {
+    /// What is told when a password could not be checked.
+    fn trouble(&self, cause: impl fmt::Display) -> Answered {
+        let trouble = format!("no password could be checked by users file \"{}\": {cause}", self.path);
+        Answered { trouble: Some(trouble), ..Answer::Trouble.into() }
+    }
+
+    fn judge(&self, question: &Question) -> Answered {
         let given = question.password.expose();
         let found = match question.method.as_slice() {
             // Mail without a login; that there is a `proxy_pass` for it was seen to.
-            b"none" => return Answer::Granted { servers: None, port: None, password: None },
+            b"none" => return Answer::Granted { servers: None, port: None, password: None }.into(),
             // Too long is wrong for everybody alike.
             b"plain" if given.len() > PASSWORD_BYTES_MAX => Ok(None),
             b"plain" => self.find(&question.login, |kept| kept.is(given)),
@@ -124,7 +148,7 @@ impl Users {
                 self.find(&question.login, |kept| Ok(kept.answers_cram_md5(&question.salt, given)))
             }
             b"apop" => self.find(&question.login, |kept| Ok(kept.answers_apop(&question.salt, given))),
-            _ => Err(Unchecked),
+            _ => Err(Unchecked::Method),
         };
         match found {
             Ok(Some(entry)) => {
@@ -134,12 +158,13 @@ impl Users {
                     port: backend.filter(|backend| backend.portless).and_then(|_| question.port()),
                     password: entry.kept.plain_text().filter(|_| question.method != b"plain"),
                 }
+                .into()
             }
             Ok(None) => {
                 let wait = (question.attempt < ATTEMPTS_MAX).then_some(WAIT_SECONDS);
-                Answer::Denied { wait }
+                Answer::Denied { wait }.into()
             }
-            Err(Unchecked) => Answer::Trouble,
+            Err(unchecked) => self.trouble(unchecked),
         }
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use gatepost::net::AsSocket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::chance::Chance;
@@ -40,6 +41,9 @@ impl<S> Chop<S> {
         Some(usize::try_from(self.chance.below(most as u64)).unwrap_or(0).saturating_add(1).min(available))
     }
 }
+
+/// It is none: the kernel would not cut.
+impl<S> AsSocket for Chop<S> {}
 
 impl<S: AsyncRead + Unpin> AsyncRead for Chop<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

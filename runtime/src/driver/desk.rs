@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 
 use gatepost_core::{Address, Payload, Peer, Secret};
 
-use crate::users::Users;
+use crate::users::{Answered, Users};
 
 /// What the wire has to tell.
 pub(super) enum Said {
     /// It is up.
     Opened(Peer),
     /// The answer to a request.
-    Answer(Secret),
+    Answer(Answered),
 }
 
 /// A users file as a session's auth server, if it has one.
@@ -36,7 +36,7 @@ enum State {
     /// This much of a request has come.
     Hearing(Secret),
     /// The answer is being found out.
-    Answering(Pin<Box<dyn Future<Output = Secret>>>),
+    Answering(Pin<Box<dyn Future<Output = Answered>>>),
 }
 
 impl Desk {

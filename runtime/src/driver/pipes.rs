@@ -43,11 +43,16 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// What a users file says, it says on the auth server's wire.
-    pub(super) fn of_desk(said: Said) -> Self {
+    /// What a users file says, it says on the auth server's wire. Why it could not say anything is for the log.
+    pub(super) fn of_desk(said: Said, observer: &impl Observer) -> Self {
         match said {
             Said::Opened(peer) => Self::Heard(Wire::Auth, Heard::Opened(peer)),
-            Said::Answer(answer) => Self::Answered(answer),
+            Said::Answer(answered) => {
+                if let Some(trouble) = answered.trouble {
+                    observer.alert(&trouble);
+                }
+                Self::Answered(answered.octets)
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use tracing::debug;
 
 use crate::drain::Drain;
 use crate::limit_conn::Place;
+use crate::net::AsSocket;
 use crate::observe::{Ending, Observer, Tally};
 use crate::relay::{Outcome, Relay};
 use crate::stream::Stream;
@@ -66,7 +67,7 @@ impl Closing {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, O: Observer> Relaying<S, O> {
+impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Relaying<S, O> {
     /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it.
     pub(super) async fn run(mut self: Box<Self>) {
         let Policy { backend, lingering, .. } = &*self.policy;

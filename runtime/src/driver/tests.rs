@@ -108,6 +108,10 @@ impl Observer for Kept {
     fn report(&self, report: &Report) {
         self.0.borrow_mut().push(format!("{} {report}", report.level().name()));
     }
+
+    fn alert(&self, trouble: &str) {
+        self.0.borrow_mut().push(format!("alert {trouble}"));
+    }
 }
 
 impl Kept {
@@ -147,26 +151,7 @@ impl Scene {
     ) -> Self {
         let (client, stream) = duplex(net.room);
         let (log, drain) = (Kept::default(), Drain::default());
-        let mut arrival = Arrival {
-            stream,
-            client: Client {
-                peer: Peer { remote: inet(CLIENT), local: inet("203.0.113.1:143") },
-                listener: "0.0.0.0:143".into(),
-                proxy_protocol: false,
-                tls_first: false,
-            },
-            policy: Arc::new(policy),
-            tls: None,
-            backend_tls: None,
-            auth_tls: None,
-            upstreams: Arc::default(),
-            auth_upstreams: Arc::default(),
-            users: None,
-            auth_pool: None,
-            zones: Arc::default(),
-            seed: Seed([7; 16]),
-            number: 1,
-        };
+        let mut arrival = arrival(stream, policy);
         change(&mut arrival);
         let session = spawn_local(drive(net.clone(), arrival, observer, drain.clone()));
         Self { client, log, drain, session }
@@ -178,6 +163,30 @@ impl Scene {
         drop(client);
         session.await.expect("no panic");
         log.lines()
+    }
+}
+
+/// A client that has just come in, and the simplest of servers.
+fn arrival<S>(stream: S, policy: Policy) -> Arrival<S> {
+    Arrival {
+        stream,
+        client: Client {
+            peer: Peer { remote: inet(CLIENT), local: inet("203.0.113.1:143") },
+            listener: "0.0.0.0:143".into(),
+            proxy_protocol: false,
+            tls_first: false,
+        },
+        policy: Arc::new(policy),
+        tls: None,
+        backend_tls: None,
+        auth_tls: None,
+        upstreams: Arc::default(),
+        auth_upstreams: Arc::default(),
+        users: None,
+        auth_pool: None,
+        zones: Arc::default(),
+        seed: Seed([7; 16]),
+        number: 1,
     }
 }
 

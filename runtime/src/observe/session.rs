@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use gatepost_core::Report;
+use gatepost_core::report::Level;
 
 use super::access::{AccessLog, Record};
 use super::ending::Ending;
@@ -41,6 +42,10 @@ impl Observer for SessionLog {
             false => self.log.line(report.level(), Some(self.number), report),
         }
         self.outcome.set(self.outcome.get().after(&report.notice));
+    }
+
+    fn alert(&self, trouble: &str) {
+        self.log.line(Level::Alert, Some(self.number), trouble);
     }
 
     fn awaits_ending(&self) -> bool {

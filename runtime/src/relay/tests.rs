@@ -7,8 +7,8 @@ use tokio::time::{advance, sleep, timeout};
 
 async fn relay<C, B>(client: &mut C, backend: &mut B, start: Start, idle: Duration) -> Outcome
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + AsSocket + Unpin,
+    B: AsyncRead + AsyncWrite + AsSocket + Unpin,
 {
     Relay::new(start).run(client, backend, idle, LINGER).await
 }
@@ -187,6 +187,8 @@ async fn a_reader_that_stops_stops_the_writer() {
 /// Reads some octets, then fails; writes are taken.
 struct Breaking(&'static [u8]);
 
+impl AsSocket for Breaking {}
+
 impl AsyncRead for Breaking {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -242,6 +244,8 @@ impl Late {
         Self { says, moment: Box::pin(sleep(Duration::from_secs(seconds))), delivered: false }
     }
 }
+
+impl AsSocket for Late {}
 
 impl AsyncRead for Late {
     fn poll_read(

@@ -6,13 +6,17 @@ use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::io::{self, PipeWriter};
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
 use gatepost_core::report::Level;
 use gatepost_core::{Address, Client, Peer, Seed};
+use pin_project_lite::pin_project;
+use rustix::thread::sched_setaffinity;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::watch;
@@ -20,6 +24,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Accepted, Acceptor};
+use super::room::Place;
 use super::{Alarm, Door, Shared, Stage, names};
 use crate::drain::Drain;
 use crate::driver::{Arrival, drive};
@@ -65,9 +70,18 @@ impl Worker {
     pub(super) fn start(self, index: usize) -> io::Result<thread::JoinHandle<()>> {
         let (ready, made) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name(format!("worker {index}")).spawn(move || {
-            self.shared.settle(index);
+            let available = self.shared.settle(index);
+            // Threads that check passwords or ask the system's resolver are this one's children. To be pinned beside it, they would take
+            // its processor from it, while others idle.
+            let unpin = move || {
+                if let Some(available) = &available {
+                    // If it may not, it is slower, and nothing else.
+                    let _ = sched_setaffinity(None, available);
+                }
+            };
+            let mut builder = Builder::new_current_thread();
             let runtime =
-                Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
+                builder.enable_io().enable_time().on_thread_start(unpin).build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => {
                     runtime.block_on(self.serve(index, ready));
@@ -166,6 +180,23 @@ fn pools(doors: &[Door], chores: &mut JoinSet<()>) -> Vec<Option<Pool<Socket>>> 
     doors.iter().map(&mut pool).collect()
 }
 
+pin_project! {
+    /// A session, and the place that it has until it is over. An `async` block would have room for the session twice.
+    struct Seated<F> {
+        #[pin]
+        session: F,
+        _place: Place,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Seated<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().session.poll(cx)
+    }
+}
+
 /// A thread's sessions.
 struct Sessions {
     running: JoinSet<()>,
@@ -256,10 +287,7 @@ impl Sessions {
         };
         let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number).in_full(in_full);
         let session = drive(net.clone(), arrival, observer, self.drain.clone());
-        self.running.spawn_local(async move {
-            session.await;
-            drop(place);
-        });
+        self.running.spawn_local(Seated { session, _place: place });
     }
 
     /// A session that panicked is a bug of ours and costs its client the connection, but nobody else.

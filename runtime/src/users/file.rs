@@ -1,10 +1,12 @@
 //! A users file, understood: a line a user, `name:password:backend`.
 //!
 //! The form is that of htpasswd and of Dovecot's `passwd-file`, as far as these agree. Lines end in LF or CRLF; empty ones and those
-//! that begin with `#` are passed over. The backend, and the colon before it, may be missing.
+//! that begin with `#` are passed over. The backend, and the colon before it, may be missing. A colon in a password would be taken for the
+//! one before a backend: behind `{PLAIN}` a backend must be one that nobody takes for the rest of a password.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::net::IpAddr;
 
 use gatepost_core::Target;
 use gatepost_core::report::AuthFault;
@@ -74,6 +76,9 @@ enum Fault {
     /// Which is not repeated: behind a password with a colon in it, it is the rest of that.
     #[error("a backend that is neither a server nor an upstream for user \"{0}\"")]
     Backend(Box<str>),
+    /// Which is not repeated either.
+    #[error("what may be a backend or the rest of the password for user \"{0}\"")]
+    Ambiguous(Box<str>),
     #[error("more than {COSTS_MAX} kinds and costs of hashes in one file")]
     TooManyCosts,
 }
@@ -89,11 +94,15 @@ impl Fault {
                 "what begins or ends with a blank cannot be told to a backend"
             }
             Self::Kept(KeptFault::TooCostly(_), _) => {
-                "at most m=1048576 and m times t 4194304 for argon2id, a cost of 16 for bcrypt, 5000000 rounds for SHA-512-crypt"
+                "at most m=524288 and m times t 4194304 for argon2id, a cost of 16 for bcrypt, 5000000 rounds for SHA-512-crypt"
             }
             Self::Backend(..) => {
                 "an address, a host name, `unix:` and a path, or an `upstream`, with a port if it is not the protocol's own; \
                  a colon in a password needs {PLAIN.B64}"
+            }
+            Self::Ambiguous(..) => {
+                "a password with a colon in it is written behind {PLAIN.B64}, in base64; behind {PLAIN} a host name needs its port, and \
+                 no colon stands at the end"
             }
             Self::TooManyCosts => {
                 "every login costs one check of each, so that none tells whether there is such a user"
@@ -160,14 +169,22 @@ fn parse(octets: &[u8], groups: &[String]) -> Result<Option<Fields>, Fault> {
         name if name.trim() != name || name.contains('\t') => return Err(Fault::BlankName),
         _ => {}
     }
-    let (kept, backend) = match rest.split_once(':') {
-        Some((kept, backend)) => (kept, backend.trim()),
-        None => (rest, ""),
+    let (word, behind) = match rest.split_once(':') {
+        Some((word, behind)) => (word, Some(behind.trim())),
+        None => (rest, None),
     };
-    let kept = Kept::parse(kept).map_err(|fault| Fault::Kept(fault, name.into()))?;
-    let backend = match backend {
-        "" => None,
-        servers => Some(Backend::parse(servers, groups).ok_or_else(|| Fault::Backend(name.into()))?),
+    let kept = Kept::parse(word).map_err(|fault| Fault::Kept(fault, name.into()))?;
+    let as_typed = Kept::is_as_typed(word);
+    let backend = match behind {
+        Some("") if as_typed => return Err(Fault::Ambiguous(name.into())),
+        None | Some("") => None,
+        Some(servers) => {
+            let backend = Backend::parse(servers, groups).ok_or_else(|| Fault::Backend(name.into()))?;
+            if as_typed && !backend.is_unmistakable() {
+                return Err(Fault::Ambiguous(name.into()));
+            }
+            Some(backend)
+        }
     };
     Ok(Some((name.into(), kept, backend)))
 }
@@ -183,6 +200,17 @@ impl Backend {
             Err(_) => return None,
         };
         Some(Self { servers: servers.into(), portless })
+    }
+
+    /// Whether this is more than a word or two, as anybody's password may have them: a group, or servers of which each has a port, is an
+    /// IP address or a UNIX socket.
+    fn is_unmistakable(&self) -> bool {
+        let is_address = |server: &str| {
+            let server = server.trim_matches([' ', '\t']);
+            let bracketed = server.strip_prefix('[').and_then(|server| server.strip_suffix(']'));
+            bracketed.unwrap_or(server).parse::<IpAddr>().is_ok()
+        };
+        !self.portless || self.servers.split(',').all(is_address)
     }
 }
 

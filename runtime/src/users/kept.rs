@@ -11,11 +11,14 @@ use bcrypt::HashParts;
 use gatepost_core::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
+use sha_crypt::password_hash;
 use sha_crypt::{PasswordVerifier, ShaCrypt};
+
+use super::bench::MEMORY_KIB;
 
 /// The most that one check may cost: a few seconds of a processor of today. More would be a slip of the file's, and one login could
 /// keep all others waiting.
-const ARGON2_KIB_MAX: u32 = 1024 * 1024;
+const ARGON2_KIB_MAX: u32 = MEMORY_KIB;
 const ARGON2_KIB_TIMES_PASSES_MAX: u64 = 4 * 1024 * 1024;
 const ARGON2_LANES_MAX: u32 = 64;
 const BCRYPT_LOG2_MAX: u32 = 16;
@@ -59,6 +62,17 @@ pub(super) enum Cost {
     },
 }
 
+impl Cost {
+    /// The memory that a check takes, in KiB.
+    pub(super) const fn kib(self) -> u32 {
+        match self {
+            Self::Argon2id { kib, .. } => kib,
+            // Of bcrypt it is four, and the others take less.
+            Self::Plain | Self::Bcrypt { .. } | Self::Sha512Crypt { .. } => 4,
+        }
+    }
+}
+
 /// What is wrong with the second field of a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeptFault {
@@ -80,10 +94,19 @@ pub(super) enum KeptFault {
     NotOneWord,
 }
 
-/// It could not be checked: there is no memory for it, or a bug. Says nothing about the password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a password could not be checked")]
-pub(super) struct Unchecked;
+/// Why it could not be checked: there is no memory for it, or a bug. Says nothing about the password, nor shows what is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unchecked {
+    #[error("no check of argon2id: {0}")]
+    Argon2id(password_hash::Error),
+    #[error("no check of SHA-512-crypt: {0}")]
+    Sha512Crypt(password_hash::Error),
+    #[error("no check of bcrypt")]
+    Bcrypt,
+    /// Which the configuration should not have let anybody use.
+    #[error("a login by other means than a password")]
+    Method,
+}
 
 impl Kept {
     /// Understands a hash, by itself or behind Dovecot's name of its scheme, or `{PLAIN}` and a password.
@@ -94,9 +117,11 @@ impl Kept {
         let Some((scheme, rest)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) else {
             return Self::hash(text);
         };
+        if Self::is_as_typed(text) {
+            return Self::plain(rest.into());
+        }
         let scheme = scheme.to_ascii_uppercase();
         let hash = match scheme.as_str() {
-            "PLAIN" | "CLEAR" | "CLEARTEXT" => return Self::plain(rest.into()),
             "PLAIN.B64" | "CLEAR.B64" | "CLEARTEXT.B64" => {
                 return Self::plain(STANDARD.decode(rest).map_err(|_| KeptFault::NotBase64)?);
             }
@@ -110,6 +135,14 @@ impl Kept {
             Self::Plain(_) => false,
         };
         if fits { Ok(hash) } else { Err(KeptFault::Mismatched(scheme)) }
+    }
+
+    /// Whether this is a password as one types it, behind `{PLAIN}` or another name of it. Any octet may be in such a one, and a colon
+    /// ends it too early; hashes and base64 have none.
+    pub(super) fn is_as_typed(text: &str) -> bool {
+        let scheme = text.strip_prefix('{').and_then(|text| text.split_once('}')).map(|(scheme, _)| scheme);
+        let is = |name: &str| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(name));
+        ["PLAIN", "CLEAR", "CLEARTEXT"].into_iter().any(is)
     }
 
     fn plain(password: Vec<u8>) -> Result<Self, KeptFault> {
@@ -157,10 +190,14 @@ impl Kept {
     /// Whether this is the password. Takes as long whether it is or not.
     pub(super) fn is(&self, password: &[u8]) -> Result<bool, Unchecked> {
         match self {
-            Self::Argon2id(hash, _) => verdict(Argon2::default().verify_password(password, &**hash)),
+            Self::Argon2id(hash, _) => {
+                verdict(Argon2::default().verify_password(password, &**hash), Unchecked::Argon2id)
+            }
             // Of more than 72 octets the rest does not count, as with everybody who makes such hashes.
-            Self::Bcrypt(hash, _) => bcrypt::verify(password, hash).map_err(|_| Unchecked),
-            Self::Sha512Crypt(hash, _) => verdict(ShaCrypt::SHA512.verify_password(password, &**hash)),
+            Self::Bcrypt(hash, _) => bcrypt::verify(password, hash).map_err(|_| Unchecked::Bcrypt),
+            Self::Sha512Crypt(hash, _) => {
+                verdict(ShaCrypt::SHA512.verify_password(password, &**hash), Unchecked::Sha512Crypt)
+            }
             Self::Plain(own) => {
                 // Of the same length whatever the passwords', so that the comparison does not tell theirs.
                 let (own, given) = (digest(&SHA256, own.expose()), digest(&SHA256, password));
@@ -231,7 +268,10 @@ fn sha512_crypt(text: &str) -> Result<Kept, KeptFault> {
     let (rounds, salt, hash) = match *fields.as_slice() {
         [salt, hash] => (SHA512_ROUNDS, salt, hash),
         [rounds, salt, hash] => {
-            let rounds = rounds.strip_prefix("rounds=").and_then(|rounds| rounds.parse().ok());
+            let rounds = rounds
+                .strip_prefix("rounds=")
+                .filter(|rounds| rounds.bytes().all(|octet| octet.is_ascii_digit()));
+            let rounds = rounds.and_then(|rounds| rounds.parse().ok());
             (rounds.filter(|&rounds| rounds >= SHA512_ROUNDS_MIN).ok_or_else(broken)?, salt, hash)
         }
         _ => return Err(broken()),
@@ -249,11 +289,14 @@ fn sha512_crypt(text: &str) -> Result<Kept, KeptFault> {
     Ok(Kept::Sha512Crypt(text.into(), Cost::Sha512Crypt { rounds }))
 }
 
-fn verdict(checked: sha_crypt::password_hash::Result<()>) -> Result<bool, Unchecked> {
+fn verdict(
+    checked: password_hash::Result<()>,
+    unchecked: impl FnOnce(password_hash::Error) -> Unchecked,
+) -> Result<bool, Unchecked> {
     match checked {
         Ok(()) => Ok(true),
-        Err(sha_crypt::password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(_) => Err(Unchecked),
+        Err(password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(unchecked(error)),
     }
 }
 

@@ -23,7 +23,8 @@ fn answer(users: &Arc<Users>, request: Secret) -> String {
     assert!(Users::is_whole(&request));
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let answer = runtime.block_on(users.clone().answer(request));
-    String::from_utf8(answer.expose().to_vec()).expect("text")
+    assert_eq!(answer.trouble.is_some(), answer.octets.expose().starts_with(b"HTTP/1.0 500"));
+    String::from_utf8(answer.octets.expose().to_vec()).expect("text")
 }
 
 const DENIED: &str = "HTTP/1.0 200 OK\r\nAuth-Status: Invalid login or password\r\nAuth-Wait: 3\r\n\r\n";
@@ -143,6 +144,51 @@ fn a_password_longer_than_any_is_not_hashed() {
     let long = "x".repeat(PASSWORD_BYTES_MAX + 1);
     assert_eq!(answer(&users, request("plain", "joe", &long, 1)), DENIED);
     assert_eq!(answer(&users, request("plain", "nobody", &long, 1)), DENIED);
+}
+
+#[test]
+fn only_who_needs_a_hash_made_waits_for_a_seat() {
+    let users = users(&format!("joe:{SHA512}\nann:{{PLAIN}}hunter2"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let mut taken = Box::pin(users.bench.run(1, move || gate.recv().is_ok()));
+        assert!(poll_once(&mut taken).is_none());
+        let long = "x".repeat(PASSWORD_BYTES_MAX + 1);
+        for (method, password) in
+            [("none", ""), ("plain", &long), ("cram-md5", "x"), ("apop", "x"), ("external", "")]
+        {
+            let mut answer = Box::pin(users.clone().answer(request(method, "joe", password, 1)));
+            assert!(poll_once(&mut answer).is_some(), "{method}");
+        }
+        let mut answer = Box::pin(users.clone().answer(request("plain", "joe", "hunter2", 1)));
+        assert!(poll_once(&mut answer).is_none());
+        go.send(()).expect("it waits");
+        assert_eq!(taken.await, Ok(true));
+        assert!(answer.await.octets.expose().starts_with(b"HTTP/1.0 200 OK\r\nAuth-Status: OK"));
+    });
+}
+
+/// What a future is after one poll, if it is ready.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::Pin::new(future).poll(&mut cx) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[test]
+fn why_nothing_could_be_checked_is_told_with_the_file_and_without_the_password() {
+    let users = users(&format!("joe:{SHA512}"));
+    // There is no runtime's thread to be had for a stack of this size.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.thread_stack_size(1 << 60).build().expect("a runtime");
+    let answered = runtime.block_on(users.clone().answer(request("plain", "joe", "hunter2", 1)));
+    assert_eq!(answered.octets.expose(), b"HTTP/1.0 500 Internal Server Error\r\n\r\n");
+    let trouble = answered.trouble.expect("a cause");
+    assert!(trouble.starts_with("no password could be checked by users file \"/etc/users\": "), "{trouble}");
+    assert!(trouble.contains("thread") && !trouble.contains("hunter2"), "{trouble}");
 }
 
 #[test]

@@ -107,3 +107,43 @@ fn a_reload_reads_users_anew_and_a_broken_file_changes_nothing() {
     served.signal(Signal::QUIT);
     assert!(served.ended_well());
 }
+
+/// What each thread of a process is called, and where it may run.
+fn threads(process: rustix::process::Pid) -> Vec<(String, String)> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).unwrap();
+    let told = |task: &std::path::Path| {
+        let name = std::fs::read_to_string(task.join("comm")).ok()?;
+        Some((name.trim().to_owned(), allowed(&std::fs::read_to_string(task.join("status")).ok()?)))
+    };
+    tasks.filter_map(|task| told(&task.unwrap().path())).collect()
+}
+
+fn allowed(status: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    line.unwrap().trim().to_owned()
+}
+
+#[test]
+fn passwords_are_checked_on_any_processor_wherever_sessions_are_pinned() {
+    let peers = Peers::start();
+    let folder = Folder::new();
+    folder.write("users", &format!("joe:{HASH}:{}\n", peers.backend));
+    let said = Said { main: "worker_cpu_affinity auto;".to_owned(), ..said("") };
+    let served = Served::start_in(folder, free(), &said, |program, file| {
+        let mut command = std::process::Command::new(program);
+        command.arg("-c").arg(file);
+        command
+    });
+    served.await_line("notice", "start worker process ");
+    served.wait_until_it_answers();
+    assert_eq!(log_in(&served, "joe", "hunter2"), "echo\r\n");
+    let here = allowed(&std::fs::read_to_string("/proc/self/status").unwrap());
+    let workers = served.workers();
+    let [worker] = workers.as_slice() else { panic!("{workers:?}") };
+    // A thread that has checked a password stays for ten seconds.
+    let (sessions, others): (Vec<_>, Vec<_>) =
+        threads(*worker).into_iter().partition(|(name, _)| name.starts_with("worker "));
+    assert!(sessions.iter().all(|(_, cpus)| cpus.parse::<u16>().is_ok()), "{sessions:?}");
+    let checking: Vec<_> = others.iter().filter(|(name, _)| name.starts_with("tokio")).collect();
+    assert!(!checking.is_empty() && checking.iter().all(|(_, cpus)| *cpus == here), "{others:?}");
+}

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use gatepost_core::{Address, AuthServer, Mechanism, Protocol, Target};
 use zeroize::Zeroizing;
 
-use super::Ground;
 use super::scope::{Named, Scope};
 use super::server::{Block, effective};
+use super::{Ground, Seen};
 use crate::config::diagnostic::{Complaint, Complaints};
 use crate::config::tree::Mark;
 use crate::users::{Bench, FILE_BYTES_MAX, Users};
@@ -136,7 +136,7 @@ pub(super) fn check(
         }
     }
     if !has_pass {
-        if methods.is_some_and(|methods| methods.none) && protocol == Protocol::Smtp {
+        if methods.is_some_and(|methods| methods.none.is_some()) && protocol == Protocol::Smtp {
             let message = "\"smtp_auth none\" requires \"proxy_pass\" with \"auth_users\"".to_owned();
             complaints
                 .push(noticed(file, block, message).hint("nobody is logged in, so no user has a backend"));
@@ -147,9 +147,22 @@ pub(super) fn check(
             complaints.push(complaint.hint("add it behind another colon, or set \"proxy_pass\" for all"));
         }
     }
-    let here = block.scope.auth_users.is_some();
+    warn_of_no_use(&block.seen, file, block, complaints);
+}
+
+/// Warns of what all of a `mail {}` says about auth servers where no server has one.
+pub(super) fn check_inherited(mail: &Scope, mail_seen: &Seen, blocks: &[Block], complaints: &mut Complaints) {
+    let files: Option<Vec<_>> =
+        blocks.iter().map(|block| named(block, mail).map(|file| (file, block))).collect();
+    if let Some(&(file, block)) = files.as_ref().and_then(|files| files.first()) {
+        warn_of_no_use(mail_seen, file, block, complaints);
+    }
+}
+
+/// Warns of what was `seen` that a users file does not heed.
+fn warn_of_no_use(seen: &Seen, file: &Named, block: &Block, complaints: &mut Complaints) {
     let about = |name: &&&str| name.starts_with(ABOUT_AUTH_SERVERS) && **name != HEEDED;
-    for name in block.seen.names().iter().filter(about).filter(|_| here) {
+    for name in seen.names().iter().filter(about) {
         let message = format!("\"{name}\" has no effect with \"auth_users\"");
         complaints.push(noticed(file, block, message).warning());
     }

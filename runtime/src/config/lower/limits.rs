@@ -16,6 +16,9 @@ use crate::config::source::Span;
 use crate::config::tree::Directive;
 use crate::limit_conn::{Settings, ZONE_BYTES_MIN};
 
+/// The headers with which a users file lets somebody in, as keys have them.
+const ANSWERED: &[&str] = &["auth_pass", "auth_port", "auth_server", "auth_status"];
+
 /// The zones of a `mail {}`, by name.
 pub(super) type Zones = BTreeMap<Arc<str>, Zone>;
 
@@ -46,6 +49,7 @@ struct Conn {
     early: bool,
     unknown: Complaint,
     not_early: Complaint,
+    headerless: Complaint,
 }
 
 impl Limits {
@@ -81,6 +85,23 @@ impl Limits {
         }
     }
 
+    /// Warns of limits that a server never comes to, because no auth server says what they count by.
+    pub(super) fn warn_of_headers(own: &Self, mail: &Self, zones: &Zones, complaints: &mut Complaints) {
+        for Conn { zone, headerless, .. } in Self::conns(own, mail) {
+            let Some(LimitKey::Header(name)) = zones.get(zone).map(|zone| &zone.settings.key) else {
+                continue;
+            };
+            if !ANSWERED.contains(&&**name) {
+                complaints.push(headerless.clone());
+            }
+        }
+    }
+
+    /// The `limit_conn` that count in a server that says `own`.
+    fn conns<'a>(own: &'a Self, mail: &'a Self) -> &'a [Conn] {
+        if own.conns.is_empty() { &mail.conns } else { &own.conns }
+    }
+
     /// Whether there is a `limit_conn`.
     pub(super) fn are_in_use(own: &Self, mail: &Self) -> bool {
         !own.conns.is_empty() || !mail.conns.is_empty()
@@ -88,7 +109,6 @@ impl Limits {
 
     /// What counts of `limit_conn` in a server that says `own`.
     pub(super) fn conn_limits(own: &Self, mail: &Self, zones: &Zones) -> ConnLimits {
-        let conns = if own.conns.is_empty() { &mail.conns } else { &own.conns };
         let limit = |conn: &Conn| {
             let Conn { zone, connections, early, .. } = conn;
             let key = zones.get(zone)?.settings.key.clone();
@@ -96,7 +116,7 @@ impl Limits {
         };
         let default = ConnLimits::default();
         ConnLimits {
-            limits: conns.iter().filter_map(limit).collect(),
+            limits: Self::conns(own, mail).iter().filter_map(limit).collect(),
             dry_run: own.dry_run.or(mail.dry_run).unwrap_or(default.dry_run),
             log_level: own.log_level.or(mail.log_level).unwrap_or(default.log_level),
         }
@@ -214,7 +234,12 @@ fn conn(directive: &Directive) -> Result<Conn, Complaint> {
     };
     let unknown = format!("zero size shared memory zone \"{zone}\"");
     let not_early = "\"early\" needs a zone that counts by \"$remote_addr\"";
+    let headerless = "\"limit_conn\" by a header has no effect with \"auth_users\"";
     Ok(Conn {
+        headerless: Complaint::of(directive, headerless)
+            .under(zone_word.span)
+            .label("a users file answers without this header")
+            .warning(),
         unknown: Complaint::of(directive, unknown)
             .under(zone_word.span)
             .label("there is no \"limit_conn_zone\" of this name"),

@@ -75,6 +75,7 @@ pub(super) fn servers(
     let mut servers = Vec::new();
     let mut upstreams = BTreeMap::new();
     let mut users_files = auth_users::Files::new(ground);
+    auth_users::check_inherited(mail, mail_seen, blocks, complaints);
     check_resolvers(groups, mail, complaints);
     let auth_upstreams = Arc::new(auth_http::groups(groups, mail));
     let inherited_access_logs = access_log::targets(&mail.access_logs, formats, complaints);
@@ -96,6 +97,7 @@ pub(super) fn servers(
         let Some(pass) = complaints.note(pass) else { continue };
         if let Some((users, file)) = users.as_deref().zip(users_file) {
             auth_users::check(users, file, (block, protocol), pass.is_some(), mail, complaints);
+            Limits::warn_of_headers(&block.scope.limits, &mail.limits, zones, complaints);
         }
         proxy_pass::check_alone(auth.as_ref(), protocol, block, mail, complaints);
         let logs = match (&block.scope.logs, &mail.logs) {

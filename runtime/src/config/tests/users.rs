@@ -95,6 +95,9 @@ fn whatever_is_wrong_with_users_is_said_with_its_place() {
         "    auth_users plain;\n    server { listen 25; smtp_auth none; }",
         "    auth_users plain;\n    server { listen 143; auth_users plain; auth_http_header A b; auth_http_timeout 5s; }",
         "    server { listen 143; auth_users \"\"; }",
+        "    auth_users plain;\n    auth_http_header A b;\n    server { listen 143; auth_http_keepalive 4; }\n    server { listen 110; }",
+        "    auth_users plain;\n    auth_http_header A b;\n    server { listen 143; auth_http localhost; }\n    server { listen 110; auth_http_header C d; }",
+        "    limit_conn_zone $auth_http_x zone=x:1m;\n    limit_conn_zone $remote_user zone=login:1m;\n    limit_conn_zone $auth_http_auth_server zone=home:1m;\n    limit_conn x 9;\n    limit_conn home 9;\n    limit_conn login 9;\n    server { listen 143; auth_users plain; }\n    server { listen 144; auth_users plain; protocol imap; }\n    server { listen 110; auth_http localhost; }\n    server { listen 25; auth_users plain; limit_conn login 3; }",
     ] {
         all.push_str(&format!("# {}\n\n{}\n\n\n", mail.trim(), told(mail)));
     }

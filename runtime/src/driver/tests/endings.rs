@@ -218,34 +218,46 @@ fn a_drain_cuts_a_relay_without_a_word() {
     });
 }
 
+/// Somebody who has just come in, over a stream that is no socket.
+fn newcomer() -> Arrival<DuplexStream> {
+    Arrival {
+        stream: duplex(64).0,
+        client: Client {
+            peer: Peer { remote: inet(CLIENT), local: inet(CLIENT) },
+            listener: "0.0.0.0:143".into(),
+            tls_first: false,
+            proxy_protocol: false,
+        },
+        policy: Arc::new(policy(Protocol::Imap)),
+        tls: None,
+        backend_tls: None,
+        auth_tls: None,
+        upstreams: Arc::default(),
+        auth_upstreams: Arc::default(),
+        users: None,
+        auth_pool: None,
+        zones: Arc::default(),
+        seed: Seed([0; 16]),
+        number: 1,
+    }
+}
+
 #[test]
 fn a_relay_at_rest_is_small() {
     tell(async {
-        let net = TestNet::new(4096);
-        let (_client, stream) = duplex(64);
-        let arrival = Arrival {
-            stream,
-            client: Client {
-                peer: Peer { remote: inet(CLIENT), local: inet(CLIENT) },
-                listener: "0.0.0.0:143".into(),
-                tls_first: false,
-                proxy_protocol: false,
-            },
-            policy: Arc::new(policy(Protocol::Imap)),
-            tls: None,
-            backend_tls: None,
-            auth_tls: None,
-            upstreams: Arc::default(),
-            auth_upstreams: Arc::default(),
-            users: None,
-            auth_pool: None,
-            zones: Arc::default(),
-            seed: Seed([0; 16]),
-            number: 1,
-        };
-        let session = drive(net, arrival, Kept::default(), Drain::default());
+        let session = drive(TestNet::new(4096), newcomer(), Kept::default(), Drain::default());
         let relaying = size_of::<Relaying<crate::net::Socket, crate::observe::SessionLog>>();
         let octets = size_of_val(&session) + relaying;
         assert!(octets <= 1024, "{octets} octets, {relaying} of them for the relay");
+    });
+}
+
+/// Whoever comes in and says nothing costs this, and thousands may.
+#[test]
+fn a_session_before_its_login_is_small() {
+    tell(async {
+        let session = log_in(TestNet::new(4096), newcomer(), Kept::default(), Drain::default());
+        let octets = size_of_val(&session);
+        assert!(octets <= 4608, "{octets} octets");
     });
 }

@@ -161,7 +161,8 @@ fn a_stranger_has_a_users_place_no_longer_than_the_backend_takes_to_refuse_it() 
         // The stranger lingers, and its address counts; the user's place is free.
         let mut user = begin();
         attempt(&mut user).await;
-        serve(&mut backends.recv().await.expect("a visitor")).await;
+        let visitor = tokio::time::timeout(Duration::from_secs(1), backends.recv()).await;
+        serve(&mut visitor.expect("the place is free at once").expect("a visitor")).await;
         hear(&mut user.client, "a OK in\r\n").await;
         assert_eq!(hear_out(&mut begin().client).await, "* BYE Too many connections\r\n");
         assert!(!stranger.session.is_finished());

@@ -6,7 +6,9 @@ use gatepost_core::{Mechanism, Mechanisms};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 use std::num::NonZeroUsize;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncBufReadExt, BufReader, Chain, Join, ReadBuf, ReadHalf, WriteHalf, join, split};
 
 const FILE: &str = "/etc/users";
 
@@ -217,12 +219,79 @@ fn who_errs_once_may_try_again_and_is_told_in_the_words_of_nginx_s_documentation
 }
 
 #[test]
-fn a_hash_is_checked_on_another_thread_while_the_session_goes_on() {
+fn whose_password_is_hashed_logs_in_with_it_alone() {
     let line: &'static str = Box::leak(format!("joe:{BCRYPT}:192.0.2.2:143").into_boxed_str());
     for &talk in BY_PASSWORD {
         let seen = tell(watch(talk, &["hunter3", "hunter2"], Asked::File(line)));
         assert!(seen.log.iter().any(|line| line.starts_with("info client logged in")), "{seen:?}");
     }
+}
+
+/// A users file with joe in it, by a hash, and the one seat of its bench taken until word comes.
+struct Gated {
+    users: Arc<Users>,
+    bench: Arc<Bench>,
+    go: std::sync::mpsc::Sender<()>,
+    taken: JoinHandle<bool>,
+}
+
+impl Gated {
+    async fn new() -> Self {
+        let bench = Arc::new(Bench::new(NonZeroUsize::MIN));
+        let text = format!("joe:{BCRYPT}:192.0.2.2:143");
+        let users = Arc::new(Users::read(FILE, text.as_bytes(), &[], bench.clone()).expect("users"));
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let taken = spawn_local({
+            let bench = bench.clone();
+            async move { bench.run(1, move || gate.recv().is_ok()).await.is_ok() }
+        });
+        while bench.free_seats() > 0 {
+            tokio::task::yield_now().await;
+        }
+        Self { users, bench, go, taken }
+    }
+
+    /// A session that has come as far as to wait for the seat.
+    async fn waiting(&self, net: &TestNet) -> Scene {
+        let users = self.users.clone();
+        let policy = policy_of(Protocol::Imap, Asked::File(""));
+        let mut scene = Scene::begin_as(net, policy, |arrival| arrival.users = Some(users));
+        exchange(&mut scene.client, "a LOGIN joe hunter2\r\n", "* OK IMAP4 ready\r\n").await;
+        self.await_waiting(1).await;
+        scene
+    }
+
+    async fn await_waiting(&self, count: usize) {
+        for _ in 0..1000 {
+            if self.bench.waiting() == count {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("{} wait, not {count}", self.bench.waiting());
+    }
+
+    async fn open(self) {
+        self.go.send(()).expect("it waits");
+        assert!(self.taken.await.expect("no panic"));
+    }
+}
+
+#[test]
+fn while_passwords_are_checked_others_of_the_same_thread_are_served() {
+    tell(async {
+        let (gated, net) = (Gated::new().await, TestNet::new(4096));
+        // The seat is taken by work that blocks its thread until it is let go, which only happens further down: were it done on
+        // this thread, nobody would come so far.
+        let first = gated.waiting(&net).await;
+        let mut other = Scene::begin(&net, policy_of(Protocol::Imap, Asked::File("")), None, false);
+        exchange(&mut other.client, "a NOOP\r\n", "* OK IMAP4 ready\r\n").await;
+        hear(&mut other.client, "a OK completed\r\n").await;
+        other.ended().await;
+        first.drain.ask();
+        first.ended().await;
+        gated.open().await;
+    });
 }
 
 #[test]
@@ -234,12 +303,12 @@ fn when_too_many_want_to_log_in_nobody_is_told_that_their_password_is_wrong() {
         let (go, gate) = std::sync::mpsc::channel::<()>();
         let mut crowd = vec![spawn_local({
             let bench = bench.clone();
-            async move { bench.run(move || gate.recv().is_ok()).await.is_ok() }
+            async move { bench.run(1, move || gate.recv().is_ok()).await.is_ok() }
         })];
         tokio::task::yield_now().await;
         for _ in 0..1024 {
             let bench = bench.clone();
-            crowd.push(spawn_local(async move { bench.run(|| ()).await.is_ok() }));
+            crowd.push(spawn_local(async move { bench.run(1, || ()).await.is_ok() }));
         }
         tokio::task::yield_now().await;
         let net = TestNet::new(4096);
@@ -258,24 +327,94 @@ fn when_too_many_want_to_log_in_nobody_is_told_that_their_password_is_wrong() {
     });
 }
 
+/// What is read of a stream that was reset.
+struct Reset;
+
+impl AsyncRead for Reset {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::Error::from_raw_os_error(104)))
+    }
+}
+
+/// A stream that was reset where others have an end.
+type Cut = Join<Chain<ReadHalf<DuplexStream>, Reset>, WriteHalf<DuplexStream>>;
+
+impl crate::net::AsSocket for Cut {}
+
+/// A network whose clients reset their connections where others only end them.
+#[derive(Clone)]
+struct Rough(TestNet);
+
+impl Net for Rough {
+    type Stream = Cut;
+
+    fn connect(&self, _: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
+        std::future::ready(Err(io::ErrorKind::ConnectionRefused.into()))
+    }
+
+    fn resolve(&self, question: Question) -> impl Future<Output = Answer> + 'static {
+        self.0.resolve(question)
+    }
+
+    fn now(&self) -> Moment {
+        self.0.now()
+    }
+}
+
 #[test]
-fn who_leaves_while_the_password_is_checked_is_let_go() {
+fn who_is_cut_off_while_waiting_gives_the_place_back() {
     tell(async {
-        let bench = Arc::new(Bench::new(NonZeroUsize::MIN));
-        let text = format!("joe:{BCRYPT}:192.0.2.2:143");
-        let users = Arc::new(Users::read(FILE, text.as_bytes(), &[], bench.clone()).expect("users"));
-        let (go, gate) = std::sync::mpsc::channel::<()>();
-        let busy = spawn_local(async move { bench.run(move || gate.recv().is_ok()).await.is_ok() });
-        tokio::task::yield_now().await;
-        let net = TestNet::new(4096);
-        let policy = policy_of(Protocol::Pop3, Asked::File(""));
-        let mut scene = Scene::begin_as(&net, policy, |arrival| arrival.users = Some(users));
-        scene.client.write_all(b"USER joe\r\nPASS hunter2\r\n").await.expect("said");
-        tokio::task::yield_now().await;
+        let gated = Gated::new().await;
+        let (mut client, stream) = duplex(4096);
+        let (reader, writer) = split(stream);
+        let policy = policy_of(Protocol::Imap, Asked::File(""));
+        let mut arrival = arrival(join(reader.chain(Reset), writer), policy);
+        arrival.users = Some(gated.users.clone());
+        let (log, net) = (Kept::default(), Rough(TestNet::new(4096)));
+        let session = spawn_local(drive(net, arrival, log.clone(), Drain::default()));
+        exchange(&mut client, "a LOGIN joe hunter2\r\n", "* OK IMAP4 ready\r\n").await;
+        gated.await_waiting(1).await;
+        drop(client);
+        session.await.expect("no panic");
+        assert_eq!(gated.bench.waiting(), 0);
+        assert!(
+            log.lines().iter().any(|line| line.contains("104: Connection reset by peer")),
+            "{:?}",
+            log.lines()
+        );
+        gated.open().await;
+    });
+}
+
+#[test]
+fn who_waits_when_the_process_stops_gives_the_place_back() {
+    tell(async {
+        let (gated, net) = (Gated::new().await, TestNet::new(4096));
+        let scene = gated.waiting(&net).await;
         scene.drain.ask();
+        scene.ended().await;
+        assert_eq!(gated.bench.waiting(), 0);
+        gated.open().await;
+    });
+}
+
+#[test]
+fn who_has_said_the_last_word_is_waited_for_and_gives_the_place_back_with_the_answer() {
+    tell(async {
+        let (gated, net) = (Gated::new().await, TestNet::new(4096));
+        let mut scene = gated.waiting(&net).await;
+        scene.client.shutdown().await.expect("said");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gated.bench.waiting(), 1);
+        let bench = gated.bench.clone();
+        gated.open().await;
+        // Nobody listens at the backend: what the client hears is that it could not be reached, not that the password was wrong.
+        let heard = hear_out(&mut scene.client).await;
+        assert!(heard.starts_with("a NO [UNAVAILABLE]"), "{heard}");
+        assert_eq!((bench.waiting(), bench.free_seats()), (0, 1));
         let log = scene.ended().await;
-        assert!(log.len() >= 2, "{log:?}");
-        go.send(()).expect("it waits");
-        assert!(busy.await.expect("no panic"));
+        assert!(log.iter().any(|line| line.contains("while connecting to upstream")), "{log:?}");
     });
 }

@@ -13,7 +13,7 @@ fn users(text: &str) -> BTreeMap<Box<str>, Entry> {
 }
 
 fn backend(text: &str) -> Option<(String, bool)> {
-    let users = users(&format!("joe:{{PLAIN}}hunter2{text}"));
+    let users = users(&format!("joe:{{PLAIN.B64}}aHVudGVyMg=={text}"));
     users["joe"].backend.as_ref().map(|backend| (backend.servers.to_string(), backend.portless))
 }
 
@@ -43,6 +43,35 @@ fn a_backend_is_whatever_an_auth_server_may_name_and_may_do_without_its_port() {
     assert_eq!(backend(":mail stores"), is("mail stores", false));
     assert_eq!(backend(":192.0.2.1, here"), is("192.0.2.1, here", true));
     assert_eq!(backend(":192.0.2.1:143, here:144"), is("192.0.2.1:143, here:144", false));
+}
+
+#[test]
+fn behind_a_password_as_typed_no_backend_may_be_the_rest_of_it() {
+    for (text, taken) in [
+        ("", true),
+        (":mail", true),
+        (":mail stores", true),
+        (":192.0.2.1", true),
+        (":192.0.2.1:1143", true),
+        (":2001:db8::1", true),
+        (":[2001:db8::1]", true),
+        (":[2001:db8::1]:1143", true),
+        (":192.0.2.1, [2001:db8::1]", true),
+        (":unix:/run/imap", true),
+        (":here:1143", true),
+        (":here:1143, 192.0.2.1:1144", true),
+        (":", false),
+        (": ", false),
+        (":here", false),
+        (":mail.example.com", false),
+        (":192.0.2.1, here", false),
+    ] {
+        for scheme in ["{PLAIN}", "{plain}", "{CLEAR}", "{Cleartext}"] {
+            let read = read(format!("joe:{scheme}hunter2{text}").as_bytes(), &groups());
+            assert_eq!(read.is_ok(), taken, "{scheme} {text}: {read:?}");
+        }
+        assert!(read(format!("joe:{{PLAIN.B64}}aHVudGVyMg=={text}").as_bytes(), &groups()).is_ok(), "{text}");
+    }
 }
 
 #[test]
