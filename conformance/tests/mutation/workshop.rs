@@ -22,6 +22,10 @@ const MEMORY_KIB_MAX: usize = 2 * 1024 * 1024;
 /// What of the workspace the core and its player are made of, and what cargo wants to see of the rest.
 const COPIED: [&str; 7] = ["Cargo.toml", "Cargo.lock", "core", "conformance", "runtime", "sim", "fuzz"];
 
+/// What tells the packages of the copy from those of the workspace, with which they share a target directory.
+const VERSION: &str = concat!("\nversion = \"", env!("CARGO_PKG_VERSION"), "\"\n");
+const VERSION_OF_COPY: &str = concat!("\nversion = \"", env!("CARGO_PKG_VERSION"), "-changed\"\n");
+
 /// Tests that are files, a door for the fuzzer that is not built here, and the memory that secrets are kept in and wiped from.
 const UNSEEN: [&str; 3] = ["/tests.rs", "/fuzzing.rs", "/secret.rs"];
 
@@ -109,6 +113,12 @@ impl Workshop {
                 copy.write(&below.display().to_string(), fs::read(&path)?)?;
             }
         }
+        // Whatever cargo makes of it has another name then, and is never taken for what the unchanged workspace is built of.
+        let manifest = fs::read_to_string(root.join("Cargo.toml"))?.replacen(VERSION, VERSION_OF_COPY, 1);
+        if !manifest.contains(VERSION_OF_COPY) {
+            return Err(io::Error::other(format!("the workspace's manifest has no {VERSION}")));
+        }
+        copy.write("Cargo.toml", manifest)?;
         Ok(Self { copy })
     }
 
