@@ -24,7 +24,7 @@ use syn::{Attribute, BinOp, Expr, ImplItemFn, Item, ItemFn, Lit, Stmt, UnOp};
 /// The traits that decide nothing.
 const UNSEEN_TRAITS: [&str; 3] = ["Debug", "Display", "Hash"];
 
-/// The methods whose effect no party could see.
+/// The methods whose effect no party could see, called or written.
 const UNSEEN_METHODS: [&str; 4] = ["reserve", "judge", "method_is", "limited"];
 
 /// The functions that only ask what `judge` then tells.
@@ -127,7 +127,8 @@ impl<'ast> Visit<'ast> for Search<'_> {
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
-        let is_unseen = UNSEEN_FUNCTIONS.iter().any(|unseen| function.sig.ident == unseen);
+        let is_unseen =
+            UNSEEN_FUNCTIONS.iter().chain(&UNSEEN_METHODS).any(|unseen| function.sig.ident == unseen);
         if function.sig.constness.is_none() && !is_unseen && !self.is_not_there(&function.attrs) {
             visit::visit_impl_item_fn(self, function);
         }
