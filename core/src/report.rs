@@ -277,7 +277,7 @@ pub enum Notice {
         dry_run: bool,
     },
     /// The session is not counted in a zone, for what it would be counted by is longer than
-    /// [`LIMIT_KEY_BYTES_MAX`](crate::limits::LIMIT_KEY_BYTES_MAX).
+    /// [`LIMIT_KEY_BYTES_MAX`].
     LimitKeyTooLong {
         /// What that zone counts by.
         key: LimitKey,
