@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::limits::READ_BYTES_MAX;
+use gatepost_core::report::Activity;
 use gatepost_core::{
     Action, Actions, Address, Claim, Client, End, Event, Handshake, Instant, Leftovers, NoServer, Peer,
     Policy, Question, Rest, Seed, Session, SystemError, Target, TlsFacts, Wire,
@@ -268,7 +269,15 @@ impl CoreStage {
                 }
                 self.sees(wire, Deed::Ends(Ending::Fin));
             }
-            Action::Relay(leftovers) => self.relay(leftovers),
+            Action::Relay(leftovers) => {
+                let context = &leftovers.context;
+                if context.activity != Some(Activity::Proxying) || context.upstream.is_none() {
+                    return Err(format!(
+                        "the log would not say that the session is relayed, and to whom: {context}"
+                    ));
+                }
+                self.relay(leftovers);
+            }
             Action::Report(report) => self.log.push(format!("[{}] {report}", report.level().name())),
             Action::Send(..) | Action::Secure(..) => {
                 return Err(format!("the proxy uses a connection that is not open: {action:?}"));
