@@ -28,8 +28,13 @@ pub(super) fn judge(story: &Story, faults: &mut Vec<String>) {
             faults.push(format!("session {number}: {what}: {lines:#?}"));
         };
         every_line_is_one(book, &mut complain);
-        // The trace spells out every octet of a reply that was too long, which takes more than the session that heard it.
-        let is_spelt_out = |report: &Report| matches!(report.notice, Notice::UpstreamTooLong { .. });
+        // The trace spells out every octet of a reply that was too long, or that a drain cut short before that was told, which takes more
+        // than the session that heard it.
+        let is_spelt_out = |report: &Report| match report.notice {
+            Notice::UpstreamTooLong { .. } => true,
+            Notice::ShutDown => report.context.upstream.is_some(),
+            _ => false,
+        };
         if book.octets_max > SESSION_BYTES_MAX && !book.reports.iter().any(is_spelt_out) {
             complain(format!("held {} octets before its login", book.octets_max));
         }

@@ -148,6 +148,8 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
             policy.backend.pass = Some(Target::Group(group));
         }
         "proxy_connect_timeout" => policy.backend.connect_timeout = Some(time()?),
+        "lingering_time" => policy.lingering.time = time()?,
+        "lingering_timeout" => policy.lingering.silence = time()?,
         // These were understood together.
         "limit_conn_zone" | "limit_conn" | "limit_conn_dry_run" => {}
         "resolver" => policy.resolver_timeout = Some(RESOLVER_TIMEOUT),
