@@ -4,16 +4,22 @@
 //! belong to whoever writes the log. Text that came from a peer is escaped (divergences S4) and no report holds octets
 //! of a command that can carry a password (S5).
 
+mod auth_fault;
+mod escaped;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 use core::net::IpAddr;
 
 use crate::event::{ResolveError, SystemError, VerifyError};
-use crate::limits::{LIMIT_KEY_BYTES_MAX, LOGGED_BYTES_MAX};
+use crate::limits::LIMIT_KEY_BYTES_MAX;
 use crate::policy::{LimitKey, Mechanism};
 use crate::sasl;
 use crate::wire::Address;
+
+pub use auth_fault::AuthFault;
+use escaped::{Escaped, Quoted};
 
 /// One line of the log: what happened, and in which circumstances.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -591,119 +597,5 @@ impl fmt::Display for ForeignProtocol {
             Self::Http => "an HTTP request",
             Self::Tls => "a TLS handshake to a plaintext port",
         })
-    }
-}
-
-/// What was wrong with an auth server's answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthFault {
-    /// It ended before its headers did.
-    #[error("prematurely closed connection")]
-    Closed,
-    /// The status line is broken.
-    #[error("sent invalid response")]
-    InvalidResponse,
-    /// A header line is broken.
-    #[error("sent invalid header in response")]
-    InvalidHeader,
-    /// More than [`AUTH_HEAD_BYTES_MAX`](crate::limits::AUTH_HEAD_BYTES_MAX).
-    #[error("sent too big header")]
-    TooBig,
-    /// Success without an address to go to.
-    #[error("did not send server or port")]
-    NoServer,
-    /// Success without a password for the backend.
-    #[error("did not send password")]
-    NoPassword,
-    /// Success without a user name, where the client gave none.
-    #[error("did not send user")]
-    NoUser,
-    /// `Auth-Server` is no address.
-    #[error("sent invalid server address:{}", Quoted(.0))]
-    InvalidServer(Vec<u8>),
-    /// `Auth-Server` is the name of a host that cannot be found.
-    #[error("sent unresolvable server name:{}", Quoted(.0.as_bytes()))]
-    UnresolvableServer(Arc<str>),
-    /// `Auth-Port` is no port.
-    #[error("sent invalid server port:{}", Quoted(.0))]
-    InvalidPort(Vec<u8>),
-    /// `Auth-Server-TLS` is neither `on`, `off` nor `starttls`.
-    #[error("sent invalid server TLS:{}", Quoted(.0))]
-    InvalidServerTls(Vec<u8>),
-    /// `Auth-Error-SASL` is not base64.
-    #[error("sent invalid SASL error")]
-    InvalidSaslError,
-    /// `Auth-User` holds control octets.
-    #[error("sent invalid user")]
-    InvalidUser,
-    /// `Auth-Pass` holds control octets.
-    #[error("sent invalid password")]
-    InvalidPassword,
-    /// An HTTP status that is neither success nor refusal, and nothing that would say more.
-    #[error("returned status {0}")]
-    Status(u16),
-    /// A refusing HTTP status with `Auth-Status: OK`: refused (table R3).
-    #[error("sent status {0} with \"Auth-Status: OK\"")]
-    OkDespiteStatus(u16),
-    /// An odd HTTP status with `Auth-Status: OK`: accepted, as nginx does (table R3).
-    #[error("sent status {0} with \"Auth-Status: OK\", accepted")]
-    OddStatus(u16),
-    /// `Auth-Wait` for longer than anybody is kept waiting; in seconds.
-    #[error("sent too long wait: {0} seconds, cut")]
-    LongWait(u64),
-    /// `WAIT` more often than anybody waits (S8).
-    #[error("said WAIT for too long")]
-    WaitedTooLong,
-}
-
-impl AuthFault {
-    const fn level(&self) -> Level {
-        match self {
-            Self::OddStatus(_) | Self::InvalidSaslError | Self::LongWait(_) => Level::Warn,
-            _ => Level::Error,
-        }
-    }
-}
-
-/// A peer's octets made fit for one line: controls, those of eight bits included (a terminal obeys U+009B), `"`, `\` and what is no UTF-8
-/// as `\xHH`, the rest as it is, and cut where that
-/// is [`LOGGED_BYTES_MAX`] long (divergences S4): nobody can push what stands behind it off the line.
-struct Escaped<'a>(&'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut room = LOGGED_BYTES_MAX;
-        let mut fits = |octets: usize| {
-            room = room.saturating_sub(octets);
-            room > 0
-        };
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                let escaped = c.is_control() || matches!(c, '"' | '\\');
-                match escaped {
-                    _ if !fits(if escaped { ESCAPE_BYTES } else { c.len_utf8() }) => return Ok(()),
-                    true => write!(f, "\\x{:02X}", u32::from(c))?,
-                    false => f.write_char(c)?,
-                }
-            }
-            for octet in chunk.invalid() {
-                if !fits(ESCAPE_BYTES) {
-                    return Ok(());
-                }
-                write!(f, "\\x{octet:02X}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `\xHH`.
-const ESCAPE_BYTES: usize = 4;
-
-struct Quoted<'a, T: AsRef<[u8]> + ?Sized>(&'a T);
-
-impl<T: AsRef<[u8]> + ?Sized> fmt::Display for Quoted<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", Escaped(self.0.as_ref()))
     }
 }
