@@ -8,10 +8,9 @@ use crate::extras::Extras;
 use crate::wires::Line;
 use crate::world::{Setting, World, address};
 
-/// Octets as a list of events for one session. The first chooses the setting, with the two behind it if its highest bit is set; then each
-/// event is an octet that says what
-/// happens on which wire, and for those that carry octets, one for their number and so many. What cannot happen on a
-/// wire in its present state does not.
+/// Octets as a list of events for one session. The first chooses the setting, with the two behind it if its highest bit
+/// is set; then each event is an octet that says what happens on which wire, and for those that carry octets, one for
+/// their number and so many. What cannot happen on a wire in its present state does not.
 ///
 /// # Panics
 ///
