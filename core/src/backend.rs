@@ -87,6 +87,8 @@ pub(crate) trait Dialogue<D>: Sized + core::fmt::Debug {
 pub(crate) enum Move {
     /// More of the reply has to come.
     Await,
+    /// What has come so far is dealt with, and of no interest to the client. There is nothing to say to it, and more has to come.
+    Proceed,
     /// The next thing to say.
     Say(Activity, Payload),
     /// The backend agrees to STARTTLS.

@@ -82,6 +82,9 @@ pub const LOGGED_BYTES_MAX: usize = 1024;
 /// How many times `proxy_buffer` a backend may say in all during a login; untagged IMAP lines are kept for the client.
 pub const BACKEND_BUFFERS_MAX: usize = 16;
 
+/// The longest literal that need not wait for a server that says LITERAL- (RFC 7888 section 5), in octets.
+pub const LITERAL_MINUS_BYTES_MAX: usize = 4096;
+
 /// The longest AUTH command to an SMTP backend, with its line end; longer responses go on a line of their own
 /// (RFC 5321 section 4.5.3.1.4, RFC 4954 section 4).
 pub const SMTP_AUTH_LINE_BYTES_MAX: usize = 512;

@@ -292,6 +292,9 @@ pub struct Backend {
     pub smtp_auth: bool,
     /// `proxy_oauth`: whether a token goes to the backend as one, by the client's mechanism; otherwise it goes where passwords do.
     pub oauth: bool,
+    /// `proxy_pipelining`: whether what the mail protocol waits for between the steps of a login is only waited for where the backend does
+    /// not say that it need not be: IMAP's literals (RFC 7888), and SMTP's MAIL and RCPT (RFC 2920).
+    pub pipelining: bool,
 }
 
 impl Policy {
@@ -378,6 +381,7 @@ impl Default for Backend {
             xclient: true,
             smtp_auth: false,
             oauth: false,
+            pipelining: false,
         }
     }
 }

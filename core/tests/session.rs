@@ -16,6 +16,8 @@ mod auth_urls;
 mod failover;
 #[path = "session/limits.rs"]
 mod limits;
+#[path = "session/one_step.rs"]
+mod one_step;
 #[path = "session/properties.rs"]
 mod properties;
 #[path = "session/secrets.rs"]

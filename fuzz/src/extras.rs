@@ -30,6 +30,8 @@ pub(crate) struct Extras {
     good: bool,
     shows_errors: bool,
     forbids: bool,
+    /// Backends hear in one step what they offer to.
+    pipelines: bool,
 }
 
 impl Extras {
@@ -57,6 +59,7 @@ impl Extras {
             good: second & 16 != 0,
             shows_errors: second & 32 != 0,
             forbids: second & 64 != 0,
+            pipelines: second & 128 != 0,
         }
     }
 
@@ -66,6 +69,7 @@ impl Extras {
         policy.backend.tls = self.backend_tls;
         policy.backend.proxy_header = self.header;
         policy.backend.pass_error_message = self.shows_errors;
+        policy.backend.pipelining = self.pipelines;
         if self.bearers {
             policy.backend.oauth = true;
             policy.backend.smtp_auth = true;

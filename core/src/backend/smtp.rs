@@ -1,4 +1,5 @@
-//! EHLO, XCLIENT to say who the client is, and then AUTH, or the client's own MAIL and RCPT (backend.md section 4).
+//! EHLO, XCLIENT to say who the client is, and then AUTH, or the client's own MAIL and RCPT (backend.md section 4). EHLO and AUTH have to
+//! be waited for, and so has whatever begins a session anew; RCPT need not wait for MAIL where the server offers that (RFC 2920).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -27,6 +28,8 @@ pub(crate) struct Login {
     purpose: Purpose,
     /// Whether TLS is still to be asked for.
     starttls: bool,
+    /// Whether the last EHLO was answered with PIPELINING.
+    pipelines: bool,
 }
 
 /// What to do once the backend knows the client.
@@ -54,6 +57,8 @@ enum State {
     AuthSent,
     AuthMessageSent,
     MailSent,
+    /// Both MAIL and RCPT.
+    EnvelopeSent,
     RcptSent,
 }
 
@@ -74,7 +79,7 @@ impl Dialogue<Smtp> for Login {
                 Purpose::Authenticate(base64::encode(message.expose()))
             }
         };
-        Ok(Self { state: State::Greeting, login, purpose, starttls })
+        Ok(Self { state: State::Greeting, login, purpose, starttls, pipelines: false })
     }
 
     fn restart(&mut self) {
@@ -84,6 +89,11 @@ impl Dialogue<Smtp> for Login {
     fn on_line(&mut self, reply: &[u8], line: &[u8], dialect: &Smtp, cx: &Context<'_>) -> Move {
         // RFC 5321 section 4.2: `ddd-` goes on, `ddd ` and a bare `ddd` end the reply.
         let Some((code, rest)) = without_line_end(line).split_at_checked(3) else { return Move::Refuse };
+        // RFC 5321 section 4.1.1.1: the first line is the server's name.
+        if matches!(self.state, State::HeloSent | State::ClientHeloSent) && line.len() < reply.len() {
+            self.pipelines |=
+                rest.get(1..).is_some_and(|keyword| keyword.eq_ignore_ascii_case(b"PIPELINING"));
+        }
         match rest.first() {
             _ if !code.iter().all(u8::is_ascii_digit) => return Move::Refuse,
             Some(b'-') => return Move::Await,
@@ -98,11 +108,15 @@ impl Dialogue<Smtp> for Login {
             }
             (State::StartTlsSent, b"220") => Move::Upgrade,
             (State::HeloSent, b"250") if cx.policy.backend.xclient => self.introduce(cx),
-            (State::HeloSent | State::ClientHeloSent, b"250") => self.proceed(dialect),
+            (State::HeloSent | State::ClientHeloSent, b"250") => self.proceed(dialect, cx),
             (State::XclientSent, b"220" | b"250") => self.greet_for_client(dialect, cx),
             (State::AuthSent, b"334") => self.answer_challenge(),
             (State::AuthSent | State::AuthMessageSent, b"235") if self.is_known() => welcome(),
             (State::MailSent, b"250") => self.pass_rcpt(dialect),
+            (State::EnvelopeSent, b"250") => {
+                self.state = State::RcptSent;
+                Move::Proceed
+            }
             (State::RcptSent, _) => Move::Welcome(Bytes::copy_from_slice(reply)),
             _ => Move::Refuse,
         }
@@ -125,6 +139,7 @@ impl Dialogue<Smtp> for Login {
 impl Login {
     fn greet(&mut self, dialect: &Smtp, cx: &Context<'_>) -> Move {
         self.state = State::HeloSent;
+        self.pipelines = false;
         let extended =
             self.starttls || cx.policy.backend.xclient || dialect.helo().is_some_and(|helo| helo.extended);
         Move::Say(Activity::SendingHelo, helo(extended, cx.policy.server_name.as_bytes()).into())
@@ -149,6 +164,7 @@ impl Login {
     /// After XCLIENT the session is as new, so EHLO or HELO must come again: the client's own (decision 20).
     fn greet_for_client(&mut self, dialect: &Smtp, cx: &Context<'_>) -> Move {
         self.state = State::ClientHeloSent;
+        self.pipelines = false;
         let command = match dialect.helo() {
             Some(Helo { name, extended }) => helo(*extended, name),
             None => helo(true, cx.policy.server_name.as_bytes()),
@@ -156,7 +172,7 @@ impl Login {
         Move::Say(Activity::SendingClientHelo, command.into())
     }
 
-    fn proceed(&mut self, dialect: &Smtp) -> Move {
+    fn proceed(&mut self, dialect: &Smtp, cx: &Context<'_>) -> Move {
         match &mut self.purpose {
             Purpose::Introduce => welcome(),
             Purpose::Present(token) => {
@@ -171,6 +187,11 @@ impl Login {
                     false => one_line(&[b"AUTH PLAIN"]).into(),
                 };
                 Move::Say(Activity::SendingAuth, command)
+            }
+            Purpose::PassMail if self.pipelines && cx.policy.backend.pipelining => {
+                self.state = State::EnvelopeSent;
+                let (mail, rcpt) = dialect.envelope_lines().unwrap_or_default();
+                Move::Say(Activity::SendingMail, one_line(&[mail, b"\r\n", rcpt]).into())
             }
             Purpose::PassMail => {
                 self.state = State::MailSent;

@@ -327,6 +327,7 @@ impl<D: Dialect> Login<D> {
             let (reply, line) = self.heard.reply(end);
             match self.dialogue.on_line(reply, line, &self.dialect, cx) {
                 Move::Await => self.heard.line = end,
+                Move::Proceed => self.heard.answered(end),
                 Move::Say(activity, words) => {
                     if self.tls != BackendTls::StartTls {
                         self.settle_for_it(out);

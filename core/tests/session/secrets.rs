@@ -39,10 +39,13 @@ const DISGUISES: [&str; 5] = ["hunter2", "hun\\\\ter2", "aHVudGVyMg", "AGZyZWQAa
 fn no_trace_report_or_log_line_holds_the_password() {
     for (protocol, talk) in talks() {
         for octets in [1, talk.len()] {
-            for (smtp_auth, oauth) in [(false, false), (true, false), (true, true)] {
+            for (smtp_auth, oauth, pipelining) in
+                [(false, false, false), (true, false, false), (true, true, false), (false, false, true)]
+            {
                 let mut policy = policy(protocol);
                 policy.backend.smtp_auth = smtp_auth;
                 policy.backend.oauth = oauth;
+                policy.backend.pipelining = pipelining;
                 let mut stage = Stage::traced(policy, Door::Tls);
                 talk.as_bytes().chunks(octets).for_each(|piece| stage.client_says(piece));
                 for line in stage.trace.iter().flatten().chain(&stage.log) {

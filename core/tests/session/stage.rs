@@ -238,7 +238,7 @@ impl Stage {
 
     fn greeting(&self) -> &'static [u8] {
         match self.protocol {
-            Protocol::Imap => b"* OK hello\r\n",
+            Protocol::Imap => b"* OK [CAPABILITY IMAP4rev1 LITERAL+] hello\r\n",
             Protocol::Pop3 => b"+OK hello\r\n",
             Protocol::Smtp => b"220-hello\r\n220 there\n",
         }
@@ -248,8 +248,9 @@ impl Stage {
     fn reply(&self) -> Vec<u8> {
         let tag = self.told.first().map(|line| String::from_utf8_lossy(line)).unwrap_or_default();
         let tag = tag.split(' ').next().unwrap_or_default();
+        let in_one_step = self.told.first().is_some_and(|line| line.ends_with(b"+}\r\nhunter2\r\n"));
         match (self.protocol, self.told.len()) {
-            (Protocol::Imap, 1) => b"+\r\n".to_vec(),
+            (Protocol::Imap, 1) if !in_one_step => b"+\r\n".to_vec(),
             (Protocol::Imap, 2) => b"* OK still here\r\n+ go on\r\n".to_vec(),
             (Protocol::Imap, _) => {
                 format!("* CAPABILITY IMAP4rev1\r\n{tag} ok [READ-WRITE] in\r\n* 1 EXISTS\r\n").into_bytes()

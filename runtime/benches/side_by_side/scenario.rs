@@ -64,6 +64,14 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
         let work = Work::LogIn { door, count: few(count), at_once: AT_ONCE };
         all.push(scenario(&format!("login: {name}"), work, &goals));
     }
+    all.push(Scenario {
+        opt_in: "  auth_http_keepalive 64;\n  proxy_pipelining on;\n",
+        ..scenario(
+            "login: imap, auth connection kept, one step",
+            Work::LogIn { door: imap, count: few(8000), at_once: AT_ONCE },
+            &[(Figure::CpuOfLogin, 0.72)],
+        )
+    });
     all.push(scenario(
         "lone login: imap, TLS 1.3",
         Work::LoneLogIn { door: tls, count: few(48) },

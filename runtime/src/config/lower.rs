@@ -151,12 +151,6 @@ fn admitted(
                 complaints.push(Complaint::of(directive, message).warning());
             }
         }
-        Fate::NotYet(harmless) => {
-            if harmless.is_empty() || argument != harmless.as_bytes() {
-                let message = format!("\"{}\" directive is not supported yet", row.name);
-                complaints.push(Complaint::of(directive, message));
-            }
-        }
     }
     None
 }

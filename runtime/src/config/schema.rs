@@ -72,8 +72,6 @@ pub(super) enum Fate {
     Accepted(Value),
     /// The same, and unless the argument is the first text, the operator is told the second.
     Ineffective(Value, &'static str, &'static str),
-    /// It is refused unless its argument is this one, which asks for what happens anyway.
-    NotYet(&'static str),
 }
 
 /// What an argument without consequence must look like.
@@ -127,6 +125,7 @@ pub(super) enum Keyword {
     Xclient,
     ProxySmtpAuth,
     ProxyOauth,
+    ProxyPipelining,
     ProxyProtocol,
     ProxySslMode,
     ProxySsl(ClientSslWord),

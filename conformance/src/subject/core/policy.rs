@@ -105,6 +105,7 @@ fn apply(directive: &str, policy: &mut Policy) -> Result<(), String> {
         "xclient" => policy.backend.xclient = flag()?,
         "proxy_smtp_auth" => policy.backend.smtp_auth = flag()?,
         "proxy_oauth" => policy.backend.oauth = flag()?,
+        "proxy_pipelining" => policy.backend.pipelining = flag()?,
         "set_real_ip_from" => policy.real_ip_from.push(peers(one()?)?),
         "allow" => policy.access.0.push((Verdict::Allow, peers(one()?)?)),
         "deny" => policy.access.0.push((Verdict::Deny, peers(one()?)?)),

@@ -152,6 +152,7 @@ pub(super) fn remark(
     let servers: Vec<_> = blocks.iter().zip(protocols.iter().copied()).collect();
     remark_on_plaintext_auth(mail, &servers, complaints);
     remark_on_oauth(mail, &servers, complaints);
+    remark_on_pipelining(mail, &servers, complaints);
 }
 
 /// A server and its protocol, if that is known.
@@ -183,6 +184,23 @@ fn remark_on_oauth(mail: &Scope, servers: &[Judged<'_>], complaints: &mut Compla
     };
     let message = "\"proxy_oauth\" has no effect without the method \"xoauth2\" or \"oauthbearer\"";
     remark_unless(mail, servers, (on, is_own), takes_tokens, message, complaints);
+}
+
+/// Warns of `proxy_pipelining on` where every step of a login has to be waited for: with POP3, whose servers are not asked what they
+/// offer, and with SMTP but for the mail of those who need not log in.
+fn remark_on_pipelining(mail: &Scope, servers: &[Judged<'_>], complaints: &mut Complaints) {
+    let on = |scope: &Scope| scope.pipelining.filter(|(on, _)| *on).map(|(_, said)| said);
+    let is_own = |scope: &Scope| scope.pipelining.is_some();
+    let has_steps = |block: &Block, protocol| match protocol {
+        Protocol::Imap => true,
+        Protocol::Pop3 => false,
+        Protocol::Smtp => {
+            let methods = effective(block.scope.methods.get(&protocol), mail.methods.get(&protocol));
+            methods.is_some_and(|methods| methods.none.is_some())
+        }
+    };
+    let message = "\"proxy_pipelining\" has no effect but on IMAP, and on SMTP with the method \"none\"";
+    remark_unless(mail, servers, (on, is_own), has_steps, message, complaints);
 }
 
 /// Warns, with `message`, of a directive that makes sense for none of the servers it is for. `said` tells where a block says it, and

@@ -318,6 +318,8 @@ fn policy(
     choose(&mut backend.smtp_auth, own.smtp_auth, mail.smtp_auth);
     let oauth = |scope: &Scope| scope.oauth.map(|(oauth, _)| oauth);
     choose(&mut backend.oauth, oauth(own), oauth(mail));
+    let pipelining = |scope: &Scope| scope.pipelining.map(|(pipelining, _)| pipelining);
+    choose(&mut backend.pipelining, pipelining(own), pipelining(mail));
     choose(&mut backend.keepalive, own.keepalive, mail.keepalive);
     choose(&mut backend.tls, own.proxy_ssl.mode, mail.proxy_ssl.mode);
     let name = effective(own.proxy_ssl.client.name.as_ref(), mail.proxy_ssl.client.name.as_ref());

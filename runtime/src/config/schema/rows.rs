@@ -5,7 +5,7 @@ use gatepost_core::Verdict;
 
 use super::Again::{Adds, Refused, Replaces};
 use super::ClientSslWord::{Certificate, CertificateKey, Name, ServerName, TrustedCertificate, Verify};
-use super::Fate::{self, Accepted, Honoured, Ineffective, NotYet};
+use super::Fate::{self, Accepted, Honoured, Ineffective};
 use super::UpstreamWord::{Hash, IpHash, LeastConn, Random, ResolverTimeout};
 use super::{Again, Context, Keyword, LimitWord, ProcessWord, Row, Shape, SslWord, UpstreamWord, Value};
 
@@ -132,7 +132,7 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_pass", BOTH, ONE, Refused, Honoured(Keyword::ProxyPass)),
     row("proxy_connect_timeout", BOTH, ONE, Refused, Honoured(Keyword::ProxyConnectTimeout)),
     row("proxy_oauth", BOTH, FLAG, Refused, Honoured(Keyword::ProxyOauth)),
-    row("proxy_pipelining", BOTH, FLAG, Refused, NotYet("off")),
+    row("proxy_pipelining", BOTH, FLAG, Refused, Honoured(Keyword::ProxyPipelining)),
     row("proxy_ssl", BOTH, ONE, Refused, Honoured(Keyword::ProxySslMode)),
     row("proxy_ssl_verify", BOTH, FLAG, Refused, Honoured(Keyword::ProxySsl(Verify))),
     row("proxy_ssl_trusted_certificate", BOTH, ONE, Refused, Honoured(Keyword::ProxySsl(TrustedCertificate))),

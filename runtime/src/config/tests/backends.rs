@@ -31,6 +31,21 @@ fn tokens_go_to_backends_as_tokens_where_that_is_asked_for() {
 }
 
 #[test]
+fn logins_go_in_one_step_where_that_is_asked_for() {
+    let (config, told) = fit("mail { auth_http localhost; proxy_pipelining on;\n\
+         server { listen 143; } server { listen 110; } server { listen 993; protocol imap; proxy_pipelining off; }\n\
+         server { listen 25; proxy_pipelining on; smtp_auth none; }\n\
+         server { listen 587; proxy_pipelining on; } server { listen 995; protocol pop3; proxy_pipelining ON; } }");
+    let pipelining: Vec<_> = config.servers.iter().map(|server| server.policy.backend.pipelining).collect();
+    assert_eq!(pipelining, [true, true, false, true, true, true]);
+    let warning =
+        "[warn] \"proxy_pipelining\" has no effect but on IMAP, and on SMTP with the method \"none\"";
+    let told: Vec<_> = told.iter().filter(|line| line.contains("proxy_pipelining")).collect();
+    let expected = format!("{warning} in /etc/nginx/nginx.conf:4");
+    assert_eq!(told, [&expected, &expected]);
+}
+
+#[test]
 fn a_backend_is_told_of_the_client_in_the_version_that_was_asked_for() {
     let policies = policies(
         "proxy_protocol V2; server { listen 143; } server { listen 110; proxy_protocol On; } \

@@ -5,7 +5,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use super::super::schema::{self, Fate};
+use super::super::schema;
 use super::witness::{Desk, is_there};
 use super::{Loaded, load_text};
 use table::{At, Entry, Second, TABLE, Witness};
@@ -82,18 +82,6 @@ impl Entry {
         }
     }
 
-    fn fate(&self) -> Fate {
-        // Of the same name, the one for `upstream {}` comes last.
-        let mut rows = schema::rows().iter().filter(|row| row.name == self.name);
-        let row = if self.at == At::Upstream { rows.next_back() } else { rows.next() };
-        row.unwrap_or_else(|| panic!("the schema has no {}", self.name)).fate
-    }
-
-    /// Whether Gatepost refuses it with these arguments because it has yet to learn it.
-    fn is_to_come(&self, arguments: &str) -> bool {
-        matches!(self.fate(), Fate::NotYet(harmless) if harmless.is_empty() || !harmless.eq_ignore_ascii_case(arguments))
-    }
-
     fn case(&self, at: At, directives: String, expected: Option<String>, arguments: &str) -> Case {
         let named = |said: &str| said.replace('*', self.name);
         let of_nginx = match self.witness {
@@ -109,11 +97,6 @@ impl Entry {
             At::Upstream => Some(Some("\"upstream\" directive is not allowed here".to_owned())),
             _ => of_nginx,
         };
-        let expected =
-            match self.is_to_come(arguments) && PLACES.contains(&at) && self.at.places().contains(&at) {
-                true => Some(format!("\"{}\" directive is not supported yet", self.name)),
-                false => expected,
-            };
         Case { name: self.name, at, directives, expected, of_nginx }
     }
 
@@ -216,7 +199,7 @@ fn nginx_takes_and_refuses_every_directive_as_the_table_says() {
 /// What is written as the default is what silence means.
 #[test]
 fn every_default_is_the_default() {
-    for entry in TABLE.iter().filter(|entry| !entry.default.is_empty() && !entry.is_to_come(entry.default)) {
+    for entry in TABLE.iter().filter(|entry| !entry.default.is_empty()) {
         for at in entry.at.places() {
             let with = entry.case(at, entry.with(entry.default), None, entry.default);
             let without = Case { directives: String::new(), ..entry.case(at, String::new(), None, "") };

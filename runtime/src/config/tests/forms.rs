@@ -7,8 +7,7 @@ use gatepost_core::SystemError;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::ResolvesServerCertUsingSni;
 
-use super::super::schema::{self, Fate};
-use super::{Loaded, Memory, Options, Severity, first_lines, load, machine};
+use super::{Loaded, Memory, Options, first_lines, load, machine};
 use crate::config::Surroundings;
 use crate::tls;
 
@@ -57,32 +56,18 @@ fn forms() -> Vec<(String, String)> {
     forms
 }
 
-/// What there is to say about a form that is not refused for what is yet to come.
+/// What there is to say about a form that is taken.
 fn told(text: &str) -> Result<Vec<String>, String> {
     let machine = Furnished(machine().file("/etc/nginx/nginx.conf", text));
-    let told = match load(Path::new("nginx.conf"), &Options::new(Path::new("/etc/nginx"), &machine)) {
-        Ok(Loaded { config, warnings, .. }) if !config.servers.is_empty() => {
-            return Ok(first_lines(&warnings));
-        }
-        Ok(_) => return Err("nothing is served".to_owned()),
-        Err(told) => told,
-    };
-    let to_come = |message: &str| {
-        let name =
-            message.strip_prefix('"').and_then(|rest| rest.split_once("\" directive is not supported yet"));
-        name.is_some_and(|(name, _)| {
-            schema::rows().iter().any(|row| row.name == name && matches!(row.fate, Fate::NotYet(_)))
-        })
-    };
-    let refusals = told.iter().filter(|each| each.severity == Severity::Emerg);
-    match refusals.map(|each| each.message.as_str()).find(|message| !to_come(message)) {
-        Some(message) => Err(message.to_owned()),
-        None => Ok(first_lines(&told)),
+    match load(Path::new("nginx.conf"), &Options::new(Path::new("/etc/nginx"), &machine)) {
+        Ok(Loaded { config, warnings, .. }) if !config.servers.is_empty() => Ok(first_lines(&warnings)),
+        Ok(_) => Err("nothing is served".to_owned()),
+        Err(told) => Err(first_lines(&told).join("\n")),
     }
 }
 
 #[test]
-fn what_people_write_is_taken_but_for_directives_that_are_yet_to_come() {
+fn what_people_write_is_taken() {
     let forms = forms();
     assert!(forms.len() >= 20, "{}", forms.len());
     for (name, text) in forms {

@@ -156,7 +156,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "something that is not supported yet",
-        "mail {\n    auth_http localhost;\n    proxy_pipelining on;\n    server { listen 143; }\n}\n",
+        "mail {\n    auth_http localhost;\n    error_log memory:32m;\n    server { listen 143; }\n}\n",
     ),
     (
         "sockets that cannot be bound beside a wildcard's",
