@@ -182,7 +182,11 @@ impl Scope {
                 {
                     self.chunking = Some(Said { end: directive.end, words: word.span });
                 }
-                self.capabilities.entry(protocol).or_default().extend(words);
+                let listed = self.capabilities.entry(protocol).or_default();
+                listed.extend(words);
+                if protocol == Protocol::Imap {
+                    promise_one_literal(listed, directive, complaints);
+                }
             }
             Keyword::Auth(protocol) => {
                 self.methods.entry(protocol).or_default().take(protocol, directive, complaints)?;
@@ -376,6 +380,17 @@ fn buffer(directive: &Directive, complaints: &mut Complaints) -> Result<usize, C
         complaints.push(Complaint::of(directive, message).under(directive.args_span()).warning());
     }
     Ok(octets.max(LINE_BYTES_MIN))
+}
+
+/// LITERAL+ and LITERAL- must not both be promised (RFC 7888, section 5). The first allows all that the second does, so
+/// it is the one that stays.
+fn promise_one_literal(listed: &mut Vec<Box<str>>, directive: &Directive, complaints: &mut Complaints) {
+    let is = |word: &str, name: &str| word.eq_ignore_ascii_case(name);
+    if ["LITERAL+", "LITERAL-"].iter().all(|name| listed.iter().any(|word| is(word, name))) {
+        listed.retain(|word| !is(word, "LITERAL-"));
+        let message = r#""imap_capabilities" has LITERAL+ and LITERAL-, only the first is used"#;
+        complaints.push(Complaint::of(directive, message).warning());
+    }
 }
 
 /// A number that need not be told exactly once it is large.

@@ -307,6 +307,23 @@ fn chunking_is_warned_of_where_mail_is_taken_without_a_login() {
 }
 
 #[test]
+fn two_kinds_of_literals_are_not_promised_at_once() {
+    let warning = "[warn] \"imap_capabilities\" has LITERAL+ and LITERAL-, only the first is used \
+                   in /etc/nginx/nginx.conf:2";
+    for (mail, promised, warnings) in [
+        ("imap_capabilities IDLE literal- LITERAL+;", &["IDLE", "LITERAL+"][..], &[warning][..]),
+        ("imap_capabilities LITERAL-;", &["LITERAL-"], &[]),
+        ("smtp_capabilities LITERAL+ LITERAL-;", &["IMAP4", "IMAP4rev1", "UIDPLUS"], &[]),
+    ] {
+        let text = format!("mail {{ auth_http localhost;\n{mail} server {{ listen 143; }} }}");
+        let (config, told) = fit(&text);
+        let capabilities: Vec<_> = config.servers[0].policy.capabilities.iter().map(AsRef::as_ref).collect();
+        assert_eq!(capabilities, promised, "{mail}");
+        assert_eq!(told, warnings, "{mail}");
+    }
+}
+
+#[test]
 fn a_file_without_mail_can_be_run_but_is_remarked_on() {
     let (config, told) = fit("events {}");
     assert!(config.servers.is_empty());
