@@ -274,7 +274,7 @@ impl<N: Net> Pipes<N> {
     fn dial_anew(&mut self, wire: Wire, address: Address) {
         #[cfg(planted = "backend-of-another-session")]
         let address = another_sessions(wire, address);
-        let dial = Box::pin(dial(self.net.clone(), address));
+        let dial = Box::pin(dial(self.net.clone(), wire, address));
         self.wire(wire).dial(dial);
     }
 
@@ -358,6 +358,6 @@ fn another_sessions(wire: Wire, address: Address) -> Address {
     }
 }
 
-async fn dial<N: Net>(net: N, address: Address) -> Result<(N::Stream, Peer), End> {
-    net.connect(&address).await.map_err(|error| End::Broken(connect_error(&address, &error)))
+async fn dial<N: Net>(net: N, wire: Wire, address: Address) -> Result<(N::Stream, Peer), End> {
+    net.connect(wire, &address).await.map_err(|error| End::Broken(connect_error(&address, &error)))
 }
