@@ -4,8 +4,9 @@ use gatepost_core::fuzzing;
 use gatepost_core::limits::READ_BYTES_MAX;
 use gatepost_core::{End, Event, Peer, Protocol, StartTls, TlsFacts, WaitingFor, Wire};
 
+use crate::setting::{Setting, address};
 use crate::wires::Line;
-use crate::world::{BACKEND_PASSWORD, Setting, Story, World, address};
+use crate::world::{BACKEND_PASSWORD, Story, World};
 
 /// More turns than any session takes whose every turn makes some way.
 const TURNS_MAX: usize = 100_000;

@@ -5,11 +5,17 @@ use std::sync::Arc;
 use gatepost_core::{End, Event, Peer, Protocol, StartTls, SystemError, Wire};
 
 use crate::extras::Extras;
+use crate::rarities::Rarities;
+use crate::setting::{Setting, address};
 use crate::wires::Line;
-use crate::world::{Setting, World, address};
+use crate::world::World;
+
+/// So many settings the first octet tells apart.
+const SETTINGS: u8 = 72;
 
 /// Octets as a list of events for one session. The first chooses the setting, with the two behind it if its highest bit
-/// is set; then each event is an octet that says what happens on which wire, and for those that carry octets, one for
+/// is set, and with three more if what is left of it is more than there are
+/// settings; then each event is an octet that says what happens on which wire, and for those that carry octets, one for
 /// their number and so many. What cannot happen on a wire in its present state does not.
 ///
 /// # Panics
@@ -17,13 +23,17 @@ use crate::world::{Setting, World, address};
 /// If something that must hold does not.
 pub fn session(octets: &[u8]) {
     let Some((&choice, mut rest)) = octets.split_first() else { return };
-    let mut extras = Extras::of(0, 0);
+    let (mut extras, mut rarities) = (Extras::of(0, 0), Rarities::of([0; 3]));
     if let (128.., &[first, second, ref behind @ ..]) = (choice, rest) {
         (extras, rest) = (Extras::of(first, second), behind);
+        if let (SETTINGS.., &[first, second, third, ref behind @ ..]) = (choice % 128, rest) {
+            (rarities, rest) = (Rarities::of([first, second, third]), behind);
+        }
     }
-    let choice = choice % 128;
+    let choice = choice % 128 % SETTINGS;
     let mut world = World::new(Setting {
         extras,
+        rarities,
         protocol: match choice % 3 {
             0 => Protocol::Imap,
             1 => Protocol::Pop3,
@@ -91,7 +101,8 @@ fn answer(world: &mut World, wire: Wire, well: bool) {
         (Line::Dialing, false) => world.tell(Event::Ended(wire, broken(111, "Connection refused"))),
         (Line::Securing, true) => {
             world.wires.set(wire, Line::Open);
-            let facts = world.setting.extras.facts();
+            let Setting { extras, rarities, .. } = world.setting;
+            let facts = rarities.told_of(extras.facts());
             world.tell(Event::Secured(wire, facts));
         }
         (Line::Securing, false) => world.tell(Event::Ended(wire, End::Insecure(Arc::from("bad record")))),

@@ -8,13 +8,13 @@ use gatepost_core::{
     VerifyClient, VerifyError,
 };
 
-use crate::world::address;
+use crate::setting::address;
 
 /// The bits of two octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extras {
     pub(crate) tls_first: bool,
-    /// Whether clients' names are looked for, whether they have one, and whether it is another host's.
+    /// Whether clients' names are looked for, whether they have one, and whether it is another host's, or the DNS out of order.
     resolves: bool,
     pub(crate) named: bool,
     pub(crate) nearly: bool,

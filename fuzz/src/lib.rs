@@ -15,15 +15,19 @@
 //! sense (no word on a wire that is not open); replies are whole lines, and few for little; requests and log lines stay
 //! within their grammar; no secret shows in a trace; and however the octets are cut, the story is the same.
 
+#[cfg(feature = "config")]
 mod config;
 mod dialogue;
 mod events;
 mod extras;
 mod files;
 mod framing;
+mod rarities;
+mod setting;
 mod wires;
 mod world;
 
+#[cfg(feature = "config")]
 pub use config::config;
 pub use dialogue::{auth_answer, imap, pop3, proxy, smtp};
 pub use events::session;

@@ -1,17 +1,16 @@
 //! A session with everything around it that a driver would have, made up and always the same.
 
-use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+mod answers;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use gatepost_core::limits::LIMIT_KEY_BYTES_MAX;
 use gatepost_core::{
-    Action, Actions, Answer, AuthServer, AuthUrl, Claim, Client, ConnLimit, Event, Instant, LimitKey,
-    Mechanism, Mechanisms, NoPlace, NoServer, Peer, Peers, Place, Policy, Protocol, Question, ResolveError,
-    Seed, Server, Session, StartTls, Target, Wire,
+    Action, Actions, Claim, Client, Event, Instant, Place, Question, Seed, Session, Target, Wire,
 };
 
-use crate::extras::Extras;
+use crate::setting::{Setting, policy};
 use crate::wires::{Line, Wires};
 
 /// The password that only the auth server and the backend may see.
@@ -21,30 +20,6 @@ pub(crate) const BACKEND_PASSWORD: &str = "slate-and-chisel";
 /// that asks for one, or an error for an empty line. Greeting, farewell and what answers the login come on top.
 const REPLY_OCTETS_PER_OCTET_MAX: usize = 64;
 const REPLY_OCTETS_BESIDES_MAX: usize = 16 * 1024;
-
-/// How a session under test is set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Setting {
-    pub(crate) protocol: Protocol,
-    pub(crate) starttls: StartTls,
-    /// Whether `smtp_auth` has the word `none`.
-    pub(crate) unauthenticated: bool,
-    /// Whether clients come through a balancer (`listen … proxy_protocol`), which is believed.
-    pub(crate) proxy_protocol: bool,
-    /// Whether connections to the auth server are kept.
-    pub(crate) keepalive: bool,
-    /// What else a policy may ask for.
-    pub(crate) extras: Extras,
-}
-
-impl Setting {
-    /// The simplest there is.
-    pub(crate) const fn plain(protocol: Protocol) -> Self {
-        let (unauthenticated, proxy_protocol, keepalive) = (false, false, false);
-        let extras = Extras::of(0, 0);
-        Self { protocol, starttls: StartTls::Off, unauthenticated, proxy_protocol, keepalive, extras }
-    }
-}
 
 /// A session and its surroundings.
 pub(crate) struct World {
@@ -60,10 +35,12 @@ pub(crate) struct World {
     claims: Option<Vec<Claim>>,
     /// What the session asks the DNS, where nothing has a name.
     asked: Option<Question>,
-    /// The backends that are left to choose from, in their order.
-    places: VecDeque<Place>,
+    /// The auth servers and the backends that are left to choose from, in their order.
+    places: BTreeMap<Wire, VecDeque<Place>>,
     /// The session waits for one of them.
-    choosing: bool,
+    choosing: Option<Wire>,
+    /// Whether a place was asked for that was not there.
+    turned_away: bool,
     /// A connection to the auth server that was kept will do.
     pub(crate) reusable: bool,
     heard_octets: usize,
@@ -101,7 +78,7 @@ impl World {
     /// A session whose client has just connected.
     pub(crate) fn new(setting: Setting) -> Self {
         let now = Instant::from_unix_millis(1_800_000_000_000);
-        let peer = Peer { remote: address(7, 50_000).into(), local: address(1, 143).into() };
+        let peer = setting.rarities.client();
         let client = Client {
             peer: peer.clone(),
             listener: Arc::from("127.0.0.1:143"),
@@ -118,8 +95,9 @@ impl World {
             out: Actions::new(),
             claims: None,
             asked: None,
-            places: VecDeque::new(),
-            choosing: false,
+            places: BTreeMap::new(),
+            choosing: None,
+            turned_away: false,
             reusable: false,
             heard_octets: 0,
             backend_said: Vec::new(),
@@ -158,53 +136,42 @@ impl World {
         if let Event::Ended(wire, _) = &event {
             self.wires.set(*wire, if *wire == Wire::Client { Line::Ended } else { Line::Down });
         }
+        let trace = format!("{event:?}");
+        assert!(!trace.contains(BACKEND_PASSWORD), "a trace shows a secret: {trace}");
         self.session.handle(self.now, event, &mut self.out);
         let mut out = std::mem::take(&mut self.out);
-        for action in out.drain() {
+        for action in &out {
             let shown = format!("{action:?}");
             assert!(!shown.contains(BACKEND_PASSWORD), "a trace shows a secret: {shown}");
-            assert!(self.story.relay.is_none(), "an action behind the relay: {shown}");
+        }
+        for action in out.drain() {
+            assert!(self.story.relay.is_none(), "an action behind the relay: {action:?}");
             self.perform(action);
         }
         self.out = out;
-        if self.story.relay.is_some() {
-            assert!(!self.lives(), "the relay has begun and the session still waits for something");
+        assert_eq!(self.lives(), self.session.phase() != "Closed", "a phase that waits for nothing");
+        if !self.lives() {
+            self.check_facts();
         }
         let bound = self.heard_octets * REPLY_OCTETS_PER_OCTET_MAX + REPLY_OCTETS_BESIDES_MAX;
         let said = self.story.to_client.len();
         assert!(said <= bound, "{said} octets of replies to {} octets", self.heard_octets);
-        if std::mem::take(&mut self.choosing) {
-            let chosen = match self.places.pop_front() {
-                Some(Place::At(address)) => Ok(Server { address, name: None }),
-                Some(Place::Named(name, _)) => {
-                    Err(NoServer::Unresolved { name, error: ResolveError::NotFound })
-                }
-                None => Err(NoServer::Exhausted),
-            };
-            if chosen.is_ok() {
-                self.wires.set(Wire::Backend, Line::Dialing);
-            }
-            self.tell(Event::Chosen(Wire::Backend, chosen));
+        self.answer();
+    }
+
+    /// What is told of a session that is over is what was seen of it.
+    fn check_facts(&self) {
+        let facts = self.session.facts();
+        let shown = format!("{facts:?}");
+        assert!(!shown.contains(BACKEND_PASSWORD), "a session's facts show a secret: {shown}");
+        if self.story.relay.is_some() {
+            assert!(facts.upstream.is_some() && facts.attempts > 0, "a relay from nowhere: {shown}");
         }
-        if let Some(claims) = self.claims.take() {
-            // Whoever has a name that begins with y or z has no place.
-            let of = |octet| claims.iter().find(|claim| claim.key.expose().first() == Some(&octet));
-            let full = of(b'y').map(|claim| NoPlace::Full(claim.zone.clone()));
-            let short = of(b'z').map(|claim| NoPlace::NoMemory(claim.zone.clone()));
-            self.tell(Event::Admitted(full.or(short).map_or(Ok(()), Err)));
+        if let Some(limit) = facts.limit {
+            assert_eq!(limit.name().starts_with("REJECTED"), self.turned_away, "{shown}");
         }
-        if let Some(question) = self.asked.take() {
-            self.tell(Event::Resolved(match (question, self.setting.extras.named) {
-                (Question::NameOf(_), true) => Answer::Name(Ok(b"Client.Test.".to_vec())),
-                (Question::NameOf(_), false) => Answer::Name(Err(ResolveError::NotFound)),
-                (Question::AddressesOf(..), _) if self.setting.extras.nearly => {
-                    Answer::Addresses(Ok(vec![Ipv4Addr::new(127, 0, 0, 8).into()]))
-                }
-                (Question::AddressesOf(..), _) => {
-                    Answer::Addresses(Ok(vec![Ipv4Addr::new(127, 0, 0, 7).into()]))
-                }
-            }));
-        }
+        // Only of those who were turned away at the door nothing more is read.
+        assert!(self.session.lingering().close || self.story.to_auth.is_empty(), "{shown}");
     }
 
     fn perform(&mut self, action: Action) {
@@ -231,12 +198,14 @@ impl World {
                 self.reusable &= wire != Wire::Auth;
                 assert_eq!(self.wires.line(wire), Line::Down, "{wire:?} is opened twice");
                 assert_ne!(wire, Wire::Client, "the client is not dialed");
-                match &target {
-                    Target::AnyOf(places) => self.places = places.iter().cloned().collect(),
-                    Target::Address(_) | Target::Group(_) => self.places.clear(),
-                }
+                let places = match &target {
+                    Target::AnyOf(places) => places.iter().cloned().collect(),
+                    Target::Group(group) => self.setting.rarities.members(wire, group.servers),
+                    Target::Address(_) => VecDeque::new(),
+                };
+                self.places.insert(wire, places);
                 match target.is_choice() {
-                    true => self.choosing = true,
+                    true => self.choosing = Some(wire),
                     false => self.wires.set(wire, Line::Dialing),
                 }
                 match wire {
@@ -245,13 +214,17 @@ impl World {
                 }
             }
             Action::OpenNext(wire) => {
-                assert_eq!(wire, Wire::Backend, "there is one auth server");
-                assert!(!self.told, "a second backend hears of the login");
-                self.story.to_backend.clear();
+                assert_ne!(wire, Wire::Client, "the client is not dialed");
+                if wire == Wire::Auth {
+                    self.story.to_auth.push(Vec::new());
+                } else {
+                    assert!(!self.told, "a second backend hears of the login");
+                    self.story.to_backend.clear();
+                }
                 self.wires.set(wire, Line::Down);
-                self.choosing = true;
+                self.choosing = Some(wire);
             }
-            Action::Judge(wire, _) => assert_eq!(wire, Wire::Backend, "there is one auth server"),
+            Action::Judge(wire, _) => assert_ne!(wire, Wire::Client, "the client is not judged"),
             Action::Send(wire, payload) => {
                 let line = self.wires.line(wire);
                 assert!(line.takes_octets(), "octets for {wire:?}, which is {line:?}");
@@ -270,7 +243,7 @@ impl World {
             }
             Action::Resolve(question) => self.asked = Some(question),
             Action::Close(wire) => {
-                self.choosing &= wire != Wire::Backend;
+                self.choosing = self.choosing.filter(|&chosen| chosen != wire);
                 self.wires.set(wire, Line::Down);
                 self.story.hung_up |= wire == Wire::Client;
             }
@@ -281,7 +254,7 @@ impl World {
                 self.story.relay = Some((to_backend, leftovers.to_client.to_vec()));
             }
             Action::Report(report) => {
-                let line = report.to_string();
+                let line = format!("[{}] {report}", report.level().name());
                 let controls = line.bytes().any(|octet| octet.is_ascii_control());
                 assert!(!controls, "a log line with control characters: {line:?}");
                 assert!(!line.contains(BACKEND_PASSWORD), "a log line with a password: {line:?}");
@@ -333,36 +306,4 @@ fn check_request(request: &[u8]) {
         assert!(proper, "a header without a name: {line:?}");
         assert!(!line.contains(&b'\r') && !line.contains(&0), "a control octet in a header: {line:?}");
     }
-}
-
-fn policy(setting: Setting) -> Policy {
-    let target = Target::Address(address(2, 9000).into());
-    let mut auth = AuthServer::at(vec![AuthUrl { uri: "/auth".into(), ..AuthUrl::new(target, "127.0.0.2") }]);
-    auth.keepalive = usize::from(setting.keepalive);
-    let mut policy = Policy::new(setting.protocol, "mx.test", auth);
-    policy.starttls = setting.starttls;
-    policy.backend.tls_configured = true;
-    policy.unauthenticated = setting.unauthenticated;
-    policy.real_ip_from = vec![Peers::All];
-    policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::Apop]
-        .into_iter()
-        .filter(|&mechanism| mechanism != Mechanism::Apop || setting.protocol == Protocol::Pop3)
-        .fold(Mechanisms::none(), Mechanisms::with);
-    // Small, so that their edges are within a fuzzer's reach.
-    policy.client_buffer_bytes = 256;
-    policy.commands_max = 50;
-    let limit = |zone: &str, key, early| ConnLimit { zone: zone.into(), key, connections: 1, early };
-    policy.conn_limits.limits = vec![
-        limit("address", LimitKey::Address, true),
-        limit("user", LimitKey::Login, false),
-        limit("plan", LimitKey::Header("x_plan".into()), false),
-    ];
-    policy.timeout = std::time::Duration::from_secs(5);
-    setting.extras.apply(&mut policy);
-    policy
-}
-
-/// An address of 127.0.0.0/8.
-pub(crate) fn address(last: u8, port: u16) -> SocketAddr {
-    (Ipv4Addr::new(127, 0, 0, last), port).into()
 }

@@ -55,6 +55,7 @@ fn session_corpus_holds() {
     replay("session", gatepost_fuzz::session);
 }
 
+#[cfg(feature = "config")]
 #[test]
 fn config_corpus_holds() {
     replay("config", gatepost_fuzz::config);

@@ -26,7 +26,8 @@ pub(crate) enum Side {
     Client(Arc<ClientConfig>, ServerName<'static>),
 }
 
-/// What a handshake comes to: the stream under TLS, or the reason and the stream beneath.
+/// What a handshake comes to: the stream under TLS, or the reason and the stream beneath. A server's last flight may not have been
+/// sent; it goes with what is said first, or with a flush.
 pub(crate) type Shaken<S> = Result<(TlsStream<Rewound<S>>, TlsFacts), (io::Error, S)>;
 
 /// A handshake. Ready with the stream under TLS, or with the reason and the stream beneath, which may still have an
@@ -40,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shaking<S> {
     pub(crate) fn begin(side: Side, stream: S) -> Self {
         match side {
             Side::Server(acceptor, already_read) => {
-                let stream = Rewound::new(already_read, stream);
+                let stream = Rewound::new(already_read, stream).gathering();
                 let acceptor = acceptor.for_one();
                 let config = acceptor.config().clone();
                 Self::Server(TlsAcceptor::from(config).accept(stream).into_fallible(), acceptor)
@@ -58,7 +59,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Shaking<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let shaken = match self.get_mut() {
-            Self::Server(accept, acceptor) => ready!(Pin::new(accept).poll(cx)).map(|stream| {
+            Self::Server(accept, acceptor) => ready!(Pin::new(accept).poll(cx)).map(|mut stream| {
+                stream.get_mut().0.let_go();
                 let facts = acceptor.facts(stream.get_ref().1);
                 (stream.into(), facts)
             }),
@@ -67,6 +69,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Shaking<S> {
                 (stream.into(), facts)
             }),
         };
-        Poll::Ready(shaken.map_err(|(error, stream)| (error, stream.into_inner())))
+        Poll::Ready(shaken.map_err(|(error, mut stream)| {
+            // An alert is worth one try, whatever comes of it.
+            stream.let_go();
+            let _ = Pin::new(&mut stream).poll_flush(cx);
+            (error, stream.into_inner())
+        }))
     }
 }

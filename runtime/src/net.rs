@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 
-use gatepost_core::{Address, Answer, Instant, Peer, Question};
+use gatepost_core::{Address, Answer, Instant, Peer, Question, Wire};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 mod kernel;
@@ -34,12 +34,17 @@ pub trait Net: Clone + 'static {
     /// A connected byte stream.
     type Stream: AsyncRead + AsyncWrite + AsSocket + Unpin + 'static;
 
-    /// Connects to `address`; tells both ends' addresses.
+    /// Connects `wire` to `address`; tells both ends' addresses, its own only where somebody might look at it: traces do, sessions
+    /// have no use for it.
     ///
     /// # Errors
     ///
     /// The system's own, with `raw_os_error` where there is one: it ends up in the log.
-    fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static;
+    fn connect(
+        &self,
+        wire: Wire,
+        address: &Address,
+    ) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static;
 
     /// Asks the DNS. For the names of addresses only where the policy has a `resolver_timeout`; for those of backends without one too.
     /// Whoever asks bounds the wait.

@@ -300,6 +300,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         match outcome {
             Ok((stream, facts)) => {
                 self.state = State::Up(Stream::Tls(Box::new(stream)), Next::Read);
+                // The end of the handshake goes with what is said now; alone, if that is nothing.
+                self.unsent.note_written();
                 Heard::Secured(facts)
             }
             Err((error, raw)) => {

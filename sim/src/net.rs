@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatepost::net::Net;
-use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError};
+use gatepost_core::{Address, Answer, Instant, Peer, Question, ResolveError, Wire};
 use tokio::task::{JoinError, JoinSet};
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -84,7 +84,11 @@ impl SimNet {
 impl Net for SimNet {
     type Stream = SimStream;
 
-    fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
+    fn connect(
+        &self,
+        _: Wire,
+        address: &Address,
+    ) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
         let (net, address) = (self.clone(), address.clone());
         async move {
             let Address::Inet(address) = address else { return Err(io::ErrorKind::Unsupported.into()) };
@@ -181,7 +185,7 @@ mod tests {
         sim.host("host", std::future::pending::<turmoil::Result>);
         sim.client("client", async {
             let address = Address::Inet((turmoil::lookup("host"), 1).into());
-            let error = SimNet::new(1).connect(&address).await.unwrap_err();
+            let error = SimNet::new(1).connect(Wire::Backend, &address).await.unwrap_err();
             assert_eq!(error.raw_os_error(), Some(CONNECTION_REFUSED));
             Ok(())
         });

@@ -8,7 +8,7 @@ use super::{Context, Phase, Turn, close, part};
 use crate::action::Actions;
 use crate::dialect::{Dialect, Farewell, Refusal, Step};
 use crate::framing::{Frame, Inbox};
-use crate::grammar::is_http_request;
+use crate::grammar::{cut, is_http_request};
 use crate::limits::{COMMAND_BYTES_MIN, COMMAND_WORD_BYTES_MAX, SASL_LINE_BYTES_MAX, TAG_BYTES_MAX};
 use crate::policy::StartTls;
 use crate::report::{ForeignProtocol, Notice};
@@ -59,10 +59,10 @@ impl<D: Dialect> Converse<D> {
     }
 
     /// A command may be as long as its buffer; one that carries a SASL response, as long as those may be (decision 9). The word is
-    /// looked for no further than it may begin in any command, lest the answer depend on how much has come.
+    /// looked for no further than it may begin in any command, and not in the line behind, lest the answer depend on how much has come.
     fn command_bytes_max(&self, cx: &Context<'_>) -> usize {
-        let front = self.inbox.front(COMMAND_WORD_BYTES_MAX);
-        match D::verb(front).eq_ignore_ascii_case(D::AUTHENTICATE) {
+        let (line, _) = cut(self.inbox.front(COMMAND_WORD_BYTES_MAX), b'\n');
+        match D::verb(line).eq_ignore_ascii_case(D::AUTHENTICATE) {
             true => TAG_BYTES_MAX + D::AUTHENTICATE.len() + SASL_LINE_BYTES_MAX,
             false => cx.policy.client_buffer_bytes.max(COMMAND_BYTES_MIN),
         }

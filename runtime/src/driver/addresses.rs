@@ -70,7 +70,7 @@ mod tests {
     use std::future::pending;
     use std::io;
 
-    use gatepost_core::{Address, Instant, Peer};
+    use gatepost_core::{Address, Instant, Peer, Wire};
     use tokio::io::DuplexStream;
 
     use super::*;
@@ -85,7 +85,11 @@ mod tests {
     impl Net for Dns {
         type Stream = DuplexStream;
 
-        fn connect(&self, _: &Address) -> impl Future<Output = io::Result<(DuplexStream, Peer)>> + 'static {
+        fn connect(
+            &self,
+            _: Wire,
+            _: &Address,
+        ) -> impl Future<Output = io::Result<(DuplexStream, Peer)>> + 'static {
             pending()
         }
 

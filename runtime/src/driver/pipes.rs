@@ -185,6 +185,8 @@ impl<N: Net> Pipes<N> {
                 self.forget_choice(wire);
             }
             Action::OpenNext(wire) => {
+                #[cfg(planted = "anothers-answer")]
+                self.keep_unanswered(wire);
                 *self.wire(wire) = Pipe::down();
                 let (choice, _, net, die) = self.choice(wire);
                 choice.go_on(net, die);
@@ -205,6 +207,8 @@ impl<N: Net> Pipes<N> {
             Action::Admit(claims) => self.admission.ask(&claims),
             Action::Resolve(question) => self.question.ask(self.net.resolve(question)),
             Action::Close(wire) => {
+                #[cfg(planted = "anothers-answer")]
+                self.keep_unanswered(wire);
                 self.wire(wire).close();
                 self.forget_choice(wire);
             }
@@ -262,6 +266,14 @@ impl<N: Net> Pipes<N> {
         }
     }
 
+    /// Leaves a connection to others though the answer to its question is still to come.
+    #[cfg(planted = "anothers-answer")]
+    fn keep_unanswered(&mut self, wire: Wire) {
+        if wire == Wire::Auth {
+            self.keep(wire, Rest::none());
+        }
+    }
+
     /// The server that was chosen for this wire is not needed any more.
     fn forget_choice(&mut self, wire: Wire) {
         match wire {
@@ -274,7 +286,7 @@ impl<N: Net> Pipes<N> {
     fn dial_anew(&mut self, wire: Wire, address: Address) {
         #[cfg(planted = "backend-of-another-session")]
         let address = another_sessions(wire, address);
-        let dial = Box::pin(dial(self.net.clone(), address));
+        let dial = Box::pin(dial(self.net.clone(), wire, address));
         self.wire(wire).dial(dial);
     }
 
@@ -358,6 +370,6 @@ fn another_sessions(wire: Wire, address: Address) -> Address {
     }
 }
 
-async fn dial<N: Net>(net: N, address: Address) -> Result<(N::Stream, Peer), End> {
-    net.connect(&address).await.map_err(|error| End::Broken(connect_error(&address, &error)))
+async fn dial<N: Net>(net: N, wire: Wire, address: Address) -> Result<(N::Stream, Peer), End> {
+    net.connect(wire, &address).await.map_err(|error| End::Broken(connect_error(&address, &error)))
 }

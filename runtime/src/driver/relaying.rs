@@ -109,8 +109,10 @@ impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Relaying<S, O> {
         }
         report(if timed_out { Notice::ClientTimedOut } else { Notice::RelayDone }, Activity::Proxying);
         close();
-        // Also where the client has ended: behind its `close_notify` its FIN may still be under way.
-        client.hang_up(policy.lingering).await;
+        // Also where the client has ended under TLS: behind its `close_notify` its FIN may still be under way.
+        if !(client.raw().as_socket().is_some() && relay.client_has_left()) {
+            client.hang_up(policy.lingering).await;
+        }
         drop(held);
     }
 }

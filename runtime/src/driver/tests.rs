@@ -64,7 +64,11 @@ impl TestNet {
 impl Net for TestNet {
     type Stream = DuplexStream;
 
-    fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(DuplexStream, Peer)>> + 'static {
+    fn connect(
+        &self,
+        _: Wire,
+        address: &Address,
+    ) -> impl Future<Output = io::Result<(DuplexStream, Peer)>> + 'static {
         let (near, far) = duplex(self.room);
         let door = self.doors.borrow().get(&address.to_string()).cloned();
         let peer = Peer { remote: address.clone(), local: inet("192.0.2.9:50000") };

@@ -2,21 +2,24 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gatepost_core::{Address, Answer, Family, Instant, Peer, Question, ResolveError};
+use gatepost_core::{Address, Answer, Family, Instant, Peer, Question, ResolveError, Wire};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
+use tracing::{Level, enabled};
 
 use super::Net;
 use crate::resolve::{Resolver, System};
+
+mod dial;
 
 /// The system's present time. It may jump when the system's clock is set: fit for log lines, not for deadlines.
 #[must_use]
@@ -90,18 +93,26 @@ impl Default for Kernel {
 impl Net for Kernel {
     type Stream = Socket;
 
-    fn connect(&self, address: &Address) -> impl Future<Output = io::Result<(Socket, Peer)>> + 'static {
+    fn connect(
+        &self,
+        wire: Wire,
+        address: &Address,
+    ) -> impl Future<Output = io::Result<(Socket, Peer)>> + 'static {
         let (remote, keepalive) = (address.clone(), self.keepalive);
         async move {
+            let nobodys = Address::Unix("".into());
             match &remote {
                 Address::Inet(to) => {
-                    let stream = connect_tcp(*to, keepalive).await?;
-                    let local = stream.local_addr()?.into();
+                    let stream = dial::connect(*to, keepalive, wire).await?;
+                    let local = match enabled!(Level::TRACE) {
+                        true => stream.local_addr()?.into(),
+                        false => nobodys,
+                    };
                     Ok((Socket::Tcp(stream), Peer { remote, local }))
                 }
                 Address::Unix(path) => {
                     let stream = UnixStream::connect(&**path).await?;
-                    Ok((Socket::Unix(stream), Peer { remote, local: Address::Unix("".into()) }))
+                    Ok((Socket::Unix(stream), Peer { remote, local: nobodys }))
                 }
             }
         }
@@ -127,19 +138,6 @@ impl Net for Kernel {
     fn now(&self) -> Instant {
         Instant::from_unix_millis(self.started_unix_millis).after(self.started.elapsed())
     }
-}
-
-async fn connect_tcp(to: SocketAddr, keepalive: bool) -> io::Result<TcpStream> {
-    let socket = match to {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // Mail is a dialogue of small writes: Nagle's algorithm costs each of them a delayed acknowledgement.
-    socket.set_nodelay(true)?;
-    if keepalive {
-        socket.set_keepalive(true)?;
-    }
-    socket.connect(to).await
 }
 
 /// A connected socket.
@@ -219,6 +217,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // What is in one piece, as most of what is said, goes by send(2), which costs a tenth less than writev(2).
+        if let [only] = slices {
+            return self.poll_write(cx, only);
+        }
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
@@ -248,14 +250,20 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn small_writes_leave_at_once_and_both_ends_are_told() {
+    async fn traces_are_told_of_both_ends_and_nobody_else_pays_for_that() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let (socket, peer) = Kernel::new().connect(&address.into()).await.expect("connected");
+        let connect = || async { Kernel::new().connect(Wire::Backend, &address.into()).await };
+        let (_socket, peer) = connect().await.expect("connected");
+        let _accepted = listener.accept().await.expect("accepted");
+        let unnamed = Address::Unix("".into());
+        assert_eq!(peer, Peer { remote: address.into(), local: unnamed });
+
+        let _traced = tracing::subscriber::set_default(tracing_subscriber::registry());
+        tracing::callsite::rebuild_interest_cache();
+        let (_socket, peer) = connect().await.expect("connected");
         let (_accepted, from) = listener.accept().await.expect("accepted");
         assert_eq!(peer, Peer { remote: address.into(), local: from.into() });
-        let Socket::Tcp(stream) = socket else { panic!("TCP was asked for") };
-        assert!(stream.nodelay().expect("an option"));
     }
 
     #[tokio::test]
@@ -264,7 +272,7 @@ mod tests {
         let address = listener.local_addr().expect("its address").into();
         for wanted in [true, false] {
             let kernel = Kernel::new().with_keepalive(wanted);
-            let (socket, _) = kernel.connect(&address).await.expect("connected");
+            let (socket, _) = kernel.connect(Wire::Backend, &address).await.expect("connected");
             let Socket::Tcp(stream) = socket else { panic!("TCP was asked for") };
             assert_eq!(socket2::SockRef::from(&stream).keepalive().expect("an option"), wanted);
         }

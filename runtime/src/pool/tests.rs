@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
+use gatepost_core::Wire;
 use tokio::task::yield_now;
 
 use super::*;
@@ -19,7 +20,7 @@ impl Kept {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = Address::from(listener.local_addr().expect("its address"));
-        let (socket, peer) = Kernel::new().connect(&address).await.expect("connected");
+        let (socket, peer) = Kernel::new().connect(Wire::Auth, &address).await.expect("connected");
         let (server, _) = listener.accept().expect("accepted");
         let pool = Pool::of_sockets(1, Socket::is_silent);
         let key = Key::new(&Server { address, name: None }, &Scheme::Http);

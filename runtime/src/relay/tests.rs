@@ -3,7 +3,10 @@ use gatepost_core::Secret;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::net::UnixStream;
 use tokio::time::{advance, sleep, timeout};
+
+use crate::net::Socket;
 
 async fn relay<C, B>(client: &mut C, backend: &mut B, start: Start, idle: Duration) -> Outcome
 where
@@ -283,4 +286,47 @@ async fn a_stalled_client_has_a_linger_to_take_what_a_reset_backend_said_long_ag
     relay(&mut client, &mut backend, Start::default(), DAY).await;
     assert!(client.delivered, "cut after {:?}", begun.elapsed());
     assert_eq!(begun.elapsed().as_secs(), 110);
+}
+
+/// A socket in clear is told of the end by being closed, if that is next; whichever side ends first.
+#[tokio::test]
+async fn who_is_closed_next_is_not_half_closed_before_that() {
+    for client_is_first in [true, false] {
+        let pair = || UnixStream::pair().expect("two ends");
+        let ((mut at_client, client), (mut at_backend, backend)) = (pair(), pair());
+        let (mut client, mut backend) = (Socket::Unix(client), Socket::Unix(backend));
+        let (first, last) = match client_is_first {
+            true => (&mut at_client, &mut at_backend),
+            false => (&mut at_backend, &mut at_client),
+        };
+        let mut relay = Relay::new(Start::default());
+        let story = async {
+            first.write_all(b"bye").await.expect("said");
+            first.shutdown().await.expect("said");
+            let mut heard = Vec::new();
+            last.read_to_end(&mut heard).await.expect("an end");
+            assert_eq!(heard, b"bye");
+            last.shutdown().await.expect("said");
+        };
+        let (outcome, ()) = tokio::join!(relay.run(&mut client, &mut backend, DAY, LINGER), story);
+        assert!(outcome.failure.is_none() && relay.client_has_left(), "{outcome:?}");
+        let early = timeout(Duration::from_millis(50), first.read(&mut [0])).await;
+        assert!(early.is_err(), "{early:?} before it was closed");
+        drop((client, backend));
+        assert_eq!(first.read(&mut [0]).await.expect("the end"), 0);
+    }
+}
+
+/// Its relay cannot tell whether a client that said `close_notify` has hung up; one that was cut has not left either.
+#[test]
+fn a_client_whose_socket_is_not_known_to_have_ended_has_not_left() {
+    run(async {
+        let (mut at_client, mut client) = duplex(64);
+        let (at_backend, mut backend) = duplex(64);
+        drop(at_backend);
+        at_client.shutdown().await.expect("said");
+        let mut relay = Relay::new(Start::default());
+        relay.run(&mut client, &mut backend, DAY, LINGER).await;
+        assert!(!relay.client_has_left());
+    });
 }

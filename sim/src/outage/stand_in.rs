@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use gatepost::net::Net;
 use gatepost::upstream::{Die, Lease, Tried, Upstream};
-use gatepost_core::{Address, Guest, Judgement, Seed};
+use gatepost_core::{Address, Guest, Judgement, Seed, Wire};
 use tokio::time::timeout;
 
 use super::{BUDGET, CONNECT, Seen};
@@ -159,7 +159,7 @@ impl StandIn {
 
     /// A connection to a server that has greeted as it should.
     async fn greeted(&self, address: &Address) -> io::Result<Backend> {
-        let (stream, _) = self.net.connect(address).await?;
+        let (stream, _) = self.net.connect(Wire::Backend, address).await?;
         let mut backend = Talk::calling(stream, Ear::default());
         match backend.line().await? {
             Some(greeting) if greeting.starts_with(b"* OK") => Ok(backend),

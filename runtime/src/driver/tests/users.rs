@@ -348,7 +348,11 @@ struct Rough(TestNet);
 impl Net for Rough {
     type Stream = Cut;
 
-    fn connect(&self, _: &Address) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
+    fn connect(
+        &self,
+        _: Wire,
+        _: &Address,
+    ) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + 'static {
         std::future::ready(Err(io::ErrorKind::ConnectionRefused.into()))
     }
 
