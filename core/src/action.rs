@@ -286,3 +286,33 @@ impl<'a> IntoIterator for &'a Actions {
         self.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_target_counts_the_servers_that_a_limit_of_time_is_shared_among() {
+        let place = |path: &str| Place::At(Address::Unix(path.into()));
+        let group = Group { name: "stores".into(), servers: 3, guest: Guest::default() };
+        for (target, servers, is_choice) in [
+            (Target::Address(Address::Unix("/a".into())), 1, false),
+            (Target::AnyOf([place("/a"), place("/b")].into()), 2, true),
+            (Target::Group(group), 3, true),
+        ] {
+            assert_eq!((target.servers(), target.is_choice()), (servers, is_choice), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_where_there_is_nothing_to_say() {
+        let mut out = Actions::new();
+        out.send(Wire::Client, "");
+        assert!(out.is_empty());
+        out.send(Wire::Client, "+OK\r\n");
+        assert!(!out.is_empty());
+        assert_eq!(format!("{out:?}"), r#"[Send(Client, b"+OK\r\n")]"#);
+        assert_eq!((&out).into_iter().count(), 1);
+    }
+}

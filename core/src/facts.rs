@@ -73,3 +73,15 @@ pub struct Proxied {
     /// The port that the client connected to.
     pub destination_port: u16,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_of_a_limit_is_said_in_nginx_words() {
+        let words =
+            [LimitStatus::Passed, LimitStatus::Rejected, LimitStatus::RejectedDryRun].map(LimitStatus::name);
+        assert_eq!(words, ["PASSED", "REJECTED", "REJECTED_DRY_RUN"]);
+    }
+}

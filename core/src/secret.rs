@@ -174,4 +174,27 @@ mod tests {
         secret.discard(99);
         assert!(secret.is_empty());
     }
+
+    #[test]
+    fn what_fits_stays_where_it_is_so_that_no_copy_is_left_behind() {
+        let mut secret = Secret::with_capacity(7);
+        let room = secret.0.capacity();
+        let place = secret.expose().as_ptr();
+        secret.extend(b"hunter");
+        secret.extend(b"2");
+        secret.extend(&alloc::vec![b'x'; room - 7]);
+        assert_eq!((secret.expose().as_ptr(), secret.len()), (place, room));
+        secret.extend(b"y");
+        assert!(secret.expose().starts_with(b"hunter2") && secret.expose().ends_with(b"y"));
+        assert_eq!(secret.len(), room + 1);
+        assert!(secret.0.capacity() >= 2 * room, "one more octet would move it again");
+    }
+
+    #[test]
+    fn a_payload_is_its_octets_and_only_a_public_one_is_printed() {
+        let (public, secret) = (Payload::from("a1 OK\r\n"), Payload::from(Secret::from(&b"hunter2"[..])));
+        assert_eq!((public.expose(), secret.expose()), (&b"a1 OK\r\n"[..], &b"hunter2"[..]));
+        assert_eq!(format!("{public:?} {secret:?}"), r#"b"a1 OK\r\n" [secret]"#);
+        assert!(!public.is_empty() && !secret.is_empty() && Payload::from(Secret::empty()).is_empty());
+    }
 }

@@ -112,3 +112,29 @@ pub struct Peer {
     /// Our side.
     pub local: Address,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn an_address_is_written_as_nginx_writes_it_with_and_without_its_port() {
+        let inet = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());
+        for (address, whole, host) in [
+            (inet("192.0.2.7:143"), "192.0.2.7:143", "192.0.2.7"),
+            (inet("[2001:db8::7]:143"), "[2001:db8::7]:143", "2001:db8::7"),
+            (Address::Unix("/run/imap".into()), "unix:/run/imap", "unix:"),
+        ] {
+            assert_eq!((format!("{address}"), format!("{}", address.host())), (whole.into(), host.into()));
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_has_neither_address_nor_port() {
+        let at = SocketAddr::from(([192, 0, 2, 7], 143));
+        assert_eq!((Address::from(at).inet(), Address::from(at).ip()), (Some(at), Some(at.ip())));
+        let unix = Address::Unix("/run/imap".into());
+        assert_eq!((unix.inet(), unix.ip()), (None, None));
+    }
+}

@@ -2,6 +2,7 @@
 //! the same party.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use gatepost_core::Wire;
 
@@ -35,7 +36,7 @@ impl Player<'_> {
             (_, true) => Look::MoreOf,
             _ => Look::Never,
         };
-        self.take(wire, &format!("exactly {}", Shown(wanted)), look).map(drop)
+        self.take(wire, format_args!("exactly {}", Shown(wanted)), look).map(drop)
     }
 
     /// The party at the other end of `wire` gets as many lines as `pattern` has, and they match; tells what the
@@ -50,7 +51,7 @@ impl Player<'_> {
                 false => Look::Never,
             },
         };
-        let text = self.take(wire, &format!("something like {}", Shown(&pattern)), look)?;
+        let text = self.take(wire, format_args!("something like {}", Shown(&pattern)), look)?;
         Ok(glob(&pattern, &text).unwrap_or_default().into_iter().map(<[u8]>::to_vec).collect())
     }
 
@@ -67,7 +68,7 @@ impl Player<'_> {
             }
             Look::MoreOf
         };
-        self.take(wire, &format!("in the end {}", Shown(&pattern)), look).map(drop)
+        self.take(wire, format_args!("in the end {}", Shown(&pattern)), look).map(drop)
     }
 
     pub(super) fn gets_and_saves(&mut self, save: &SeesSave) -> Result<(), String> {
@@ -104,7 +105,7 @@ impl Player<'_> {
             Some(at) => Look::Takes(at + 4),
             None => Look::MoreOf,
         };
-        self.take(Wire::Auth, "a request", look)
+        self.take(Wire::Auth, format_args!("a request"), look)
     }
 
     /// The proxy connects to `server`, which accepts.
@@ -162,16 +163,17 @@ impl Player<'_> {
         }
     }
 
-    /// Takes octets the party at the other end of `wire` got, as many as `look` wants.
+    /// Takes octets the party at the other end of `wire` got, as many as `look` wants. What was wanted, and what came, becomes text only
+    /// for a failure: most octets come alone, and each would pay for all before it.
     fn take(
         &mut self,
         wire: Wire,
-        what: &str,
+        what: fmt::Arguments<'_>,
         mut look: impl FnMut(&[u8]) -> Look,
     ) -> Result<Vec<u8>, String> {
         loop {
-            let mut got = String::from("nothing");
-            if let Some(at) = self.next_on(wire)? {
+            let at = self.next_on(wire)?;
+            if let Some(at) = at {
                 let Some(Seen { deed: Deed::Sends(octets), .. }) = self.pending.get_mut(at) else {
                     let seen = self.pending.get(at).map(ToString::to_string).unwrap_or_default();
                     return Err(format!("expected {what}\n     got {seen}"));
@@ -188,17 +190,25 @@ impl Player<'_> {
                         return Ok(taken);
                     }
                     Look::Never => return Err(format!("expected {what}\n     got {}", Shown(octets))),
-                    Look::MoreOf => got = format!("{} and no more", Shown(octets)),
+                    Look::MoreOf => {}
                 }
                 let another = |seen: &&Seen| self.stage.exact() || seen.wire == wire;
                 if let Some(seen) = self.pending.iter().skip(at + 1).find(another) {
-                    return Err(format!("expected {what}\n     got {got}, but {seen}"));
+                    return Err(format!("expected {what}\n     got {}, but {seen}", self.got(Some(at))));
                 }
             }
             let over = wire == Wire::Backend && self.backend_ended;
             if over || !self.listen()? {
-                return Err(format!("expected {what}\n     got {got}"));
+                return Err(format!("expected {what}\n     got {}", self.got(at)));
             }
+        }
+    }
+
+    /// The octets at this place of `pending`, of which there were too few.
+    fn got(&self, at: Option<usize>) -> String {
+        match at.and_then(|at| self.pending.get(at)) {
+            Some(Seen { deed: Deed::Sends(octets), .. }) => format!("{} and no more", Shown(octets)),
+            _ => "nothing".to_owned(),
         }
     }
 

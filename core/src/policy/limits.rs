@@ -67,3 +67,16 @@ pub struct Rate {
     /// `limit_rate_after`: how many octets come before that counts.
     pub after_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_key_is_printed_as_it_is_configured() {
+        let keys = [LimitKey::Address, LimitKey::Login, LimitKey::Header("x_domain".into())];
+        let printed = keys.map(|key| key.to_string());
+        assert_eq!(printed, ["$remote_addr", "$remote_user", "$auth_http_x_domain"]);
+    }
+}

@@ -67,4 +67,11 @@ mod tests {
         assert_ne!(first, Salts::new(&Seed([8; 16])).draw(now, "mx.test"));
         assert!(first.as_bytes().ends_with(b".1767225600@mx.test>"));
     }
+
+    #[test]
+    fn a_trace_shows_how_many_challenges_were_drawn_and_not_what_the_next_one_is_made_of() {
+        let mut salts = Salts::new(&Seed([7; 16]));
+        salts.draw(Instant::from_unix_millis(0), "mx.test");
+        assert_eq!(format!("{salts:?}"), "Salts(1 drawn)");
+    }
 }
