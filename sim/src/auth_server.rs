@@ -148,6 +148,20 @@ impl AuthServer {
     ///
     /// The stream's own. A malformed request is answered with `400 Bad Request`.
     pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, ear: Ear) -> io::Result<()> {
+        self.serve_at(|| Duration::ZERO, stream, ear).await
+    }
+
+    /// The same, thinking about each question for as long as `pace` says by then.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn serve_at<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        pace: impl Fn() -> Duration,
+        stream: S,
+        ear: Ear,
+    ) -> io::Result<()> {
         self.0.connections.fetch_add(1, Ordering::Relaxed);
         let mut talk = Talk::answering(stream, ear);
         let Some(mut request) = heard(&mut talk, self.0.keeps.is_some()).await? else {
@@ -162,6 +176,7 @@ impl AuthServer {
                     return talk.hang_up().await;
                 }
             };
+            sleep(pace()).await;
             let Some(chance) = &self.0.keeps else {
                 talk.say(format!("HTTP/1.0 200 OK\r\n{fields}\r\n")).await?;
                 return talk.hang_up().await;

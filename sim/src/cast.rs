@@ -79,6 +79,8 @@ pub struct Visitor {
     pub errand: Errand,
     /// The passwords it tries.
     pub passwords: Vec<String>,
+    /// Whether it asks what there is before the login; over SMTP all do.
+    pub asks_first: bool,
     /// Whether it says its first command behind the login in one breath with it.
     pub pipelined: bool,
     /// Whether it half-closes behind its last command.
@@ -260,6 +262,7 @@ fn visitor(
         resident: index,
         door,
         errand,
+        asks_first: chance.once_in(2),
         // A client that reckons with a refusal waits for the reply.
         pipelined: passwords == [PASSWORD] && chance.once_in(3),
         half_closes: chance.once_in(3),
@@ -333,6 +336,7 @@ mod tests {
         for how in [pop3::How::UserPass, pop3::How::Apop] {
             played(&|visitor| visitor.errand == Errand::Pop3(how) && visitor.pipelined);
         }
+        played(&|visitor| visitor.asks_first && visitor.refusals() == 1);
         played(&|visitor| visitor.refusals() == 1 && visitor.is_admitted());
         played(&|visitor| visitor.refusals() == 1 && !visitor.is_admitted());
     }

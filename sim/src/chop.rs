@@ -13,6 +13,10 @@ use crate::chance::Chance;
 /// How large a stream's pieces may be, in octets; each stream draws one of them.
 const PIECE_BYTES_MAX: [usize; 4] = [7, 61, 509, usize::MAX];
 
+/// By how much of what has gone through already pieces may be larger than that: whatever a cut in an unlucky place does to a stream it
+/// has done by then, and a flood in pieces of a few octets each would take longer than all else in its world.
+const GROWTH_DIVISOR: usize = 64;
+
 /// How often a call that could have done something says `Pending` all the same, and wakes its task at once.
 const HESITATES_ONCE_IN: u64 = 8;
 
@@ -22,13 +26,15 @@ pub struct Chop<S> {
     inner: S,
     chance: Chance,
     piece_bytes_max: usize,
+    /// How many octets have gone through, both ways.
+    gone_through: usize,
 }
 
 impl<S> Chop<S> {
     /// Cuts as `chance` has it.
     pub fn new(inner: S, chance: Chance) -> Self {
         let piece_bytes_max = chance.one_of(&PIECE_BYTES_MAX, usize::MAX);
-        Self { inner, chance, piece_bytes_max }
+        Self { inner, chance, piece_bytes_max, gone_through: 0 }
     }
 
     /// How much of `available` to let through; `None` to hesitate.
@@ -37,7 +43,7 @@ impl<S> Chop<S> {
             cx.waker().wake_by_ref();
             return None;
         }
-        let most = available.min(self.piece_bytes_max);
+        let most = available.min(self.piece_bytes_max.max(self.gone_through / GROWTH_DIVISOR));
         Some(usize::try_from(self.chance.below(most as u64)).unwrap_or(0).saturating_add(1).min(available))
     }
 }
@@ -53,6 +59,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Chop<S> {
         std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, &mut shorter))?;
         let octets = shorter.filled().len();
         buf.advance(octets);
+        this.gone_through = this.gone_through.saturating_add(octets);
         Poll::Ready(Ok(()))
     }
 }
@@ -62,7 +69,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Chop<S> {
         let this = self.get_mut();
         let Some(piece) = this.piece(octets.len(), cx) else { return Poll::Pending };
         let (piece, _) = octets.split_at_checked(piece).unwrap_or((octets, b""));
-        Pin::new(&mut this.inner).poll_write(cx, piece)
+        let written = std::task::ready!(Pin::new(&mut this.inner).poll_write(cx, piece))?;
+        this.gone_through = this.gone_through.saturating_add(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

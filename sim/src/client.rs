@@ -30,6 +30,8 @@ pub struct Caller {
     pub passwords: Vec<String>,
     /// Whether and when to make TLS.
     pub security: Security,
+    /// Whether to ask what there is before the login, as most clients do.
+    pub asks_first: bool,
     /// Whether to say the first command behind the login in one breath with it.
     pub pipelined: bool,
     /// Whether to half-close behind the last command, before its answer has come.

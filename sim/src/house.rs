@@ -139,9 +139,12 @@ pub struct Book {
     pub endings: Vec<Duration>,
     /// The most octets of memory it held before its relay began.
     pub octets_max: i64,
-    has_logged_in: bool,
+    /// Whether its relay began.
+    pub has_logged_in: bool,
     /// How many logins the auth server was asked about, as the end told.
     pub attempts: u32,
+    /// How many octets the backend had said, likewise.
+    pub from_backend: u64,
     /// Its task is done.
     pub is_over: bool,
     /// Its task was cut, for the process died.
@@ -352,6 +355,7 @@ impl Observer for Witness {
         if let Some(book) = self.house.0.books.borrow_mut().get_mut(&self.number) {
             book.endings.push(*lasted);
             book.attempts = facts.attempts;
+            book.from_backend = tally.from_backend;
         }
     }
 }

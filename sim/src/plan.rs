@@ -15,6 +15,9 @@ use crate::fault::{self, Fault, Kind};
 /// Within which everybody but the latecomer arrives.
 const ARRIVALS: Duration = Duration::from_secs(6);
 
+/// The same, where all come at once.
+const RUSH: Duration = Duration::from_millis(700);
+
 /// Within which everything that goes wrong begins.
 const TROUBLE: Duration = Duration::from_secs(8);
 
@@ -92,7 +95,8 @@ impl Plan {
             smtp_auth: chance.once_in(3),
             keepalive: chance.one_of(&[0, 0, 1, 2, 8], 0),
         };
-        let mut cast = Cast::of(seed, ARRIVALS, terms.starttls == StartTls::On);
+        let arrivals = chance.one_of(&[ARRIVALS, ARRIVALS, RUSH], ARRIVALS);
+        let mut cast = Cast::of(seed, arrivals, terms.starttls == StartTls::On);
         // In every fourth world nothing goes wrong.
         let faults = match chance.once_in(4) {
             true => Vec::new(),

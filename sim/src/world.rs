@@ -313,12 +313,12 @@ fn open_auth_server(
     sim.host(name, move || {
         let (server, moods, connections) = (server.clone(), moods.clone(), connections.clone());
         serve(AUTH_PORT, SimNet::new(seed), move |stream, _| {
-            let (server, mood) = (server.clone(), moods.borrow().auth(at));
+            let (server, moods, mood) = (server.clone(), moods.clone(), moods.borrow().auth(at));
             let chance = Chance::of(seed, name_of_auth(at), connections.replace(connections.get() + 1));
             async move {
                 // Whoever is cut off in the middle is not told apart here.
                 if let Ok(Some(stream)) = mood.answer(stream, &chance).await {
-                    let _ = server.serve(stream, Ear::default()).await;
+                    let _ = server.serve_at(|| moods.borrow().auth(at).pace(), stream, Ear::default()).await;
                 }
                 Ok(())
             }
@@ -461,6 +461,7 @@ fn caller(seed: u64, number: usize, visitor: &Visitor, cast: &Cast) -> turmoil::
             Door::StartTls => Security::StartTls(tls),
             Door::Implicit => Security::Implicit(tls),
         },
+        asks_first: visitor.asks_first,
         pipelined: visitor.pipelined,
         half_closes: visitor.half_closes,
     })

@@ -98,6 +98,8 @@ impl<D: Dialect> Authorize<D> {
         out: &mut Actions,
     ) -> Phase<D> {
         let attempt = cx.count_attempt();
+        #[cfg(planted = "credentials-reused")]
+        let credentials = Credentials { password: cx.first_password(&credentials.password), ..credentials };
         cx.login_is(&credentials.login);
         cx.method_is(credentials.method.name());
         let Some(server) = &cx.policy.auth else {

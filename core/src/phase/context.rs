@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     errors: u32,
     /// Well-formed commands: `max_commands`.
     commands: u32,
+    #[cfg(planted = "credentials-reused")]
+    password: Option<crate::secret::Secret>,
 }
 
 impl Connection {
@@ -69,6 +71,8 @@ impl Connection {
             attempts: 0,
             errors: 0,
             commands: 0,
+            #[cfg(planted = "credentials-reused")]
+            password: None,
         }
     }
 }
@@ -314,6 +318,12 @@ impl Context<'_> {
             self.connection.attempts = self.connection.attempts.saturating_add(1);
         }
         self.connection.attempts
+    }
+
+    /// The password of the first attempt, whatever this one's is.
+    #[cfg(planted = "credentials-reused")]
+    pub(crate) fn first_password(&mut self, password: &crate::secret::Secret) -> crate::secret::Secret {
+        self.connection.password.get_or_insert_with(|| password.clone()).clone()
     }
 
     /// One more malformed command; tells whether it is one too many.

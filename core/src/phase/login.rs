@@ -86,6 +86,16 @@ struct Heard {
 }
 
 impl Heard {
+    /// Takes in more. The room is doubled, but grows by no more than a buffer at a time: of a backend that does not stop thrice of what
+    /// it says would be held otherwise.
+    fn receive(&mut self, octets: &[u8], buffer_bytes: usize) {
+        let room = self.octets.capacity();
+        if room - self.octets.len() < octets.len() {
+            self.octets.reserve_exact(octets.len().max(room.min(buffer_bytes)));
+        }
+        self.octets.extend_from_slice(octets);
+    }
+
     /// The end of the line that comes next, if it is complete.
     fn line_end(&self) -> Option<usize> {
         let at = self.octets.get(self.line..)?.iter().position(|&octet| octet == b'\n')?;
@@ -319,7 +329,7 @@ impl<D: Dialect> Login<D> {
 
     pub(super) fn received(mut self, octets: &[u8], cx: &mut Context<'_>, out: &mut Actions) -> Phase<D> {
         let buffer_bytes = cx.policy.backend.buffer_bytes.max(COMMAND_BYTES_MIN);
-        self.heard.octets.extend_from_slice(octets);
+        self.heard.receive(octets, buffer_bytes);
         while let Some(end) = self.heard.line_end() {
             if self.heard.count(end, buffer_bytes) {
                 return self.too_long(cx, out);

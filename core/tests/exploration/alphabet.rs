@@ -204,7 +204,7 @@ pub(crate) const fn backend(protocol: Protocol, in_clear: bool) -> &'static [Wor
         (Protocol::Imap, false) => {
             const {
                 &[
-                    word("* OK [CAPABILITY LITERAL+] hello\r\n"),
+                    word("* OK hello\r\n"),
                     word("+ go on\r\n"),
                     word("a OK in\r\n"),
                     and("a OK in\r\n* 1 EXISTS\r\n", "* 1 EXISTS\r\n"),
@@ -219,7 +219,7 @@ pub(crate) const fn backend(protocol: Protocol, in_clear: bool) -> &'static [Wor
         (Protocol::Imap, true) => {
             const {
                 &[
-                    word("* OK [CAPABILITY SASL-IR LITERAL+] mallory\r\n"),
+                    word("* OK [CAPABILITY SASL-IR] mallory\r\n"),
                     word("* CAPABILITY mallory\r\n"),
                     word("a OK mallory\r\n"),
                     word("t OK mallory\r\n"),
@@ -247,7 +247,7 @@ pub(crate) const fn backend(protocol: Protocol, in_clear: bool) -> &'static [Wor
             const {
                 &[
                     word("220 hello\r\n"),
-                    word("250-one\r\n250 PIPELINING\r\n"),
+                    word("250-one\r\n250 two\r\n"),
                     word("334 \r\n"),
                     word("235 in\r\n"),
                     and("235 in\r\n250 more\r\n", "250 more\r\n"),

@@ -38,7 +38,6 @@ pub(crate) struct Setting {
     pub(crate) starttls: StartTls,
     pub(crate) backend_tls: BackendTls,
     pub(crate) decides: Decides,
-    pub(crate) pipelining: bool,
     /// How many words the client says at most.
     pub(crate) client_words: u8,
     /// How many words the auth server says at most to one request.
@@ -58,7 +57,6 @@ impl Setting {
             starttls: StartTls::Off,
             backend_tls: BackendTls::Off,
             decides: Decides::AuthServer,
-            pipelining: false,
             client_words: 1,
             auth_words: 1,
             backend_words: match protocol {
@@ -81,8 +79,6 @@ impl Setting {
                 [plain, starttls.with_words_for_tls(), Self { client_words: 2, ..header }]
             })
             .chain([
-                Self { pipelining: true, backend_words: 3, ..Self::plain(Protocol::Imap) },
-                Self { pipelining: true, client_words: 3, ..Self::plain(Protocol::Smtp) },
                 Self { door: Door::Tls, ..Self::plain(Protocol::Smtp) },
                 Self { door: Door::Tls, client_words: 2, backend_words: 0, ..Self::plain(Protocol::Pop3) },
             ])
@@ -135,7 +131,6 @@ impl Setting {
             .fold(policy.mechanisms, Mechanisms::with);
         (policy.backend.tls, policy.backend.tls_configured) = (self.backend_tls, true);
         policy.backend.smtp_auth = true;
-        policy.backend.pipelining = self.pipelining;
         policy.unauthenticated = self.protocol == Protocol::Smtp;
         // Where STARTTLS is on, errors made in clear count on (decision 19), which is not what is looked for.
         policy.errors_max = if self.starttls == StartTls::Off { 2 } else { 100 };

@@ -185,6 +185,8 @@ impl<N: Net> Pipes<N> {
                 self.forget_choice(wire);
             }
             Action::OpenNext(wire) => {
+                #[cfg(planted = "anothers-answer")]
+                self.keep_unanswered(wire);
                 *self.wire(wire) = Pipe::down();
                 let (choice, _, net, die) = self.choice(wire);
                 choice.go_on(net, die);
@@ -205,6 +207,8 @@ impl<N: Net> Pipes<N> {
             Action::Admit(claims) => self.admission.ask(&claims),
             Action::Resolve(question) => self.question.ask(self.net.resolve(question)),
             Action::Close(wire) => {
+                #[cfg(planted = "anothers-answer")]
+                self.keep_unanswered(wire);
                 self.wire(wire).close();
                 self.forget_choice(wire);
             }
@@ -259,6 +263,14 @@ impl<N: Net> Pipes<N> {
         let key = Key::new(server, scheme);
         if let (Some(connection), Some(pool)) = (self.wire(wire).give_up(), &self.pool) {
             pool.put(key, connection, rest);
+        }
+    }
+
+    /// Leaves a connection to others though the answer to its question is still to come.
+    #[cfg(planted = "anothers-answer")]
+    fn keep_unanswered(&mut self, wire: Wire) {
+        if wire == Wire::Auth {
+            self.keep(wire, Rest::none());
         }
     }
 

@@ -79,3 +79,26 @@ fn without_descriptors_clients_are_refused_and_the_cpu_rests() {
     drop((kept, late));
     eventually("it serves again", || greeted(&served, 5).0.len() == 5);
 }
+
+/// Proportional memory of a process, in octets.
+fn memory(process: Pid) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.as_raw_nonzero())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn the_memory_of_a_crowd_that_leaves_is_the_systems_again() {
+    const CROWD: usize = 800;
+    let events = format!("worker_connections {CROWD};");
+    let served =
+        Served::start(&Said { main: "worker_rlimit_nofile 4096;".into(), events, ..Said::default() });
+    let worker = served.workers()[0];
+    eventually("it has had guests before", || greeted(&served, 64).0.len() == 64);
+    let before = memory(worker);
+    let (crowd, _) = greeted(&served, CROWD - 64);
+    let took = memory(worker).saturating_sub(before);
+    assert!(took > CROWD as u64 * 1024, "{} clients took {took} octets", crowd.len());
+    drop(crowd);
+    eventually("what the crowd took is given back", || memory(worker).saturating_sub(before) < took / 4);
+}

@@ -5,7 +5,6 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::sleep;
 
 use crate::chance::Chance;
 
@@ -14,7 +13,7 @@ use crate::chance::Chance;
 pub enum Mood {
     /// What it should.
     Sound,
-    /// What it should, after so long.
+    /// What it should, after so long; on connections that are kept too.
     Slow(Duration),
     /// Says nothing.
     Silent,
@@ -40,8 +39,12 @@ impl Mood {
     /// Any but the sound one.
     #[must_use]
     pub fn of(chance: &Chance) -> Self {
+        // Of the slow ones some take longer than Gatepost waits for one of two.
+        let slow = Self::Slow(Duration::from_millis(100 + chance.below(2900)));
         let moods = [
-            Self::Slow(Duration::from_millis(100 + chance.below(1000))),
+            slow,
+            slow,
+            slow,
             Self::Silent,
             Self::HangsUp,
             Self::Breaks,
@@ -53,6 +56,15 @@ impl Mood {
             Self::Waits,
         ];
         chance.one_of(&moods, Self::Sound)
+    }
+
+    /// How long it thinks about a question.
+    #[must_use]
+    pub const fn pace(self) -> Duration {
+        match self {
+            Self::Slow(pause) => pause,
+            _ => Duration::ZERO,
+        }
     }
 
     /// A word for it, to count by.
@@ -73,7 +85,7 @@ impl Mood {
         }
     }
 
-    /// Misbehaves on `stream` if the mood is bad. Otherwise the stream is handed back for an answer.
+    /// Misbehaves on `stream` if the mood is bad. Otherwise the stream is handed back for an answer, at its [pace](Self::pace).
     ///
     /// # Errors
     ///
@@ -83,11 +95,7 @@ impl Mood {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let answer = match self {
-            Self::Sound => return Ok(Some(stream)),
-            Self::Slow(pause) => {
-                sleep(pause).await;
-                return Ok(Some(stream));
-            }
+            Self::Sound | Self::Slow(_) => return Ok(Some(stream)),
             Self::Silent => {
                 let mut octets = [0; 512];
                 while stream.read(&mut octets).await? > 0 {}

@@ -81,6 +81,14 @@ pub async fn visit_and_tell<S: AsyncRead + AsyncWrite + Unpin>(
         expect_ok(&mut call, "t").await?;
         call = call.secure(tls).await?;
     }
+    if caller.asks_first {
+        call.doing = "asking what there is";
+        call.say("c CAPABILITY\r\n").await?;
+        let untagged = expect_ok(&mut call, "c").await?;
+        if !untagged.iter().any(|line| line.starts_with("* CAPABILITY IMAP4")) {
+            return Err(call.unexpected(&untagged.join("\n")));
+        }
+    }
     for (tag, password) in (1..).zip(&caller.passwords) {
         let tag = format!("a{tag}");
         let steps = how.steps(&tag, &caller.login, password);
@@ -182,6 +190,7 @@ mod tests {
                 login: "john \"x\\\"".into(),
                 passwords: vec!["hunter1".into(), "hunter2".into()],
                 security: Security::Clear,
+                asks_first: false,
                 pipelined: false,
                 half_closes: false,
             };

@@ -70,6 +70,12 @@ pub async fn visit_and_tell<S: AsyncRead + AsyncWrite + Unpin>(
         expect_ok(&mut call).await?;
         call = call.secure(tls).await?;
     }
+    if caller.asks_first {
+        call.doing = "asking what there is";
+        call.say("CAPA\r\n").await?;
+        expect_ok(&mut call).await?;
+        while call.line().await? != "." {}
+    }
     for password in &caller.passwords {
         let behind = caller.pipelined.then_some(STAT);
         let steps = how.steps(&seen.greeting, &caller.login, password);
@@ -150,6 +156,7 @@ mod tests {
                 login: "john@example.com".into(),
                 passwords: vec!["hunter2".into()],
                 security: Security::Clear,
+                asks_first: false,
                 pipelined,
                 half_closes: pipelined,
             };

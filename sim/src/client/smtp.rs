@@ -149,6 +149,7 @@ mod tests {
                 login: "john@example.com".into(),
                 passwords: vec!["hunter2".into()],
                 security: Security::Clear,
+                asks_first: false,
                 pipelined,
                 half_closes: pipelined,
             };

@@ -42,6 +42,7 @@ pub(super) async fn log_in(
         login: john.into(),
         passwords: vec![PASSWORD.into()],
         security,
+        asks_first: false,
         pipelined: false,
         half_closes: false,
     };

@@ -183,6 +183,10 @@ fn operator_heard_what_happened(
     let Some(book) = story.books.get(&Story::session_of_visitor(number)) else {
         return complain("there was no session".to_owned());
     };
+    if book.is_cut {
+        // The process died behind the visitor's back: nobody was left to tell how its session ended.
+        return;
+    }
     let reports = &book.reports;
     let count = |wanted: fn(&Notice) -> bool| reports.iter().filter(|report| wanted(&report.notice)).count();
     let admitted = usize::from(visitor.is_admitted());
