@@ -15,6 +15,9 @@ pub(crate) struct Inbox {
     octets: Secret,
     /// Up to here there is no line end that ends a frame: where the search goes on.
     searched: usize,
+    /// Where the line begins that is searched: behind the frame's last literal, if it has one. No frame is as long as this could tell,
+    /// and an inbox is no bigger for it.
+    line: u32,
     /// Whether the synchronising literal announced right before `searched` was granted.
     granted: bool,
     /// How many more octets to drop unseen.
@@ -108,7 +111,9 @@ impl Inbox {
             if end > bytes_max {
                 return Frame::TooLong(end);
             }
-            let Some(literal) = announcement(self.front(end)) else { return Frame::Whole(end) };
+            let begin = usize::try_from(self.line).unwrap_or(end);
+            let line = self.front(end).get(begin..).unwrap_or_default();
+            let Some(literal) = announcement(line) else { return Frame::Whole(end) };
             let fits = literal.octets.and_then(|n| n.checked_add(end)).filter(|&past| past < bytes_max);
             let Some(past) = fits else {
                 return Frame::TooBig { announced: end, synchronising: literal.synchronising };
@@ -117,7 +122,7 @@ impl Inbox {
                 return Frame::Announced(end);
             }
             self.granted = false;
-            self.searched = past;
+            (self.searched, self.line) = (past, u32::try_from(past).unwrap_or(u32::MAX));
         }
     }
 
@@ -129,7 +134,7 @@ impl Inbox {
     /// Drops and wipes the first `octets`, which were used; the search begins anew behind them.
     pub(crate) fn discard(&mut self, octets: usize) {
         self.octets.discard(octets);
-        self.searched = 0;
+        (self.searched, self.line) = (0, 0);
         self.granted = false;
     }
 
@@ -257,6 +262,16 @@ mod tests {
         for cut in 0..all.len() - 8 {
             assert_eq!(inbox(&all[..cut]).command(4096), Frame::Partial, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_a_literal_holds_announces_nothing() {
+        let all = b"a LOGIN {1+}\r\n{7}\r\nb NOOP\r\n";
+        assert_eq!(inbox(all).command(4096), Frame::Whole(19));
+        let mut inbox = inbox(b"a LOGIN {4+}\r\n {7+}\r\nb NOOP\r\n");
+        assert_eq!(inbox.command(4096), Frame::Whole(21));
+        inbox.discard(21);
+        assert_eq!(inbox.command(4096), Frame::Whole(8));
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn session(octets: &[u8]) {
             5 => answer(&mut world, wire, false),
             6 if what >= 128 => world.tell(Event::Drain),
             6 => world.wait(),
-            _ if world.wires.line(wire).may_speak() => world.tell(Event::Ended(wire, end(what))),
+            _ if world.wires.line(wire).may_end() => world.tell(Event::Ended(wire, end(what))),
             _ => {}
         }
     }

@@ -24,9 +24,14 @@ impl Line {
         matches!(self, Self::Open | Self::Ended)
     }
 
-    /// Whether something may come from the other side: octets, or their end.
+    /// Whether octets may come from the other side.
     pub(crate) const fn may_speak(self) -> bool {
         matches!(self, Self::Open)
+    }
+
+    /// Whether the end of them may come.
+    pub(crate) const fn may_end(self) -> bool {
+        matches!(self, Self::Open | Self::Securing)
     }
 }
 

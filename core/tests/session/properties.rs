@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gatepost_core::{
-    Action, Actions, Answer, AuthUrl, End, Event, NoServer, Policy, Protocol, ResolveError, Server, Session,
-    SystemError, Target, Wire,
+    Action, Actions, Answer, AuthUrl, ConnLimit, End, Event, LimitKey, NoPlace, NoServer, Policy, Protocol,
+    ResolveError, Server, Session, SystemError, Target, Wire,
 };
 use proptest::prelude::*;
 
@@ -21,10 +21,12 @@ const REPLY_OCTETS_BESIDES_MAX: usize = 2048;
 #[derive(Clone, Debug)]
 enum Happening {
     Opened(Wire),
+    Reused(Wire),
     Received(Wire, Vec<u8>),
     Secured(Wire),
     Ended(Wire, End),
     Chosen(Wire, Result<Server, NoServer>),
+    Admitted(Result<(), NoPlace>),
     Resolved(Answer),
     Deadline,
     Drain,
@@ -35,10 +37,12 @@ impl Happening {
         match self {
             Self::Opened(Wire::Client) => Event::Opened(Wire::Client, client()),
             Self::Opened(wire) => Event::Opened(*wire, peer("198.51.100.2:143")),
+            Self::Reused(wire) => Event::Reused(*wire, peer("198.51.100.2:143")),
             Self::Received(wire, octets) => Event::Received(*wire, octets),
             Self::Secured(wire) => Event::Secured(*wire, facts()),
             Self::Ended(wire, end) => Event::Ended(*wire, end.clone()),
             Self::Chosen(wire, chosen) => Event::Chosen(*wire, chosen.clone()),
+            Self::Admitted(outcome) => Event::Admitted(outcome.clone()),
             Self::Resolved(answer) => Event::Resolved(answer.clone()),
             Self::Deadline => Event::Deadline,
             Self::Drain => Event::Drain,
@@ -106,8 +110,11 @@ fn happening() -> impl Strategy<Value = Happening> {
         Answer::Addresses(Ok(vec!["192.0.2.7".parse().unwrap()])),
         Answer::Addresses(Err(ResolveError::NotFound)),
     ];
+    let outcomes = vec![Ok(()), Ok(()), Err(NoPlace::Full("of".into())), Err(NoPlace::NoMemory("of".into()))];
     prop_oneof![
         4 => wire().prop_map(Happening::Opened),
+        1 => wire().prop_map(Happening::Reused),
+        3 => proptest::sample::select(outcomes).prop_map(Happening::Admitted),
         12 => proptest::sample::select(&WORDS[..])
             .prop_map(|(wire, words)| Happening::Received(wire, words.as_bytes().to_vec())),
         3 => (wire(), proptest::collection::vec(any::<u8>(), 1..40)).prop_map(|(wire, octets)| Happening::Received(wire, octets)),
@@ -124,21 +131,32 @@ fn happening() -> impl Strategy<Value = Happening> {
 fn setting() -> impl Strategy<Value = (Policy, Door)> {
     let protocols = proptest::sample::select(&PROTOCOLS[..]);
     let doors = proptest::sample::select(vec![Door::Plain, Door::ProxyHeader, Door::Tls]);
-    (protocols, doors, any::<[bool; 4]>()).prop_map(|(protocol, door, [named, delayed, passes, choice])| {
-        let mut policy = policy(protocol);
-        policy.resolver_timeout = named.then_some(Duration::from_secs(30));
-        policy.greeting_delay = Duration::from_secs(if delayed { 5 } else { 0 });
-        let places = ["198.51.100.2:143", "198.51.100.3:143"].map(|place| address(place).into());
-        let target =
-            if choice { Target::AnyOf(places.into()) } else { Target::Address(address("198.51.100.2:143")) };
-        if passes {
-            policy.auth = None;
-            policy.backend.pass = Some(target);
-        } else if let Some(auth) = &mut policy.auth {
-            auth.urls = vec![AuthUrl::new(target, "127.0.0.1")];
-        }
-        (policy, door)
-    })
+    (protocols, doors, any::<[bool; 6]>()).prop_map(
+        |(protocol, door, [named, delayed, passes, choice, kept, counted])| {
+            let mut policy = policy(protocol);
+            policy.resolver_timeout = named.then_some(Duration::from_secs(30));
+            policy.greeting_delay = Duration::from_secs(if delayed { 5 } else { 0 });
+            let places = ["198.51.100.2:143", "198.51.100.3:143"].map(|place| address(place).into());
+            let target = if choice {
+                Target::AnyOf(places.into())
+            } else {
+                Target::Address(address("198.51.100.2:143"))
+            };
+            if passes {
+                policy.auth = None;
+                policy.backend.pass = Some(target);
+            } else if let Some(auth) = &mut policy.auth {
+                auth.urls = vec![AuthUrl::new(target, "127.0.0.1")];
+                auth.keepalive = usize::from(kept);
+            }
+            if counted {
+                let limit = |key, early| ConnLimit { zone: "of".into(), key, connections: 1, early };
+                policy.conn_limits.limits =
+                    vec![limit(LimitKey::Address, true), limit(LimitKey::Login, false)];
+            }
+            (policy, door)
+        },
+    )
 }
 
 /// How often a session ends with these actions.

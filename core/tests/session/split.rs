@@ -40,6 +40,7 @@ fn words(protocol: Protocol) -> &'static [&'static str] {
             "\r\n",
             " ",
             "{0}\r\n",
+            "t{9999}\r\n",
             "+}\r\n",
             "p LOGIN \"\" x\r\n",
             "GET / HTTP/1.1\r\n",
@@ -164,4 +165,14 @@ proptest! {
         let whole = overhear(protocol, door, [&talk[..]], usize::MAX);
         prop_assert_eq!(by_wire(&overhear(protocol, door, talk.chunks(1), 1)), by_wire(&whole));
     }
+}
+
+/// The first line has no second word; were one looked for behind it, a literal of 9999 octets would seem to belong to a SASL exchange.
+#[test]
+fn the_line_behind_lends_a_command_no_word() {
+    let talk = b"t{9999}\r\ng AUTHENTICATE PLAIN\r\n";
+    let whole = overhear(Protocol::Imap, Door::Plain, [&talk[..]], usize::MAX);
+    let told = b"* OK IMAP4 ready\r\n* NO [LIMIT] literal too large\r\n+ \r\n".to_vec();
+    assert_eq!(whole, [(Wire::Client, told)]);
+    assert_eq!(by_wire(&overhear(Protocol::Imap, Door::Plain, talk.chunks(1), 1)), by_wire(&whole));
 }
