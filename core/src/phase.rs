@@ -17,6 +17,8 @@ mod upgrade;
 
 pub(crate) use context::{Connection, Context};
 
+use alloc::boxed::Box;
+
 use crate::action::Actions;
 use crate::dialect::{CertificateRefusal, Dialect, Farewell};
 use crate::event::{End, Event};
@@ -56,14 +58,14 @@ pub(crate) enum Phase<D: Dialect> {
     Refused(Refused<D>),
     /// STARTTLS was accepted and TLS is not up.
     Upgrade(Upgrade),
-    /// The auth server's turn.
-    Authorize(Authorize<D>),
+    /// The auth server's turn. Boxed, as is the backend's: a client that is in no hurry should not pay for what it does not get to.
+    Authorize(Box<Authorize<D>>),
     /// Nobody's turn until an `Auth-Wait` is over.
     Penalty(Penalty<D>),
     /// The turn of whoever counts sessions.
     Admit(Admit<D>),
     /// The backend's turn.
-    Login(Login<D>),
+    Login(Box<Login<D>>),
     /// Over: hung up, or relaying.
     #[default]
     Closed,

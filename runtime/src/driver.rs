@@ -1,11 +1,12 @@
 //! The loop that carries a session: what happens on its wires becomes events, its actions happen on its wires.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use gatepost_core::{Action, Actions, Client, Policy, Seed, Session, Wire};
-use tokio::select;
+use gatepost_core::{Action, Actions, Client, Leftovers, Policy, Seed, Session, Wire};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug_span, trace};
 
@@ -84,112 +85,164 @@ pub fn drive<N: Net>(
     // Boxed, so that its memory is gone when the relay begins, which is small and may last for days.
     let login = Box::pin(log_in(net, arrival, observer, drain));
     async move {
-        let relaying = login.await;
-        if let Some(relaying) = relaying {
-            relaying.run().await;
+        if let Some(relaying) = login.await {
+            // Boxed likewise: until then a session need not have room for it.
+            Box::pin(relaying.run()).await;
         }
     }
     .instrument(span)
 }
 
 /// Carries a session until it is over or its relay begins.
-async fn log_in<N: Net, O: Observer>(
+///
+/// No `async fn`, which has room for all that it was called with until it is done: clients that are in no hurry are many.
+fn log_in<N: Net, O: Observer>(
     net: N,
     arrival: Arrival<N::Stream>,
     observer: O,
     drain: Drain,
-) -> Option<Box<Relaying<N::Stream, O>>> {
-    let Arrival {
-        stream,
-        client,
-        policy,
-        tls,
-        backend_tls,
-        auth_tls,
-        upstreams,
-        auth_upstreams,
-        auth_pool,
-        zones,
-        users,
-        seed,
-        number: _,
-    } = arrival;
-    let asked_for = policy.clone();
-    let opened = Heard::Opened(client.peer.clone());
-    let die = Die::new(seed.clone());
-    let mut session = Session::new(policy, client, seed, net.now());
-    let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
-    let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
-    let (admission, desk) = (Admission::new(zones), Desk::new(users));
-    let pace = Pace::new(asked_for.rate);
-    let shared = Shared { tls, client_tls, upstreams, pool: auth_pool, admission, desk };
-    let mut pipes = Pipes::new(net.clone(), stream, pace, shared, die);
-    let mut out = Actions::new();
-    let (begun, mut tally) = (Instant::now(), Tally::default());
-
-    let mut alarm = pin!(sleep(Duration::ZERO));
-    let mut armed = None;
-    let mut asked = pin!(drain.asked());
-    let mut drained = false;
-    let mut step = Step::Heard(Wire::Client, opened);
-    loop {
-        if let Step::Heard(wire, Heard::Received(filled)) = &step {
-            tally.read(*wire, filled.len());
+) -> impl Future<Output = Option<Box<Relaying<N::Stream, O>>>> {
+    let (mut login, opened) = LogIn::new(net, arrival, observer);
+    async move {
+        let mut alarm = pin!(sleep(Duration::ZERO));
+        let mut armed = None;
+        let mut asked = pin!(drain.asked());
+        let mut drained = false;
+        let mut leftovers = login.begin(opened);
+        loop {
+            if let Some(leftovers) = leftovers {
+                return login.into_relaying(leftovers, drain.clone());
+            }
+            let Some(deadline) = login.session.deadline() else {
+                // Boxed: until a session ends nobody needs room for its ending.
+                Box::pin(login.finish()).await;
+                return None;
+            };
+            if armed != Some(deadline.at) {
+                armed = Some(deadline.at);
+                alarm.as_mut().reset(Instant::now() + login.pipes.now().until(deadline.at));
+            }
+            leftovers = poll_fn(|cx| {
+                let step = if alarm.as_mut().poll(cx).is_ready() {
+                    armed = None;
+                    Step::Deadline
+                } else if !drained && asked.as_mut().poll(cx).is_ready() {
+                    drained = true;
+                    Step::Drain
+                } else {
+                    ready!(login.poll_step(cx))
+                };
+                Poll::Ready(login.take(step))
+            })
+            .await;
         }
+    }
+}
+
+/// A session that is logging in, and its wires.
+struct LogIn<N: Net, O> {
+    session: Session,
+    pipes: Pipes<N>,
+    policy: Arc<Policy>,
+    observer: O,
+    /// What is told of it at its end, if anybody wants to hear that.
+    books: Option<Box<Books>>,
+}
+
+struct Books {
+    tally: Tally,
+    begun: Instant,
+}
+
+impl<N: Net, O: Observer> LogIn<N, O> {
+    /// The session of `arrival`, and what it is to be told first.
+    fn new(net: N, arrival: Arrival<N::Stream>, observer: O) -> (Self, Box<Heard>) {
+        let Arrival {
+            stream,
+            client,
+            policy,
+            tls,
+            backend_tls,
+            auth_tls,
+            upstreams,
+            auth_upstreams,
+            auth_pool,
+            zones,
+            users,
+            seed,
+            number: _,
+        } = arrival;
+        let opened = Box::new(Heard::Opened(client.peer.clone()));
+        let die = Die::new(seed.clone());
+        let session = Session::new(policy.clone(), client, seed, net.now());
+        let upstreams = ByWire { auth: auth_upstreams, backend: upstreams };
+        let client_tls = ByWire { auth: auth_tls, backend: backend_tls };
+        let (admission, desk) = (Admission::new(zones), Desk::new(users));
+        let pace = Pace::new(policy.rate);
+        let shared = Shared { tls, client_tls, upstreams, pool: auth_pool, admission, desk };
+        let pipes = Pipes::new(net, stream, pace, shared, die);
+        let books = || Box::new(Books { tally: Tally::default(), begun: Instant::now() });
+        let books = observer.awaits_ending().then(books);
+        (Self { session, pipes, policy, observer, books }, opened)
+    }
+
+    /// Tells the session that its client is here.
+    #[expect(
+        clippy::boxed_local,
+        reason = "the box goes here; unpacked in the future it would stay for as long as that"
+    )]
+    fn begin(&mut self, opened: Box<Heard>) -> Option<Leftovers> {
+        self.take(Step::Heard(Wire::Client, *opened))
+    }
+
+    /// Ready with what has happened on the wires, and beside them.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        self.pipes.poll_step(cx, |wire| self.session.wants(wire), &self.observer)
+    }
+
+    /// Tells the session what has happened and does what it says. Hands back what its relay is to begin with, if that is what it says.
+    fn take(&mut self, step: Step) -> Option<Leftovers> {
+        if let (Some(books), Step::Heard(wire, Heard::Received(filled))) = (&mut self.books, &step) {
+            books.tally.read(*wire, filled.len());
+        }
+        let mut out = Actions::new();
         step.tell(|event| {
             trace!(?event);
-            session.handle(net.now(), event, &mut out);
+            self.session.handle(self.pipes.now(), event, &mut out);
         });
         let mut leftovers = None;
         for action in out.drain() {
             trace!(?action);
-            if let Action::Send(wire, octets) = &action {
-                tally.sent(*wire, octets.expose().len());
+            if let (Some(books), Action::Send(wire, octets)) = (&mut self.books, &action) {
+                books.tally.sent(*wire, octets.expose().len());
             }
-            pipes.perform(action, &observer, &mut leftovers);
+            self.pipes.perform(action, &self.observer, &mut leftovers);
         }
-        let closing =
-            || observer.awaits_ending().then(|| Box::new(Closing { facts: session.facts(), tally, begun }));
-        if let Some(leftovers) = leftovers {
-            let closing = closing();
-            return pipes.into_relaying(leftovers, closing, asked_for, observer, drain.clone());
+        leftovers
+    }
+
+    /// What is told of the session once it is over, if anybody wants to hear it.
+    fn closing(&self) -> Option<Box<Closing>> {
+        let Books { tally, begun } = **self.books.as_ref()?;
+        Some(Box::new(Closing { facts: self.session.facts(), tally, begun }))
+    }
+
+    fn into_relaying(self, leftovers: Leftovers, drain: Drain) -> Option<Box<Relaying<N::Stream, O>>> {
+        let closing = self.closing();
+        self.pipes.into_relaying(leftovers, closing, self.policy, self.observer, drain)
+    }
+
+    /// The session is over: says so, sends what is queued and closes what is open.
+    async fn finish(self) {
+        if let Some(closing) = self.closing() {
+            closing.tell(&self.observer);
         }
-        let Some(deadline) = session.deadline() else {
-            if let Some(closing) = closing() {
-                closing.tell(&observer);
-            }
-            let lingering = session.lingering();
-            drop(session);
-            // Where only the backend knows who may, strangers must not have a user's places for longer than it takes to refuse them.
-            pipes.admission.forget_login();
-            // Boxed: until a session ends nobody needs room for its ending.
-            Box::pin(pipes.finish(lingering)).await;
-            return None;
-        };
-        if armed != Some(deadline.at) {
-            armed = Some(deadline.at);
-            alarm.as_mut().reset(Instant::now() + net.now().until(deadline.at));
-        }
-        let wants = |wire| session.wants(wire);
-        step = select! {
-            biased;
-            () = &mut alarm => {
-                armed = None;
-                Step::Deadline
-            }
-            () = &mut asked, if !drained => {
-                drained = true;
-                Step::Drain
-            }
-            outcome = pipes.admission.answer() => Step::Admitted(outcome),
-            answer = pipes.question.answer() => Step::Resolved(answer),
-            said = pipes.desk.next() => Step::of_desk(said, &observer),
-            chosen = pipes.backend_choice.next() => pipes.follow(Wire::Backend, chosen),
-            chosen = pipes.auth_choice.next() => pipes.follow(Wire::Auth, chosen),
-            heard = pipes.backend.next(wants(Wire::Backend)) => Step::Heard(Wire::Backend, heard),
-            heard = pipes.auth.next(wants(Wire::Auth)) => Step::Heard(Wire::Auth, heard),
-            heard = pipes.client.next(wants(Wire::Client)) => Step::Heard(Wire::Client, heard),
-        };
+        let Self { session, mut pipes, .. } = self;
+        let lingering = session.lingering();
+        drop(session);
+        // Where only the backend knows who may, strangers must not have a user's places for longer than it takes to refuse them.
+        pipes.admission.forget_login();
+        pipes.finish(lingering).await;
     }
 }
 

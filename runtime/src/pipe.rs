@@ -41,7 +41,7 @@ pub(crate) enum Heard {
 }
 
 /// One wire's socket and what it still has to say. What is under way is kept in here, so that a dropped
-/// [`Pipe::next`] loses nothing.
+/// [`Pipe::poll_next`] loses nothing.
 pub(crate) struct Pipe<S> {
     state: State<S>,
     unsent: Unsent,
@@ -50,7 +50,7 @@ pub(crate) struct Pipe<S> {
     /// Something was said to the other side, a TLS handshake included.
     spoken: bool,
     /// Both ends, if we connected.
-    peer: Option<Peer>,
+    peer: Option<Box<Peer>>,
     /// It goes on with a connection that was kept, which is to be told.
     reused: bool,
     /// The other side has said its last word.
@@ -79,7 +79,7 @@ enum State<S> {
 /// What happens to a connected stream once all is sent.
 enum Next {
     Read,
-    Secure(Side),
+    Secure(Box<Side>),
     Close,
 }
 
@@ -112,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// Goes on with a connection that was kept. Whatever this wire was before is cut.
     pub(crate) fn reuse(&mut self, stream: Stream<S>, peer: Peer) {
         let state = State::Up(stream, Next::Read);
-        *self = Self { state, peer: Some(peer), reused: true, ..Self::down() };
+        *self = Self { state, peer: Some(Box::new(peer)), reused: true, ..Self::down() };
     }
 
     /// Lets go of the connection so that others can use it: none if it is not up, or something is still on its way, or it has
@@ -123,13 +123,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
             (State::Up(stream, Next::Read), Some(peer))
                 if pipe.unsent.is_done() && !pipe.ended && pipe.broken.is_none() =>
             {
-                Some((stream, peer))
+                Some((stream, *peer))
             }
             _ => None,
         }
     }
 
-    /// Queues `octets`, which go out with the next [`Pipe::next`]: so those that are sent together leave together.
+    /// Queues `octets`, which go out with the next [`Pipe::poll_next`]: so those that are sent together leave together.
     /// On a wire that cannot say anything any more they are dropped, which wipes them.
     pub(crate) fn send(&mut self, octets: Payload) {
         if self.broken.is_none() && matches!(self.state, State::Up(_, Next::Read)) {
@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     fn secure(&mut self, side: Result<Side, &'static str>) {
         self.broken = self.broken.take().or_else(|| match (&mut self.state, side) {
             (State::Up(Stream::Plain(_), next @ Next::Read), Ok(side)) => {
-                *next = Next::Secure(side);
+                *next = Next::Secure(Box::new(side));
                 None
             }
             (State::Up(Stream::Plain(_), _), Err(reason)) => Some(End::Insecure(reason.into())),
@@ -186,17 +186,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         }
     }
 
-    /// Waits for the wire's next word, meanwhile sending what is queued. What is queued goes out before anything is
+    /// Ready with the wire's next word, meanwhile sending what is queued. What is queued goes out before anything is
     /// read, which bounds the queue: a peer that does not read us is not listened to. `wants` is the session's.
     ///
-    /// Cancel-safe. Never ready on a wire that is down.
-    pub(crate) async fn next(&mut self, wants: bool) -> Heard {
-        poll_fn(|cx| self.poll_next(cx, wants)).await
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>, wants: bool) -> Poll<Heard> {
+    /// Never ready on a wire that is down.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>, wants: bool) -> Poll<Heard> {
         if let (true, Some(peer)) = (mem::take(&mut self.reused), &self.peer) {
-            return Poll::Ready(Heard::Reused(peer.clone()));
+            return Poll::Ready(Heard::Reused((**peer).clone()));
         }
         loop {
             match &mut self.state {
@@ -240,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         self.state = match mem::replace(&mut self.state, State::Down) {
             State::Up(Stream::Plain(raw), Next::Secure(side)) => {
                 self.spoken = true;
-                State::Shaking(Box::new(Shaking::begin(side, raw)))
+                State::Shaking(Box::new(Shaking::begin(*side, raw)))
             }
             State::Up(stream, Next::Close) if self.accepted => State::Parting(stream),
             State::Up(_, Next::Close) => State::Down,
@@ -286,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         match outcome {
             Ok((stream, peer)) => {
                 self.state = State::Up(Stream::Plain(stream), Next::Read);
-                self.peer = Some(peer.clone());
+                self.peer = Some(Box::new(peer.clone()));
                 Heard::Opened(peer)
             }
             Err(end) => {

@@ -567,6 +567,6 @@ fn first_address(target: &Target) -> Address {
 
 impl<D: Dialect> From<Authorize<D>> for Phase<D> {
     fn from(phase: Authorize<D>) -> Self {
-        Self::Authorize(phase)
+        Self::Authorize(Box::new(phase))
     }
 }

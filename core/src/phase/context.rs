@@ -1,5 +1,6 @@
 //! What every phase can see, and the little of it that outlives a phase.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 
@@ -25,7 +26,7 @@ pub(crate) struct Connection {
     real_address: Option<Address>,
     proxied: Option<Proxied>,
     host: HostName,
-    tls: Option<TlsFacts>,
+    tls: Option<Box<TlsFacts>>,
     /// Whether STARTTLS was accepted.
     starttls: bool,
     salts: Salts,
@@ -86,7 +87,7 @@ impl Connection {
             address: self.client_address().clone(),
             proxied: self.proxied.clone(),
             host: self.host.as_str().into(),
-            tls: self.tls.clone(),
+            tls: self.tls.as_deref().cloned(),
             starttls: self.starttls,
             login: self.tried.clone(),
             method: self.method,
@@ -166,7 +167,10 @@ impl Context<'_> {
     }
 
     pub(crate) const fn tls(&self) -> Option<&TlsFacts> {
-        self.connection.tls.as_ref()
+        match &self.connection.tls {
+            Some(facts) => Some(facts),
+            None => None,
+        }
     }
 
     /// Whether `name` is one of ours: `server_name`, or the one that the client asked for in its handshake.
@@ -250,7 +254,7 @@ impl Context<'_> {
 
     /// TLS is up.
     pub(crate) fn secured(&mut self, facts: TlsFacts) {
-        self.connection.tls = Some(facts);
+        self.connection.tls = Some(Box::new(facts));
     }
 
     /// Where SASL's challenges come from.

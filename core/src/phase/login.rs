@@ -1,6 +1,7 @@
 //! The backend's turn: connecting, and the dialogue that logs the user in there (backend.md). As long as nothing was said
 //! that only one backend may hear, another may take the place of one that fails (divergences D5, R5).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -449,6 +450,6 @@ fn fail<D: Dialect>(dialect: &D, cx: &Context<'_>, out: &mut Actions) -> Phase<D
 
 impl<D: Dialect> From<Login<D>> for Phase<D> {
     fn from(phase: Login<D>) -> Self {
-        Self::Login(phase)
+        Self::Login(Box::new(phase))
     }
 }

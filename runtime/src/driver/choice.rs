@@ -1,7 +1,6 @@
 //! The server that a wire is to be connected to, where there are several: one after another, each once.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,9 +20,12 @@ pub(super) type Chosen = Result<Server, NoServer>;
 /// The addresses of a name, on their way.
 type Lookup = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, ResolveError>>>>;
 
-/// Where a wire's server comes from, and the choice that is being made.
+/// The choice of a wire's server, if there is one to make.
 #[derive(Default)]
-pub(super) struct Choice {
+pub(super) struct Choice(Option<Box<Choosing>>);
+
+/// Where a wire's server comes from, and the choice that is being made.
+struct Choosing {
     from: From,
     /// What is chosen and was not told yet.
     chosen: Option<Chosen>,
@@ -31,11 +33,7 @@ pub(super) struct Choice {
     asked: Option<(Arc<str>, u16, Lookup)>,
 }
 
-#[derive(Default)]
 enum From {
-    /// There is nothing to choose from.
-    #[default]
-    Nothing,
     /// These, in this order. Those that come of a name know it.
     List(VecDeque<(Place, Option<Arc<str>>)>),
     /// A group, and the place that was taken there.
@@ -46,7 +44,7 @@ impl Choice {
     /// Begins to choose from `target`, if that leaves a choice, and makes the first.
     pub(super) fn begin<N: Net>(&mut self, target: &Target, upstreams: &Upstreams, net: &N, die: &mut Die) {
         *self = Self::default();
-        self.from = match target {
+        let from = match target {
             Target::Address(_) => return,
             Target::AnyOf(places) => From::List(places.iter().map(|place| (place.clone(), None)).collect()),
             Target::Group(Group { name, guest, .. }) => match upstreams.get(name) {
@@ -60,14 +58,44 @@ impl Choice {
                 None => From::List(VecDeque::new()),
             },
         };
-        self.go_on(net, die);
+        self.0.insert(Box::new(Choosing { from, chosen: None, asked: None })).go_on(net, die);
     }
 
     /// Chooses another one.
     pub(super) fn go_on<N: Net>(&mut self, net: &N, die: &mut Die) {
+        if let Some(choosing) = &mut self.0 {
+            choosing.go_on(net, die);
+        }
+    }
+
+    /// Tells the group what the server that was chosen last has proved to be.
+    pub(super) fn judge(&mut self, judgement: Judgement, now: Instant) {
+        if let Some(From::Group { lease: Some(lease), .. }) =
+            self.0.as_mut().map(|choosing| &mut choosing.from)
+        {
+            lease.judge(judgement, now);
+        }
+    }
+
+    /// The place at the server that was chosen last, for as long as it is kept.
+    pub(super) fn into_lease(self) -> Option<Lease> {
+        let choosing = *self.0?;
+        match choosing.from {
+            From::Group { lease, .. } => lease,
+            From::List(_) => None,
+        }
+    }
+
+    /// Ready with the choice; never when nothing is being chosen.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Chosen> {
+        self.0.as_mut().map_or(Poll::Pending, |choosing| choosing.poll_next(cx))
+    }
+}
+
+impl Choosing {
+    fn go_on<N: Net>(&mut self, net: &N, die: &mut Die) {
         (self.chosen, self.asked) = (None, None);
         match &mut self.from {
-            From::Nothing => {}
             From::List(places) => match places.pop_front() {
                 Some((Place::At(address), name)) => self.chosen = Some(Ok(Server { address, name })),
                 Some((Place::Named(name, port), _)) => {
@@ -86,26 +114,6 @@ impl Choice {
                 });
             }
         }
-    }
-
-    /// Tells the group what the server that was chosen last has proved to be.
-    pub(super) fn judge(&mut self, judgement: Judgement, now: Instant) {
-        if let From::Group { lease: Some(lease), .. } = &mut self.from {
-            lease.judge(judgement, now);
-        }
-    }
-
-    /// The place at the server that was chosen last, for as long as it is kept.
-    pub(super) fn into_lease(self) -> Option<Lease> {
-        match self.from {
-            From::Group { lease, .. } => lease,
-            From::Nothing | From::List(_) => None,
-        }
-    }
-
-    /// Waits for the choice. Cancel-safe. Never ready when nothing is being chosen.
-    pub(super) async fn next(&mut self) -> Chosen {
-        poll_fn(|cx| self.poll_next(cx)).await
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Chosen> {

@@ -1,7 +1,6 @@
 //! The auth wire where a users file answers: there is nobody to connect to, and an answer to each request.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -69,12 +68,8 @@ impl Desk {
         self.state = State::Closed;
     }
 
-    /// Waits for what there is to tell. Cancel-safe. Never ready when nothing is asked.
-    pub(super) async fn next(&mut self) -> Said {
-        poll_fn(|cx| self.poll_next(cx)).await
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Said> {
+    /// Ready with what there is to tell; never when nothing is asked.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Said> {
         match (&mut self.state, &self.users) {
             (State::Opening, Some(users)) => {
                 let address = |path: &str| Address::Unix(path.into());

@@ -1,12 +1,14 @@
 //! A session's three wires, and its actions on them.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use gatepost_core::{
-    Action, Address, Answer, End, Event, Handshake, Leftovers, Lingering, NoPlace, Payload, Peer, Policy,
-    Rest, Scheme, Secret, Server, Target, Wire,
+    Action, Address, Answer, End, Event, Handshake, Instant, Leftovers, Lingering, NoPlace, Payload, Peer,
+    Policy, Rest, Scheme, Secret, Server, Target, Wire,
 };
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::admission::Admission;
 use super::choice::{Choice, Chosen};
@@ -105,14 +107,15 @@ pub(super) struct Shared<N: Net> {
 
 /// The three wires, and the questions that others answer.
 pub(super) struct Pipes<N: Net> {
-    pub(super) client: Pipe<N::Stream>,
-    pub(super) auth: Pipe<N::Stream>,
-    pub(super) backend: Pipe<N::Stream>,
-    pub(super) question: Asked,
+    client: Pipe<N::Stream>,
+    /// The others' need no room until they are connected.
+    auth: Option<Box<Pipe<N::Stream>>>,
+    backend: Option<Box<Pipe<N::Stream>>>,
+    question: Asked,
     pub(super) admission: Admission,
-    pub(super) desk: Desk,
-    pub(super) auth_choice: Choice,
-    pub(super) backend_choice: Choice,
+    desk: Desk,
+    auth_choice: Choice,
+    backend_choice: Choice,
     net: N,
     tls: Option<Acceptor>,
     client_tls: ByWire<Option<Arc<ClientConfig>>>,
@@ -120,7 +123,7 @@ pub(super) struct Pipes<N: Net> {
     upstreams: ByWire<Arc<Upstreams>>,
     die: Die,
     pool: Option<Pool<N::Stream>>,
-    auth_way: AuthWay,
+    auth_way: Option<Box<AuthWay>>,
 }
 
 /// How the auth server is connected to.
@@ -144,8 +147,8 @@ impl<N: Net> Pipes<N> {
         let Shared { tls, client_tls, upstreams, pool, admission, desk } = shared;
         Self {
             client: Pipe::accepted(client, pace),
-            auth: Pipe::down(),
-            backend: Pipe::down(),
+            auth: None,
+            backend: None,
             question: Asked::default(),
             admission,
             desk,
@@ -157,11 +160,11 @@ impl<N: Net> Pipes<N> {
             upstreams,
             die,
             pool,
-            auth_way: AuthWay::default(),
+            auth_way: None,
         }
     }
 
-    /// Does what the session asks, without waiting for anything: what takes time goes on in [`Pipe::next`]. A relay is
+    /// Does what the session asks, without waiting for anything: what takes time goes on in [`Pipe::poll_next`]. A relay is
     /// put into `leftovers` for the caller, who has to have done everything else by then.
     pub(super) fn perform(
         &mut self,
@@ -176,7 +179,7 @@ impl<N: Net> Pipes<N> {
             Action::Open(wire, target) => self.open(wire, target, None),
             Action::OpenOrReuse(wire, target, scheme) => self.open(wire, target, Some(scheme)),
             Action::Reopen(wire) => {
-                if let Some(server) = self.auth_way.server.clone() {
+                if let Some(server) = self.auth_way.as_ref().and_then(|way| way.server.clone()) {
                     self.dial_anew(wire, server.address);
                 }
             }
@@ -217,8 +220,13 @@ impl<N: Net> Pipes<N> {
         }
     }
 
+    /// The present moment, as the network tells it.
+    pub(super) fn now(&self) -> Instant {
+        self.net.now()
+    }
+
     /// What becomes of a choice that was made: the wire is connected there.
-    pub(super) fn follow(&mut self, wire: Wire, chosen: Chosen) -> Step {
+    fn follow(&mut self, wire: Wire, chosen: Chosen) -> Step {
         if let Ok(server) = &chosen {
             self.connect(wire, server.clone());
         }
@@ -228,7 +236,7 @@ impl<N: Net> Pipes<N> {
     /// Connects to `target`, or begins to choose from it. By `scheme` a connection that was kept may be known for one that will do.
     fn open(&mut self, wire: Wire, target: Target, scheme: Option<Scheme>) {
         if wire == Wire::Auth {
-            self.auth_way = AuthWay { scheme, server: None };
+            self.auth_way = Some(Box::new(AuthWay { scheme, server: None }));
         }
         match target {
             Target::Address(address) => self.connect(wire, Server { address, name: None }),
@@ -241,13 +249,13 @@ impl<N: Net> Pipes<N> {
 
     /// Connects to `server`, by a connection that was kept if there is one.
     fn connect(&mut self, wire: Wire, server: Server) {
-        let kept = match (wire, &self.pool, &self.auth_way.scheme) {
+        let kept = match (wire, &self.pool, self.auth_way.as_ref().and_then(|way| way.scheme.as_ref())) {
             (Wire::Auth, Some(pool), Some(scheme)) => pool.take(&Key::new(&server, scheme)),
             _ => None,
         };
         let address = server.address.clone();
         if wire == Wire::Auth {
-            self.auth_way.server = Some(server);
+            self.auth_way.get_or_insert_default().server = Some(server);
         }
         match kept {
             Some((stream, peer)) => self.wire(wire).reuse(stream, peer),
@@ -257,7 +265,7 @@ impl<N: Net> Pipes<N> {
 
     /// Leaves the connection to other sessions, or hangs up.
     fn keep(&mut self, wire: Wire, rest: Rest) {
-        let AuthWay { scheme: Some(scheme), server: Some(server) } = &self.auth_way else {
+        let Some(AuthWay { scheme: Some(scheme), server: Some(server) }) = self.auth_way.as_deref() else {
             return self.wire(wire).close();
         };
         let key = Key::new(server, scheme);
@@ -302,17 +310,51 @@ impl<N: Net> Pipes<N> {
     fn wire(&mut self, wire: Wire) -> &mut Pipe<N::Stream> {
         match wire {
             Wire::Client => &mut self.client,
-            Wire::Auth => &mut self.auth,
-            Wire::Backend => &mut self.backend,
+            Wire::Auth => self.auth.get_or_insert_with(|| Box::new(Pipe::down())),
+            Wire::Backend => self.backend.get_or_insert_with(|| Box::new(Pipe::down())),
         }
+    }
+
+    /// Ready with what has happened, in this order where several things have; `wants` is the session's, and `observer` hears why a users
+    /// file could not answer. Cancel-safe.
+    pub(super) fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        wants: impl Fn(Wire) -> bool,
+        observer: &impl Observer,
+    ) -> Poll<Step> {
+        if let Poll::Ready(outcome) = self.admission.poll_answer() {
+            return Poll::Ready(Step::Admitted(outcome));
+        }
+        if let Poll::Ready(answer) = self.question.poll_answer(cx) {
+            return Poll::Ready(Step::Resolved(answer));
+        }
+        if let Poll::Ready(said) = self.desk.poll_next(cx) {
+            return Poll::Ready(Step::of_desk(said, observer));
+        }
+        if let Poll::Ready(chosen) = self.backend_choice.poll_next(cx) {
+            return Poll::Ready(self.follow(Wire::Backend, chosen));
+        }
+        if let Poll::Ready(chosen) = self.auth_choice.poll_next(cx) {
+            return Poll::Ready(self.follow(Wire::Auth, chosen));
+        }
+        let others = [(Wire::Backend, &mut self.backend), (Wire::Auth, &mut self.auth)];
+        for (wire, pipe) in others {
+            if let Some(pipe) = pipe
+                && let Poll::Ready(heard) = pipe.poll_next(cx, wants(wire))
+            {
+                return Poll::Ready(Step::Heard(wire, heard));
+            }
+        }
+        self.client.poll_next(cx, wants(Wire::Client)).map(|heard| Step::Heard(Wire::Client, heard))
     }
 
     /// Sends what is queued on every wire and closes them all, within a bounded time.
     pub(super) async fn finish(self, lingering: Lingering) {
         tokio::join!(
             biased;
-            self.backend.finish(lingering),
-            self.auth.finish(lingering),
+            finished(self.backend, lingering),
+            finished(self.auth, lingering),
             self.client.finish(lingering)
         );
     }
@@ -327,7 +369,9 @@ impl<N: Net> Pipes<N> {
         observer: O,
         drain: Drain,
     ) -> Option<Box<Relaying<N::Stream, O>>> {
-        let (Some(client), Some(backend)) = (self.client.into_parts(), self.backend.into_parts()) else {
+        let (Some(client), Some(backend)) =
+            (self.client.into_parts(), self.backend.and_then(|backend| backend.into_parts()))
+        else {
             if let Some(closing) = closing {
                 closing.tell(&observer);
             }
@@ -367,6 +411,12 @@ fn another_sessions(wire: Wire, address: Address) -> Address {
     match wire {
         Wire::Backend => BEFORE.replace(Some(address.clone())).unwrap_or(address),
         Wire::Auth | Wire::Client => address,
+    }
+}
+
+async fn finished<S: AsyncRead + AsyncWrite + Unpin>(pipe: Option<Box<Pipe<S>>>, lingering: Lingering) {
+    if let Some(pipe) = pipe {
+        pipe.finish(lingering).await;
     }
 }
 

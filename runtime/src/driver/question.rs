@@ -1,9 +1,8 @@
 //! A session's question to the DNS.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use gatepost_core::Answer;
 
@@ -17,17 +16,14 @@ impl Asked {
         self.0 = Some(Box::pin(question));
     }
 
-    /// Waits for the answer. Cancel-safe. Never ready when nothing is asked.
-    pub(super) async fn answer(&mut self) -> Answer {
-        poll_fn(|cx| {
-            let Some(question) = &mut self.0 else { return Poll::Pending };
-            let answer = question.as_mut().poll(cx);
-            if answer.is_ready() {
-                self.0 = None;
-            }
-            answer
-        })
-        .await
+    /// Ready with the answer; never when nothing is asked.
+    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        let Some(question) = &mut self.0 else { return Poll::Pending };
+        let answer = question.as_mut().poll(cx);
+        if answer.is_ready() {
+            self.0 = None;
+        }
+        answer
     }
 }
 
