@@ -9,7 +9,7 @@ use gatepost_core::{
 };
 
 use crate::failover::{Scene, refused};
-use crate::stage::{address, facts, peer, policy};
+use crate::stage::{address, client, facts, peer, policy};
 
 const FIRST: &str = "127.0.0.1:9000";
 const SECOND: &str = "127.0.0.2:9000";
@@ -232,4 +232,13 @@ fn a_wait_as_long_as_all_waits_together_may_be_is_no_slip() {
         assert_eq!(lines == 1, said, "{seconds}: {:?}", scene.log());
         assert_eq!(scene.session_deadline(), Some(scene.now.after(Duration::from_secs(longest))));
     }
+}
+
+#[test]
+fn a_server_of_a_group_is_chosen_for_whoever_the_question_is_about() {
+    let group = Group { name: "auths".into(), servers: 2, guest: Guest::default() };
+    let scene = begun(vec![AuthUrl::new(Target::Group(group.clone()), "auths")]);
+    let guest = Guest { address: client().remote.ip(), login: b"fred"[..].into() };
+    let target = Target::Group(Group { guest, ..group });
+    assert_eq!(scene.did.last(), Some(&Action::Open(Wire::Auth, target)));
 }

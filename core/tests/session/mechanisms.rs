@@ -1,9 +1,9 @@
 //! Which mechanisms are taken, listed or not (divergences D22).
 
-use gatepost_core::{Action, Event, Mechanism, Mechanisms, Policy, Protocol, Wire};
+use gatepost_core::{Action, Actions, Event, Mechanism, Mechanisms, Policy, Protocol, Wire};
 
 use crate::failover::Scene;
-use crate::stage::policy;
+use crate::stage::{Door, NOW, client, policy, session};
 
 fn listing(protocol: Protocol, mechanism: Mechanism, auth_strict: bool) -> Policy {
     let mut policy = policy(protocol);
@@ -58,5 +58,43 @@ fn the_protocols_own_way_to_give_a_password_counts_as_plain() {
             let policy = listing(protocol, mechanism, auth_strict);
             assert_eq!(is_taken(&policy, words), taken, "{protocol:?} {mechanism:?} {auth_strict}");
         }
+    }
+}
+
+#[test]
+fn how_a_client_logs_in_is_known_by_auth_methods_word() {
+    for (words, method) in [
+        ("a LOGIN fred hunter2\r\n", "plain"),
+        ("a AUTHENTICATE PLAIN AGZyZWQAaHVudGVyMg==\r\n", "plain"),
+        ("a NOOP\r\n", ""),
+    ] {
+        let mut session = session(policy(Protocol::Imap), Door::Plain);
+        for event in [Event::Opened(Wire::Client, client()), Event::Received(Wire::Client, words.as_bytes())]
+        {
+            session.handle(NOW, event, &mut Actions::new());
+        }
+        assert_eq!(session.facts().method.unwrap_or_default(), method, "{words:?}");
+    }
+}
+
+#[test]
+fn nobody_may_act_as_another_by_plain_and_each_protocol_says_so() {
+    // fred for wilma, with hunter2.
+    for (protocol, words, reply) in [
+        (
+            Protocol::Imap,
+            "a AUTHENTICATE PLAIN d2lsbWEAZnJlZABodW50ZXIy\r\n",
+            "a NO [AUTHORIZATIONFAILED] cannot act as another user\r\n",
+        ),
+        (Protocol::Pop3, "AUTH PLAIN d2lsbWEAZnJlZABodW50ZXIy\r\n", "-ERR cannot act as another user\r\n"),
+        (
+            Protocol::Smtp,
+            "AUTH PLAIN d2lsbWEAZnJlZABodW50ZXIy\r\n",
+            "535 5.7.0 Cannot act as another user\r\n",
+        ),
+    ] {
+        let mut scene = Scene::new(policy(protocol));
+        scene.tell(Event::Received(Wire::Client, words.as_bytes()));
+        assert_eq!(scene.said_to(Wire::Client), reply);
     }
 }

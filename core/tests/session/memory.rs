@@ -1,9 +1,11 @@
 //! What a session holds of what it is sent has an end, though what is sent has none (limits.rs).
 
-use gatepost_core::limits::{AHEAD_BYTES_MAX, BACKEND_BUFFERS_MAX, READ_BYTES_MAX};
+use gatepost_core::limits::{
+    AHEAD_BYTES_MAX, BACKEND_BUFFERS_MAX, READ_BYTES_MAX, SASL_LINE_BYTES_MAX, TAG_BYTES_MAX,
+};
 use gatepost_core::{
-    Action, Actions, AuthServer, AuthUrl, BackendTls, ConnLimit, ConnLimits, Event, LimitKey, Policy,
-    Protocol, Scheme, Session, Target, WaitingFor, Wire,
+    Action, Actions, AuthServer, AuthUrl, BackendTls, ConnLimit, ConnLimits, Event, LimitKey, Protocol,
+    Scheme, Session, Target, WaitingFor, Wire,
 };
 
 use crate::stage::{Door, NOW, PROTOCOLS, address, client, facts, peer, policy, session};
@@ -22,13 +24,10 @@ fn a_client_that_speaks_ahead_of_its_turn_is_read_until_a_page_is_there_and_then
     for protocol in PROTOCOLS {
         for busy in [Busy::AuthServer, Busy::Penalty, Busy::Admission, Busy::Backend] {
             let mut session = busy_with(busy, protocol);
-            let mut octets = 0;
-            while session.wants(Wire::Client) {
-                tell(&mut session, Event::Received(Wire::Client, b"x"));
-                octets += 1;
-                assert!(octets <= AHEAD_BYTES_MAX, "{protocol:?} {busy:?}: read on and on");
-            }
-            assert_eq!(octets, AHEAD_BYTES_MAX, "{protocol:?} {busy:?}");
+            tell(&mut session, Event::Received(Wire::Client, &[b'x'; AHEAD_BYTES_MAX - 1]));
+            assert!(session.wants(Wire::Client), "{protocol:?} {busy:?}: there is room for one more");
+            tell(&mut session, Event::Received(Wire::Client, b"x"));
+            assert!(!session.wants(Wire::Client), "{protocol:?} {busy:?}: read on and on");
         }
     }
 }
@@ -96,6 +95,39 @@ fn a_server_is_not_read_while_tls_is_agreed_on_with_it() {
     }
 }
 
+/// RFC 4954 section 4 and limits.rs: a tag, the command's word, and as much as a response may be.
+#[test]
+fn a_command_that_carries_a_response_is_heard_up_to_its_bound() {
+    for (protocol, front, word) in [
+        (Protocol::Imap, "a AUTHENTICATE PLAIN ", "AUTHENTICATE"),
+        (Protocol::Pop3, "AUTH PLAIN ", "AUTH"),
+        (Protocol::Smtp, "AUTH PLAIN ", "AUTH"),
+    ] {
+        let mut session = greeted(protocol);
+        tell(&mut session, Event::Received(Wire::Client, front.as_bytes()));
+        let most = TAG_BYTES_MAX + word.len() + SASL_LINE_BYTES_MAX;
+        assert_eq!(answered_after(&mut session, most - front.len()), Some(true), "{protocol:?}");
+    }
+}
+
+/// RFC 7628 section 3.2.3: it should be empty, or one octet in base64, and is a line like any other.
+#[test]
+fn the_answer_to_a_refusal_is_heard_up_to_the_bound_of_a_line() {
+    for (protocol, command) in [
+        (Protocol::Imap, "a AUTHENTICATE XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==\r\n"),
+        (Protocol::Pop3, "AUTH XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==\r\n"),
+        (Protocol::Smtp, "AUTH XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==\r\n"),
+    ] {
+        let mut session = session(policy(protocol), Door::Tls);
+        tell(&mut session, Event::Opened(Wire::Client, client()));
+        tell(&mut session, Event::Secured(Wire::Client, facts()));
+        tell(&mut session, Event::Received(Wire::Client, command.as_bytes()));
+        tell(&mut session, Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
+        tell(&mut session, Event::Received(Wire::Auth, b"Auth-Status: no\r\n\r\n"));
+        assert_eq!(answered_after(&mut session, SASL_LINE_BYTES_MAX + 2), Some(true), "{protocol:?}");
+    }
+}
+
 /// Its lines are as long as may be, and none of them leads on: twice what it says is there for the moment in which the room for it grows.
 /// Were the room doubled, it would be three times as much (seed 199 of the simulation). POP3's replies have one line.
 #[test]
@@ -103,7 +135,7 @@ fn a_backend_that_never_ends_its_reply_is_given_up_with_no_more_held_than_twice_
     for (protocol, greeting, line) in
         [(Protocol::Imap, "* OK hello\r\n", "* and on"), (Protocol::Smtp, "", "220-and on")]
     {
-        for piece in [1, 100, READ_BYTES_MAX] {
+        for piece in [10, 1000, READ_BYTES_MAX] {
             let buffer_bytes = policy(protocol).backend.buffer_bytes;
             let may_say = buffer_bytes * BACKEND_BUFFERS_MAX;
             let reply = format!("{line:<width$}\r\n", width = buffer_bytes - 2).into_bytes();
@@ -142,9 +174,21 @@ fn a_line_that_never_ends_is_heard_up_to_the_buffer() {
     }
 }
 
+/// Whether a client that says so many octets, and no line end, hears something with the last of them; nothing if it does before.
+fn answered_after(session: &mut Session, octets: usize) -> Option<bool> {
+    let before = tell(session, Event::Received(Wire::Client, &vec![b'x'; octets - 1]));
+    before.is_empty().then(|| !tell(session, Event::Received(Wire::Client, b"x")).is_empty())
+}
+
+fn greeted(protocol: Protocol) -> Session {
+    let mut session = session(policy(protocol), Door::Plain);
+    tell(&mut session, Event::Opened(Wire::Client, client()));
+    session
+}
+
 /// A session whose client has logged in, with somebody busy for it.
 fn busy_with(busy: Busy, protocol: Protocol) -> Session {
-    let mut policy: Policy = policy(protocol);
+    let mut policy = policy(protocol);
     policy.unauthenticated = false;
     policy.backend.tls = BackendTls::Off;
     if let Busy::Admission = busy {
