@@ -16,6 +16,8 @@ mod auth_urls;
 mod failover;
 #[path = "session/limits.rs"]
 mod limits;
+#[path = "session/memory.rs"]
+mod memory;
 #[path = "session/one_step.rs"]
 mod one_step;
 #[path = "session/properties.rs"]
