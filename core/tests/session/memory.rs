@@ -2,11 +2,11 @@
 
 use gatepost_core::limits::{AHEAD_BYTES_MAX, BACKEND_BUFFERS_MAX, READ_BYTES_MAX};
 use gatepost_core::{
-    Action, Actions, BackendTls, ConnLimit, ConnLimits, Event, LimitKey, Policy, Protocol, Session,
-    WaitingFor, Wire,
+    Action, Actions, AuthServer, AuthUrl, BackendTls, ConnLimit, ConnLimits, Event, LimitKey, Policy,
+    Protocol, Scheme, Session, Target, WaitingFor, Wire,
 };
 
-use crate::stage::{Door, NOW, PROTOCOLS, client, facts, peer, policy, session};
+use crate::stage::{Door, NOW, PROTOCOLS, address, client, facts, peer, policy, session};
 
 /// Whose turn it is while a client speaks ahead of its own.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,28 @@ fn nobody_is_read_while_tls_is_agreed_on() {
     }
 }
 
+#[test]
+fn a_server_is_not_read_while_tls_is_agreed_on_with_it() {
+    for protocol in PROTOCOLS {
+        let mut policy = policy(protocol);
+        let url = AuthUrl::new(Target::Address(address("127.0.0.1:9000")), "auth.test");
+        policy.auth = Some(AuthServer::at(vec![AuthUrl { scheme: Scheme::Https { name: None }, ..url }]));
+        policy.unauthenticated = false;
+        policy.backend.tls = BackendTls::On;
+        policy.backend.tls_configured = true;
+        let mut session = session(policy, Door::Plain);
+        tell(&mut session, Event::Opened(Wire::Client, client()));
+        tell(&mut session, Event::Received(Wire::Client, login(protocol)));
+        for (wire, at) in [(Wire::Auth, "127.0.0.1:9000"), (Wire::Backend, "198.51.100.2:143")] {
+            tell(&mut session, Event::Opened(wire, peer(at)));
+            assert!(!session.wants(wire), "{protocol:?} {wire:?}");
+            tell(&mut session, Event::Secured(wire, facts()));
+            assert!(session.wants(wire), "{protocol:?} {wire:?}");
+            tell(&mut session, Event::Received(Wire::Auth, GRANTED));
+        }
+    }
+}
+
 /// Its lines are as long as may be, and none of them leads on: twice what it says is there for the moment in which the room for it grows.
 /// Were the room doubled, it would be three times as much (seed 199 of the simulation). POP3's replies have one line.
 #[test]
@@ -131,19 +153,12 @@ fn busy_with(busy: Busy, protocol: Protocol) -> Session {
     }
     let mut session = session(policy, Door::Plain);
     tell(&mut session, Event::Opened(Wire::Client, client()));
-    let login: &[u8] = match protocol {
-        Protocol::Imap => b"a LOGIN fred hunter2\r\n",
-        Protocol::Pop3 => b"USER fred\r\nPASS hunter2\r\n",
-        Protocol::Smtp => b"AUTH PLAIN AGZyZWQAaHVudGVyMg==\r\n",
-    };
-    tell(&mut session, Event::Received(Wire::Client, login));
+    tell(&mut session, Event::Received(Wire::Client, login(protocol)));
     tell(&mut session, Event::Opened(Wire::Auth, peer("127.0.0.1:9000")));
     let answer: &[u8] = match busy {
         Busy::AuthServer => return session,
         Busy::Penalty => b"Auth-Status: no\r\nAuth-Wait: 3\r\n\r\n",
-        Busy::Admission | Busy::Backend => {
-            b"Auth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\nAuth-Pass: hunter2\r\n\r\n"
-        }
+        Busy::Admission | Busy::Backend => GRANTED,
     };
     let did = tell(&mut session, Event::Received(Wire::Auth, answer));
     let waiting_for = session.deadline().map(|deadline| deadline.waiting_for);
@@ -157,6 +172,17 @@ fn busy_with(busy: Busy, protocol: Protocol) -> Session {
         }
     }
     session
+}
+
+const GRANTED: &[u8] =
+    b"Auth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\nAuth-Pass: hunter2\r\n\r\n";
+
+fn login(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Imap => b"a LOGIN fred hunter2\r\n",
+        Protocol::Pop3 => b"USER fred\r\nPASS hunter2\r\n",
+        Protocol::Smtp => b"AUTH PLAIN AGZyZWQAaHVudGVyMg==\r\n",
+    }
 }
 
 fn tell(session: &mut Session, event: Event<'_>) -> Vec<Action> {
