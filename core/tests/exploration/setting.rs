@@ -111,7 +111,8 @@ impl Setting {
     }
 
     /// All that the settings of STARTTLS, of the backend's TLS and of who decides can be together, and behind the other doors those that
-    /// differ most. Then logins in one step, all ways to ask an auth server, and to count.
+    /// differ most; two words more from the client than it takes to get in. Then logins in one step, all ways to ask an auth server, and
+    /// to count.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let mut all = Vec::new();
         for protocol in Protocol::ALL {
@@ -124,7 +125,7 @@ impl Setting {
                                 let plain = Self::plain(protocol);
                                 let setting = Self { door, starttls, backend_tls, decides, ..plain }
                                     .with_words_for_tls();
-                                all.push(setting.with_spare_words());
+                                all.push(Self { client_words: setting.client_words + 2, ..setting });
                             }
                         }
                     }
@@ -181,15 +182,6 @@ impl Setting {
             Self { door: Door::Tls, .. } => "TLS first",
         };
         format!("{}, {what}", self.protocol.name())
-    }
-
-    /// With two words more from the client than it takes to get in, or one where that would be too many states.
-    const fn with_spare_words(self) -> Self {
-        let spare = match (self.protocol, self.starttls) {
-            (Protocol::Pop3, _) | (_, StartTls::Off) => 2,
-            (Protocol::Imap | Protocol::Smtp, StartTls::On | StartTls::Only) => 1,
-        };
-        Self { client_words: self.client_words + spare, ..self }
     }
 
     /// With the words more that STARTTLS takes, on either leg.
