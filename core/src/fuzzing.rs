@@ -1,5 +1,5 @@
-//! What fuzz targets may call of what is otherwise private. Not part of the interface; each call panics where something that must
-//! hold does not.
+//! What fuzz targets and benchmarks may call of what is otherwise private. Not part of the interface; each call panics where something
+//! that must hold does not.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -111,6 +111,18 @@ fn kept_answer(octets: &[u8], cut: usize) {
         let longer = heard([&beyond, &[]]).1;
         assert!(!rest.is_over() || longer.is_none(), "a connection is kept with more on it than an answer");
     }
+}
+
+/// Whether `octets` are the head of an auth server's answer that says something.
+#[must_use]
+pub fn is_auth_answer(octets: &[u8]) -> bool {
+    matches!(Head::default().receive(octets), Ok(Some(_)))
+}
+
+/// Whether `octets` begin with a whole PROXY header, of either version.
+#[must_use]
+pub fn has_proxy_header(octets: &[u8]) -> bool {
+    matches!(proxy::read(octets), Ok(Some(_)))
 }
 
 /// What a stream is cut into.

@@ -32,6 +32,7 @@ mod relaying;
 use admission::Admission;
 use desk::Desk;
 use pipes::{ByWire, Pipes, Shared, Step};
+pub use relaying::Parked;
 use relaying::{Closing, Relaying};
 
 /// A client that has just been accepted, and all that its session will be.
@@ -66,15 +67,16 @@ pub struct Arrival<S> {
 }
 
 /// Carries one client from its first octet to the end of its relay. Ready once every stream is closed; to drop the
-/// future earlier cuts the session.
+/// future earlier cuts the session. Where the streams are sockets of the kernel's it is ready, with the rest of the session, when
+/// nobody has said anything for a while, too.
 ///
 /// It needs a tokio runtime with time, and nothing of the network beside `net`.
-pub fn drive<N: Net>(
+pub fn drive<N: Net, O: Observer + 'static>(
     net: N,
     arrival: Arrival<N::Stream>,
-    observer: impl Observer + 'static,
+    observer: O,
     drain: Drain,
-) -> impl Future<Output = ()> {
+) -> impl Future<Output = Option<Parked<N::Stream, O>>> {
     let span = debug_span!(
         "session",
         id = arrival.number,
@@ -85,10 +87,8 @@ pub fn drive<N: Net>(
     // Boxed, so that its memory is gone when the relay begins, which is small and may last for days.
     let login = Box::pin(log_in(net, arrival, observer, drain));
     async move {
-        if let Some(relaying) = login.await {
-            // Boxed likewise: until then a session need not have room for it.
-            Box::pin(relaying.run()).await;
-        }
+        // Boxed likewise: until then a session need not have room for it.
+        Box::pin(login.await?.run()).await
     }
     .instrument(span)
 }

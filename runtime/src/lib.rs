@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod driver;
+mod due;
 mod handshake;
 pub mod limit_conn;
 mod limit_rate;

@@ -75,6 +75,11 @@ impl<S> Rewound<S> {
         &self.stream
     }
 
+    /// The same, for what is neither reading nor writing.
+    pub(crate) const fn get_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     /// The stream beneath, without what of the beginning was not read again, or not written, and without what was read ahead.
     pub(crate) fn into_inner(self) -> S {
         self.stream

@@ -201,6 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_written_to_one_place_that_it_fills() {
+        let credentials = Credentials::new(Method::Plain, b"fred", b"hunter2").unwrap();
+        encoded(&credentials, |request| {
+            let fields = request.encode();
+            let target = Target::Address(Address::Unix("/run/auth".into()));
+            let url = AuthUrl { uri: "/auth?a".into(), ..AuthUrl::new(target, "auth.test") };
+            let mut octets = 0;
+            let counted = allocation_counter::measure(|| octets = fields.addressed_to(&url, true).len());
+            assert_eq!((counted.count_total, counted.bytes_max), (1, octets.try_into().unwrap()));
+            fields
+        });
+    }
+
+    #[test]
     fn a_salt_comes_before_the_protocol_and_tls_behind_the_client() {
         let salt = Salts::new(&Seed([0; 16])).draw(Instant::from_unix_millis(5000), "mx.test");
         let told = String::from_utf8(salt.as_bytes().to_vec()).unwrap();

@@ -20,7 +20,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(policy: Policy) -> Self {
-        let mut scene = Self { session: session(policy, Door::Plain), now: NOW, did: Vec::new() };
+        Self::of(session(policy, Door::Plain))
+    }
+
+    pub(crate) fn of(session: Session) -> Self {
+        let mut scene = Self { session, now: NOW, did: Vec::new() };
         scene.tell(Event::Opened(Wire::Client, client()));
         scene
     }

@@ -33,6 +33,8 @@ pub(crate) enum Key {
 /// A `server {}` of the configuration, and how clients use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Door {
+    /// The loopback address that the proxy listens at.
+    pub(crate) host: Ipv4Addr,
     pub(crate) protocol: Protocol,
     pub(crate) security: Security,
     pub(crate) key: Key,
@@ -43,15 +45,15 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) const fn plain(protocol: Protocol) -> Self {
-        Self { protocol, security: Security::Plain, key: Key::Ecdsa, only_tls12: false, resumes: false }
+    pub(crate) const fn plain(host: Ipv4Addr, protocol: Protocol) -> Self {
+        Self { host, protocol, security: Security::Plain, key: Key::Ecdsa, only_tls12: false, resumes: false }
     }
 
-    pub(crate) const fn tls() -> Self {
-        Self { security: Security::Tls, ..Self::plain(Protocol::Imap) }
+    pub(crate) const fn tls(host: Ipv4Addr) -> Self {
+        Self { security: Security::Tls, ..Self::plain(host, Protocol::Imap) }
     }
 
-    /// The address a proxy listens at for such clients.
+    /// The address and port a proxy listens at for such clients.
     pub(crate) fn address(self) -> SocketAddr {
         let port = match (self.protocol, self.security, self.key) {
             (Protocol::Imap, Security::Plain, _) => 20143,
@@ -62,19 +64,19 @@ impl Door {
             (Protocol::Smtp, _, _) => 20025,
             (Protocol::SmtpNone, _, _) => 20026,
         };
-        (Ipv4Addr::LOCALHOST, port).into()
+        (self.host, port).into()
     }
 
     /// Every door there is, as `server {}` blocks of one configuration.
-    pub(crate) const fn all() -> [Self; 7] {
+    pub(crate) const fn all(host: Ipv4Addr) -> [Self; 7] {
         [
-            Self::plain(Protocol::Imap),
-            Self::plain(Protocol::Pop3),
-            Self::plain(Protocol::Smtp),
-            Self::plain(Protocol::SmtpNone),
-            Self { security: Security::StartTls, ..Self::tls() },
-            Self::tls(),
-            Self { key: Key::Rsa, ..Self::tls() },
+            Self::plain(host, Protocol::Imap),
+            Self::plain(host, Protocol::Pop3),
+            Self::plain(host, Protocol::Smtp),
+            Self::plain(host, Protocol::SmtpNone),
+            Self { security: Security::StartTls, ..Self::tls(host) },
+            Self::tls(host),
+            Self { key: Key::Rsa, ..Self::tls(host) },
         ]
     }
 }

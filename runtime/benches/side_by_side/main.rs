@@ -8,8 +8,9 @@
 //! `-- --help` tells the options; `-- --quick` is the short form that CI prints, of which only the failures count.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -97,7 +98,9 @@ fn main() -> ExitCode {
 }
 
 fn compare(arguments: &Arguments) -> Outcome<()> {
-    let scenarios: Vec<_> = scenario::all(arguments.quick)
+    // Every process identifier is below 2^22.
+    let host = Ipv4Addr::from(Ipv4Addr::new(127, 0, 0, 0).to_bits() + process::id());
+    let scenarios: Vec<_> = scenario::all(host, arguments.quick)
         .into_iter()
         .filter(|scenario| scenario.name.contains(&arguments.only))
         .collect();
@@ -114,7 +117,7 @@ fn compare(arguments: &Arguments) -> Outcome<()> {
         eprintln!("{}: {}", side.name, side.version()?);
     }
     let rounds = if arguments.quick { 1 } else { arguments.rounds.max(1) };
-    let mut stage = Stage::set()?;
+    let mut stage = Stage::set(host)?;
     let mut table = Table::new(rounds);
     for round in 0..rounds {
         for scenario in &scenarios {

@@ -71,7 +71,7 @@ const SETTLE: Duration = Duration::from_millis(700);
 
 /// Has `side` do what the scenario says, with a proxy of its own.
 pub(crate) fn play(side: &Program, scenario: &Scenario, stage: &mut Stage) -> Outcome<Vec<(Figure, f64)>> {
-    let proxy = side.start(stage.auth_port, scenario.opt_in)?;
+    let proxy = side.start(stage.proxy_host, stage.auth_port, scenario.opt_in)?;
     let warm_up = |stage: &mut Stage, door| -> Outcome<Tree> {
         stage.perform(Job::LogIn { door, count: WARM_UP, at_once: 16 })?;
         // Only now: a proxy's sockets may answer before the processes are there that will serve them.

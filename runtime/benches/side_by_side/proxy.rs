@@ -3,7 +3,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -56,8 +56,8 @@ impl Program {
         format!("{} cannot be started: {error}", self.path.display())
     }
 
-    /// Starts it before an auth server, and waits until it serves. `opt_in` are Gatepost's own lines.
-    pub(crate) fn start(&self, auth_port: u16, opt_in: &str) -> Outcome<Running> {
+    /// Starts it at `host` before an auth server, and waits until it serves. `opt_in` are Gatepost's own lines.
+    pub(crate) fn start(&self, host: Ipv4Addr, auth_port: u16, opt_in: &str) -> Outcome<Running> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = env::temp_dir().join(format!("side-by-side-{}-{count}", process::id()));
@@ -66,7 +66,7 @@ impl Program {
         fixture::write(&directory.0)?;
         let file = directory.0.join("nginx.conf");
         let opt_in = if self.is_gatepost { opt_in } else { "" };
-        fs::write(&file, configuration(&self.prologue, &directory.0, auth_port, opt_in)?)?;
+        fs::write(&file, configuration(&self.prologue, &directory.0, host, auth_port, opt_in)?)?;
         let child = Command::new(&self.path)
             .arg("-p")
             .arg(&directory.0)
@@ -77,12 +77,18 @@ impl Program {
             .spawn()
             .map_err(|error| self.cannot_start(&error))?;
         let mut running = Running { child, directory };
-        running.wait_until_it_serves()?;
+        running.wait_until_it_serves(host)?;
         Ok(running)
     }
 }
 
-fn configuration(prologue: &str, directory: &Path, auth_port: u16, opt_in: &str) -> Outcome<String> {
+fn configuration(
+    prologue: &str,
+    directory: &Path,
+    host: Ipv4Addr,
+    auth_port: u16,
+    opt_in: &str,
+) -> Outcome<String> {
     let mut text = format!(
         "{prologue}user root;\ndaemon off;\nworker_processes 2;\nworker_rlimit_nofile 20000;\n\
          pid {0}/pid;\nerror_log {0}/error.log error;\nevents {{ worker_connections 20000; }}\n\
@@ -90,7 +96,7 @@ fn configuration(prologue: &str, directory: &Path, auth_port: u16, opt_in: &str)
          proxy_timeout 1h;\n  ssl_protocols TLSv1.2 TLSv1.3;\n  ssl_session_tickets on;\n  smtp_auth plain;\n",
         directory.display(),
     );
-    for door in Door::all() {
+    for door in Door::all(host) {
         let security = match door.security {
             Security::Plain => "",
             Security::Tls => " ssl",
@@ -141,9 +147,9 @@ impl Running {
         Tree::of(self.child.id())
     }
 
-    fn wait_until_it_serves(&mut self) -> Outcome<()> {
+    fn wait_until_it_serves(&mut self, host: Ipv4Addr) -> Outcome<()> {
         let begun = Instant::now();
-        for door in Door::all() {
+        for door in Door::all(host) {
             while TcpStream::connect(door.address()).is_err() {
                 if let Some(status) = self.child.try_wait()? {
                     return Err(format!("it ended with {status}: {}", self.log()).into());

@@ -4,6 +4,7 @@
 use std::env;
 use std::future::Future;
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -149,11 +150,13 @@ pub(crate) struct Stage {
     _auth_server: Actor,
     /// Where the auth server listens.
     pub(crate) auth_port: u16,
+    /// Where the proxy is to listen: a loopback address for this benchmark alone, so that two of them do not meet each other's proxies.
+    pub(crate) proxy_host: Ipv4Addr,
 }
 
 impl Stage {
     /// Starts everybody.
-    pub(crate) fn set() -> Outcome<Self> {
+    pub(crate) fn set(proxy_host: Ipv4Addr) -> Outcome<Self> {
         let mut backend = Actor::start("backend")?;
         let backends: Ports = backend.hear()?;
         let mut auth_server = Actor::start("auth-server")?;
@@ -161,7 +164,7 @@ impl Stage {
         let Ports { ports: [auth_port, ..] } = auth_server.hear()?;
         let mut clients = Actor::start("clients")?;
         clients.say(&backends)?;
-        Ok(Self { clients, _backend: backend, _auth_server: auth_server, auth_port })
+        Ok(Self { clients, _backend: backend, _auth_server: auth_server, auth_port, proxy_host })
     }
 
     /// Has the clients do a job, and waits until it is done.

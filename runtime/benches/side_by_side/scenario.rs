@@ -1,5 +1,7 @@
 //! What is played, how much of it, and what Gatepost has to reach.
 
+use std::net::Ipv4Addr;
+
 use crate::door::{Door, Key, Protocol, Security};
 use crate::job::Way;
 use crate::measure::Figure;
@@ -41,18 +43,18 @@ fn scenario(name: &str, work: Work, goals: &[(Figure, f64)]) -> Scenario {
     Scenario { name: name.to_owned(), work, goals: goals.to_vec(), opt_in: "" }
 }
 
-/// Every scenario; in its `quick` form a little of the same, and no goals.
-pub(crate) fn all(quick: bool) -> Vec<Scenario> {
+/// Every scenario, for a proxy at `host`; in its `quick` form a little of the same, and no goals.
+pub(crate) fn all(host: Ipv4Addr, quick: bool) -> Vec<Scenario> {
     let few = |full: u32| if quick { full.div_ceil(16) } else { full };
-    let imap = Door::plain(Protocol::Imap);
-    let tls = Door::tls();
+    let imap = Door::plain(host, Protocol::Imap);
+    let tls = Door::tls(host);
     let mut all = Vec::new();
 
     let logins = [
         ("imap", imap, 8000, Some(0.95)),
-        ("pop3", Door::plain(Protocol::Pop3), 8000, Some(0.95)),
-        ("smtp", Door::plain(Protocol::Smtp), 8000, Some(0.95)),
-        ("smtp_auth none", Door::plain(Protocol::SmtpNone), 8000, Some(0.95)),
+        ("pop3", Door::plain(host, Protocol::Pop3), 8000, Some(0.95)),
+        ("smtp", Door::plain(host, Protocol::Smtp), 8000, Some(0.95)),
+        ("smtp_auth none", Door::plain(host, Protocol::SmtpNone), 8000, Some(0.95)),
         ("imap, TLS 1.3, ECDSA", tls, 3200, Some(0.50)),
         ("imap, STARTTLS", Door { security: Security::StartTls, ..tls }, 3200, Some(0.50)),
         ("imap, TLS 1.3, RSA", Door { key: Key::Rsa, ..tls }, 1600, Some(0.75)),

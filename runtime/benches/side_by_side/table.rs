@@ -78,10 +78,15 @@ impl Table {
 }
 
 impl Row {
-    /// Gatepost's figure over the peer's of the same round, or Gatepost's own where that is a ratio, in order.
+    /// Gatepost's figure over the peer's of the same round, or Gatepost's own where that is a ratio, in order. Nothing beside nothing is
+    /// the same.
     fn ratios(&self) -> Vec<f64> {
         let [gatepost, peer] = &self.values;
-        let ratio = |(own, peers): (&f64, &f64)| if self.figure.is_ratio() { *own } else { own / peers };
+        let ratio = |(own, peers): (&f64, &f64)| match (*own, *peers) {
+            (own, _) if self.figure.is_ratio() => own,
+            (own, peers) if own == peers => 1.0,
+            (own, peers) => own / peers,
+        };
         let mut ratios: Vec<f64> = gatepost.iter().zip(peer).map(ratio).collect();
         ratios.sort_unstable_by(f64::total_cmp);
         ratios

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::net::UnixStream;
-use tokio::time::{advance, sleep, timeout};
+use tokio::time::{Sleep, advance, sleep, timeout};
 
 use crate::net::Socket;
 
@@ -13,7 +13,7 @@ where
     C: AsyncRead + AsyncWrite + AsSocket + Unpin,
     B: AsyncRead + AsyncWrite + AsSocket + Unpin,
 {
-    Relay::new(start).run(client, backend, idle, LINGER).await
+    Relay::new(start).run(client, backend, idle, LINGER).await.expect("nothing that could be parked")
 }
 
 const LINGER: Duration = Duration::from_secs(30);
@@ -309,6 +309,7 @@ async fn who_is_closed_next_is_not_half_closed_before_that() {
             last.shutdown().await.expect("said");
         };
         let (outcome, ()) = tokio::join!(relay.run(&mut client, &mut backend, DAY, LINGER), story);
+        let outcome = outcome.expect("they are half-closed");
         assert!(outcome.failure.is_none() && relay.client_has_left(), "{outcome:?}");
         let early = timeout(Duration::from_millis(50), first.read(&mut [0])).await;
         assert!(early.is_err(), "{early:?} before it was closed");
