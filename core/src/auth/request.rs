@@ -143,11 +143,17 @@ impl Head {
     fn escaped(&mut self, name: &str, value: &[u8]) {
         self.0.extend(name.as_bytes());
         self.0.extend(b": ");
-        for &octet in value {
-            match octet {
-                b'%' if cfg!(planted = "percent-not-escaped") => self.0.extend(b"%"),
-                0..=b' ' | b'%' => self.0.extend(format!("%{octet:02X}").as_bytes()),
-                other => self.0.extend(&[other]),
+        for piece in value.split_inclusive(|octet| matches!(octet, 0..=b' ' | b'%')) {
+            match piece.split_last() {
+                Some((b'%', plain)) if cfg!(planted = "percent-not-escaped") => {
+                    self.0.extend(plain);
+                    self.0.extend(b"%");
+                }
+                Some((odd @ (0..=b' ' | b'%'), plain)) => {
+                    self.0.extend(plain);
+                    self.0.extend(format!("%{odd:02X}").as_bytes());
+                }
+                _ => self.0.extend(piece),
             }
         }
         self.0.extend(b"\r\n");
