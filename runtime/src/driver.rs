@@ -32,6 +32,7 @@ mod relaying;
 use admission::Admission;
 use desk::Desk;
 use pipes::{ByWire, Pipes, Shared, Step};
+pub use relaying::Parked;
 use relaying::{Closing, Relaying};
 
 /// A client that has just been accepted, and all that its session will be.
@@ -66,15 +67,16 @@ pub struct Arrival<S> {
 }
 
 /// Carries one client from its first octet to the end of its relay. Ready once every stream is closed; to drop the
-/// future earlier cuts the session.
+/// future earlier cuts the session. Where the streams are sockets of the kernel's it is ready, with the rest of the session, when
+/// nobody has said anything for a while, too.
 ///
 /// It needs a tokio runtime with time, and nothing of the network beside `net`.
-pub fn drive<N: Net>(
+pub fn drive<N: Net, O: Observer + 'static>(
     net: N,
     arrival: Arrival<N::Stream>,
-    observer: impl Observer + 'static,
+    observer: O,
     drain: Drain,
-) -> impl Future<Output = ()> {
+) -> impl Future<Output = Option<Parked<N::Stream, O>>> {
     let span = debug_span!(
         "session",
         id = arrival.number,
@@ -85,10 +87,8 @@ pub fn drive<N: Net>(
     // Boxed, so that its memory is gone when the relay begins, which is small and may last for days.
     let login = Box::pin(log_in(net, arrival, observer, drain));
     async move {
-        if let Some(relaying) = login.await {
-            // Boxed likewise: until then a session need not have room for it.
-            Box::pin(relaying.run()).await;
-        }
+        // Boxed likewise: until then a session need not have room for it.
+        Box::pin(login.await?.run()).await
     }
     .instrument(span)
 }
@@ -108,6 +108,8 @@ fn log_in<N: Net, O: Observer>(
         let mut armed = None;
         let mut asked = pin!(drain.asked());
         let mut drained = false;
+        // Whether since the task was woken the alarm, and the word to end, were found not to be due: they are not asked again then.
+        let (mut alarm_waits, mut word_waits) = (false, false);
         let mut leftovers = login.begin(opened);
         loop {
             if let Some(leftovers) = leftovers {
@@ -119,18 +121,20 @@ fn log_in<N: Net, O: Observer>(
                 return None;
             };
             if armed != Some(deadline.at) {
-                armed = Some(deadline.at);
+                (armed, alarm_waits) = (Some(deadline.at), false);
                 alarm.as_mut().reset(Instant::now() + login.pipes.now().until(deadline.at));
             }
             leftovers = poll_fn(|cx| {
-                let step = if alarm.as_mut().poll(cx).is_ready() {
+                let step = if !alarm_waits && alarm.as_mut().poll(cx).is_ready() {
                     armed = None;
                     Step::Deadline
-                } else if !drained && asked.as_mut().poll(cx).is_ready() {
+                } else if !word_waits && !drained && asked.as_mut().poll(cx).is_ready() {
                     drained = true;
                     Step::Drain
                 } else {
-                    ready!(login.poll_step(cx))
+                    let step = login.poll_step(cx);
+                    (alarm_waits, word_waits) = (step.is_ready(), step.is_ready());
+                    ready!(step)
                 };
                 Poll::Ready(login.take(step))
             })

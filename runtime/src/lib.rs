@@ -1,8 +1,10 @@
 //! The production side of Gatepost: configuration, sockets, TLS, clock, logs.
+mod ahead;
 pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod driver;
+mod due;
 mod handshake;
 pub mod limit_conn;
 mod limit_rate;

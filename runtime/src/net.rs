@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 mod kernel;
 
-pub use kernel::{Kernel, Socket, wall_clock};
+pub use kernel::{Kernel, Parked, Socket, wall_clock};
 pub(crate) use kernel::{boot_clock, even_clock};
 
 /// A stream that may be a socket of the kernel's, which can hand octets to another one without us.
@@ -17,10 +17,19 @@ pub trait AsSocket {
     fn as_socket(&self) -> Option<&Socket> {
         None
     }
+
+    /// The socket beneath, whatever lies between, if there is one. It is not to be read or written from here.
+    fn beneath(&mut self) -> Option<&mut Socket> {
+        None
+    }
 }
 
 impl AsSocket for Socket {
     fn as_socket(&self) -> Option<&Socket> {
+        Some(self)
+    }
+
+    fn beneath(&mut self) -> Option<&mut Socket> {
         Some(self)
     }
 }

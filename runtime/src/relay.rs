@@ -13,8 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use gatepost_core::{End, Payload, Wire};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
+use crate::due::poll_due;
 use crate::limit_rate::{Pace, Paced};
 use crate::net::AsSocket;
 use crate::scratch::{self, SCRATCH_BYTES};
@@ -27,6 +28,13 @@ use splice::{Flight, Read};
 
 /// No `proxy_timeout` is longer than this, lest a moment beyond the end of time be computed.
 const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A read that brought so much is part of a bulk.
+const BULK_BYTES: usize = 16 * 1024;
+
+/// A relay in which nothing was said for so long may be parked. Before that it does not pay: to park two sockets and have them back
+/// takes ten system calls.
+const CALM: Duration = Duration::from_millis(400);
 
 /// What a relay finds when it begins.
 #[derive(Debug, Default)]
@@ -62,6 +70,8 @@ pub(crate) struct Relay {
     to_client: Direction,
     to_backend: Direction,
     failure: Option<(Wire, End)>,
+    /// When octets moved last.
+    progress: Instant,
 }
 
 impl Relay {
@@ -72,6 +82,7 @@ impl Relay {
             to_client: Direction { pace: start.pace, ..to_client },
             to_backend: Direction::new(Wire::Client, Wire::Backend, start.to_backend, start.client_ended),
             failure: None,
+            progress: Instant::now(),
         }
     }
 
@@ -80,26 +91,31 @@ impl Relay {
     /// A side that ends is half-closed on the other, which may go on for as long as it is not silent for `linger`
     /// (`lingering_time`; divergences D34, RELAY-004). Before that, silence may last `idle` (`proxy_timeout`), and octets in either
     /// direction end it (D30). Both streams are left for the caller to close.
+    ///
+    /// Returns `None` when it is calm: neither side has said anything for [`CALM`], nothing is under way, and beneath both streams lie
+    /// sockets, which can be parked. It is to be run again when something has happened on one of them, or is [due](Relay::due).
     pub(crate) async fn run<C, B>(
         &mut self,
         client: &mut C,
         backend: &mut B,
         idle: Duration,
         linger: Duration,
-    ) -> Outcome
+    ) -> Option<Outcome>
     where
         C: AsyncRead + AsyncWrite + AsSocket + Unpin,
         B: AsyncRead + AsyncWrite + AsSocket + Unpin,
     {
         let idle = idle.min(IDLE_MAX);
-        let mut progress = Instant::now();
-        let mut alarm = pin!(sleep_until(progress + idle));
-        let timed_out = poll_fn(|cx| {
+        let parks = client.beneath().is_some() && backend.beneath().is_some();
+        // What has happened may be heard of only after the first look.
+        let begun = Instant::now();
+        let mut alarm = pin!(sleep_until(begun + if parks { CALM.min(idle) } else { idle }));
+        let ended = poll_fn(|cx| {
             if self.poll_pump(cx, client, backend).is_ready() {
-                return Poll::Ready(false);
+                return Poll::Ready(Some(false));
             }
             if self.has_moved() {
-                progress = Instant::now();
+                self.progress = Instant::now();
             }
             if cfg!(planted = "idle-timer-forgotten") {
                 return Poll::Pending;
@@ -109,15 +125,30 @@ impl Relay {
                 true => (linger.min(idle), false),
                 false => (idle, true),
             };
-            poll_silence(&mut alarm, progress + allowed, cx).map(|()| timed_out)
+            let due = self.progress + allowed;
+            let calm = self.progress.max(begun) + CALM;
+            if parks && calm < due && self.is_calm() {
+                return poll_due(alarm.as_mut(), calm, cx).map(|()| None);
+            }
+            poll_due(alarm.as_mut(), due, cx).map(|()| Some(timed_out))
         })
         .await;
-        Outcome {
+        ended.map(|timed_out| Outcome {
             from_client: self.to_backend.octets,
             from_backend: self.to_client.octets,
             timed_out,
             failure: self.failure.take(),
-        }
+        })
+    }
+
+    /// When a relay that is calm has been silent for `idle`.
+    pub(crate) fn due(&self, idle: Duration) -> Instant {
+        self.progress + idle.min(IDLE_MAX)
+    }
+
+    /// Whether both directions wait for nothing but their sources.
+    fn is_calm(&self) -> bool {
+        self.to_client.is_calm() && self.to_backend.is_calm()
     }
 
     /// Octets read so far, from the client and from the backend.
@@ -172,20 +203,6 @@ impl Relay {
     }
 }
 
-/// Ready at `due`. The alarm is moved only when it must be: progress alone, which is frequent, leaves it where it is.
-fn poll_silence(alarm: &mut Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    if due < alarm.deadline() {
-        alarm.as_mut().reset(due);
-    }
-    loop {
-        ready!(alarm.as_mut().poll(cx));
-        if alarm.deadline() >= due {
-            return Poll::Ready(());
-        }
-        alarm.as_mut().reset(due);
-    }
-}
-
 /// What one side says to the other.
 #[derive(Debug)]
 struct Direction {
@@ -207,7 +224,7 @@ struct Direction {
     octets: u64,
     /// How fast the sink may be sent octets, if that is limited.
     pace: Option<Box<Pace>>,
-    /// The last read brought all that it had room for: more of the same is likely, and then it pays to let the kernel move it.
+    /// The last read brought [`BULK_BYTES`] or more: more of the same is likely, and then it pays to let the kernel move it.
     bulk: bool,
     flight: Flight,
 }
@@ -236,6 +253,10 @@ impl Direction {
         }
     }
 
+    fn is_calm(&self) -> bool {
+        !self.done && !self.source_ended && self.unsent.is_done() && self.flight.is_empty()
+    }
+
     /// Whether octets wait for nothing but their time.
     fn is_held_back(&self) -> bool {
         !self.unsent.is_empty() && self.pace.as_ref().is_some_and(|pace| pace.holds_back())
@@ -257,6 +278,8 @@ impl Direction {
             if self.may_splice()
                 && let (Some(source), Some(_)) = (from.as_socket(), to.as_socket())
             {
+                // What was copied before is delivered, or the wait would not be one for the source alone.
+                ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
                 match ready!(self.flight.poll_read(source, cx)).map_err(Fault::Reading)? {
                     Read::Octets(octets) => {
                         self.took(octets);
@@ -271,8 +294,9 @@ impl Direction {
                 ready!(self.unsent.poll_write(paced, cx)).map_err(Fault::Writing)?;
                 self.moved = true;
             }
+            // TLS takes what its socket does not; until that has gone nothing more is read.
+            ready!(self.unsent.poll_flush(paced, cx)).map_err(Fault::Writing)?;
             if self.source_ended {
-                ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
                 // To a socket in clear its being closed says the same, with a system call less.
                 if !(self.is_last && to.as_socket().is_some()) {
                     ready!(Pin::new(to).poll_shutdown(cx)).map_err(Fault::Writing)?;
@@ -293,10 +317,7 @@ impl Direction {
                     (self.source_ended, self.hung_up) = (true, true);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Reading(error))),
-                Poll::Pending => {
-                    ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
@@ -310,7 +331,7 @@ impl Direction {
     fn took(&mut self, octets: usize) {
         self.moved |= octets > 0;
         self.octets = self.octets.saturating_add(octets as u64);
-        self.bulk = octets >= SCRATCH_BYTES;
+        self.bulk = octets >= BULK_BYTES;
         self.source_ended = octets == 0;
     }
 

@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, PipeReader};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -32,7 +31,7 @@ use tokio::sync::watch;
 
 use crate::config::{Affinity, Config, Listener, Pid, unspecified};
 use crate::limit_conn::{self, Zones};
-use crate::net::wall_clock;
+use crate::net::{Socket, wall_clock};
 use crate::observe::{AccessLog, DebugLines, Log, LogFiles};
 use crate::pid_file;
 use crate::resolve;
@@ -42,6 +41,7 @@ use crate::users::Users;
 
 mod accept;
 mod listen;
+mod lot;
 mod names;
 mod room;
 mod socket_file;
@@ -245,7 +245,7 @@ impl Door {
 
     /// Says in the clear that there is no room, where that can be understood; it is a farewell like any other (decision
     /// 4), but there is nobody who would see it off: what the socket does not take at once is not said.
-    fn turn_away(&self, stream: &impl AsFd) {
+    fn turn_away(&self, stream: &Socket) {
         let host = &self.policy.server_name;
         let text = match self.policy.protocol {
             _ if self.tls_first || self.proxy_protocol => return,
@@ -253,7 +253,8 @@ impl Door {
             Protocol::Pop3 => "-ERR too many connections\r\n".to_owned(),
             Protocol::Smtp => format!("421 4.3.2 {host} Too many connections\r\n"),
         };
-        let _ = rustix::net::send(stream, text.as_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let _ = stream.descriptor().map(|stream| rustix::net::send(stream, text.as_bytes(), flags));
     }
 }
 

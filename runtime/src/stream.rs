@@ -71,6 +71,13 @@ impl<S: AsSocket> AsSocket for Stream<S> {
             Self::Tls(_) => None,
         }
     }
+
+    fn beneath(&mut self) -> Option<&mut Socket> {
+        match self {
+            Self::Plain(raw) => raw.beneath(),
+            Self::Tls(tls) => tls.get_mut().0.get_mut().beneath(),
+        }
+    }
 }
 
 async fn linger<S: AsyncRead + Unpin>(stream: &mut S, lingering: Lingering) {

@@ -399,6 +399,7 @@ impl<N: Net> Pipes<N> {
             policy,
             observer,
             drain,
+            span: None,
         }))
     }
 }

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use gatepost_core::report::{Activity, Context, Notice, Report};
 use gatepost_core::{End, Facts, Policy, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::select;
 use tokio::time::{Instant, timeout};
-use tracing::debug;
+use tracing::{Instrument, Span, debug};
 
 use crate::drain::Drain;
 use crate::limit_conn::Place;
-use crate::net::AsSocket;
+use crate::net::{AsSocket, Socket};
 use crate::observe::{Ending, Observer, Tally};
 use crate::relay::{Outcome, Relay};
-use crate::stream::Stream;
+use crate::stream::{Stream, end_of};
 use crate::upstream::Lease;
 
 /// How long a relay that is cut may take to say so to its client (`close_notify`).
@@ -32,6 +33,8 @@ pub(super) struct Relaying<S, O> {
     pub(super) policy: Arc<Policy>,
     pub(super) observer: O,
     pub(super) drain: Drain,
+    /// What its lines in the log are told of, while it is parked.
+    pub(super) span: Option<Box<Span>>,
     /// What the session has of what there is not enough of for everybody.
     pub(super) held: Option<Box<Held>>,
 }
@@ -68,16 +71,45 @@ impl Closing {
 }
 
 impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Relaying<S, O> {
-    /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it.
-    pub(super) async fn run(mut self: Box<Self>) {
+    /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it. Or until it is calm:
+    /// then its sockets are parked, and so is the session.
+    pub(super) async fn run(mut self: Box<Self>) -> Option<Parked<S, O>> {
         let Policy { backend, lingering, .. } = &*self.policy;
         let outcome = select! {
             biased;
             () = self.drain.asked() => None,
-            outcome = self.relay.run(&mut self.client, &mut self.backend, backend.idle_timeout, lingering.time) => Some(outcome),
+            outcome = self.relay.run(&mut self.client, &mut self.backend, backend.idle_timeout, lingering.time) => match outcome {
+                Some(outcome) => Some(outcome),
+                None => match Parked::new(self) {
+                    Ok(parked) => return Some(parked),
+                    Err((relaying, outcome)) => {
+                        self = relaying;
+                        Some(outcome)
+                    }
+                }
+            },
         };
         // Boxed: it is soon over, and until then a relay need not have room for it.
         Box::pin(self.end(outcome)).await;
+        None
+    }
+
+    /// Does to the sockets beneath both streams what cannot be done without the system.
+    ///
+    /// # Errors
+    ///
+    /// That it could not be done, as the end of the relay.
+    fn with_sockets(&mut self, change: impl Fn(&mut Socket) -> io::Result<()>) -> Result<(), Outcome> {
+        let client = self.client.beneath().map(|socket| (Wire::Client, socket));
+        let backend = self.backend.beneath().map(|socket| (Wire::Backend, socket));
+        for (wire, socket) in client.into_iter().chain(backend) {
+            change(socket).map_err(|error| {
+                let (from_client, from_backend) = self.relay.octets();
+                let failure = Some((wire, end_of("epoll_ctl()", &error)));
+                Outcome { from_client, from_backend, timed_out: false, failure }
+            })?;
+        }
+        Ok(())
     }
 
     async fn end(self: Box<Self>, outcome: Option<Outcome>) {
@@ -114,6 +146,62 @@ impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Relaying<S, O> {
             client.hang_up(policy.lingering).await;
         }
         drop(held);
+    }
+}
+
+/// A session that relays, and in which nobody says anything: no task, and nothing of its sockets but their descriptors. Whoever has it
+/// has to look when something happens on one of them, when it is [due](Parked::due), and when the process ends, and to
+/// [resume](Parked::resume) it then.
+pub struct Parked<S, O> {
+    relaying: Box<Relaying<S, O>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Parked<S, O> {
+    /// # Errors
+    ///
+    /// The session, and how it ends: the system would not let go of a socket.
+    fn new(mut relaying: Box<Relaying<S, O>>) -> Result<Self, (Box<Relaying<S, O>>, Outcome)> {
+        if let Err(outcome) = relaying.with_sockets(Socket::park) {
+            return Err((relaying, outcome));
+        }
+        let span = Span::current();
+        relaying.span = (!span.is_none()).then(|| Box::new(span));
+        Ok(Self { relaying })
+    }
+
+    /// The sockets on which something may happen: the client's and the backend's.
+    #[must_use]
+    pub fn sockets(&mut self) -> Option<[&Socket; 2]> {
+        let Relaying { client, backend, .. } = &mut *self.relaying;
+        Some([client.beneath()?, backend.beneath()?])
+    }
+
+    /// When it has been silent for too long.
+    #[must_use]
+    pub fn due(&self) -> Instant {
+        self.relaying.relay.due(self.relaying.policy.backend.idle_timeout)
+    }
+
+    /// Goes on with it, as [`drive`](super::drive) did. To be called within a runtime.
+    pub fn resume(self) -> impl Future<Output = Option<Self>> {
+        let Self { mut relaying } = self;
+        let span = relaying.span.take().map_or_else(Span::none, |span| *span);
+        let resumed = async move {
+            match relaying.with_sockets(Socket::unpark) {
+                Ok(()) => relaying.run().await,
+                Err(outcome) => {
+                    relaying.end(Some(outcome)).await;
+                    None
+                }
+            }
+        };
+        Box::pin(resumed).instrument(span)
+    }
+}
+
+impl<S, O> fmt::Debug for Parked<S, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parked").field("context", &self.relaying.context).finish_non_exhaustive()
     }
 }
 

@@ -157,7 +157,8 @@ impl Scene {
         let (log, drain) = (Kept::default(), Drain::default());
         let mut arrival = arrival(stream, policy);
         change(&mut arrival);
-        let session = spawn_local(drive(net.clone(), arrival, observer, drain.clone()));
+        let session = drive(net.clone(), arrival, observer, drain.clone());
+        let session = spawn_local(async { assert!(session.await.is_none(), "a made-up stream was parked") });
         Self { client, log, drain, session }
     }
 

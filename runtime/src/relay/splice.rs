@@ -1,7 +1,7 @@
 //! Octets from one socket of the kernel to another that never come through us: splice(2), with a pipe between them.
 //!
-//! It pays for bulk. A message of some hundred octets is cheaper to copy, so a direction copies until a read has filled the scratch,
-//! and copies again once a splice has brought less than that.
+//! It pays for bulk. A message of some hundred octets is cheaper to copy, so a direction copies until a read has brought that much
+//! (`BULK_BYTES`), and copies again once a splice has brought less.
 
 use std::cell::RefCell;
 use std::io;
@@ -71,8 +71,9 @@ impl Flight {
             self.borrow();
             let Some(pipe) = &mut self.0 else { return Poll::Ready(Ok(Read::NoPipe)) };
             let Pipe { writing, room, .. } = &**pipe;
-            let moved =
-                from.try_io(Interest::READABLE, || Ok(splice(from, None, writing, None, *room, FLAGS)?));
+            let moved = from.try_io(Interest::READABLE, || {
+                Ok(splice(from.descriptor()?, None, writing, None, *room, FLAGS)?)
+            });
             if let Ok(octets) = moved {
                 pipe.octets = octets;
             }
@@ -90,7 +91,9 @@ impl Flight {
         while let Some(pipe) = &mut self.0 {
             ready!(to.poll_write_ready(cx))?;
             let Pipe { reading, octets, .. } = &**pipe;
-            match to.try_io(Interest::WRITABLE, || Ok(splice(reading, None, to, None, *octets, FLAGS)?)) {
+            match to.try_io(Interest::WRITABLE, || {
+                Ok(splice(reading, None, to.descriptor()?, None, *octets, FLAGS)?)
+            }) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(moved) => {
                     pipe.octets = pipe.octets.saturating_sub(moved);
@@ -188,7 +191,12 @@ mod tests {
     }
 
     async fn relayed(mut client: Socket, mut backend: Socket) -> Outcome {
-        Relay::new(Start::default()).run(&mut client, &mut backend, IDLE, IDLE).await
+        let mut relay = Relay::new(Start::default());
+        loop {
+            if let Some(outcome) = relay.run(&mut client, &mut backend, IDLE, IDLE).await {
+                return outcome;
+            }
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use gatepost_core::report::Level;
 /// What a client takes: its own, and one for the auth server or the backend, which are never connected at the same time.
 const DESCRIPTORS_OF_CLIENT: usize = 2;
 
-/// What each thread takes: to wait, to be woken, to ask the DNS, to turn a client away.
-const DESCRIPTORS_OF_THREAD: usize = 6;
+/// What each thread takes: to wait, to watch sessions that are parked, to be woken, to ask the DNS, to turn a client away.
+const DESCRIPTORS_OF_THREAD: usize = 7;
 
 /// What the process takes: standard streams, logs, signals.
 const DESCRIPTORS_OF_PROCESS: usize = 12;
@@ -147,13 +147,13 @@ mod tests {
     #[test]
     fn no_client_is_let_in_who_could_have_no_backend() {
         let room = Arc::new(Room::new(512, 2, 2));
-        assert_eq!(room.descriptors_wanted(), 2 * 1024 + 12 + 2 + 12);
-        assert_eq!(Room::new(512, 2, 2).beside(16).descriptors_wanted(), 2 * 1024 + 12 + 2 + 12 + 2 * 16);
+        assert_eq!(room.descriptors_wanted(), 2 * 1024 + 12 + 2 + 14);
+        assert_eq!(Room::new(512, 2, 2).beside(16).descriptors_wanted(), 2 * 1024 + 12 + 2 + 14 + 2 * 16);
         room.set_descriptors(64);
         let places: Vec<_> = std::iter::from_fn(|| room.take().ok()).collect();
-        assert_eq!(places.len(), (64 - 26) / 2);
+        assert_eq!(places.len(), (64 - 28) / 2);
         let full = room.take().expect_err("descriptors are short");
-        assert_eq!(full.to_string(), "open file resource limit 64 is not enough for more than 19 clients");
+        assert_eq!(full.to_string(), "open file resource limit 64 is not enough for more than 18 clients");
         room.set_descriptors(0);
         drop(places);
         assert!(room.take().is_err());

@@ -396,10 +396,10 @@ async fn a_client_behind_a_wildcard_is_asked_if_it_is_there_as_its_own_door_says
         let _client = TcpStream::connect(at).expect("a place to wait");
         let (stream, remote) = wildcard.accept().await.expect("accepted");
         let everywhere = Address::Inet(([0, 0, 0, 0], at.port()).into());
-        let stream = crate::net::Socket::Tcp(stream);
+        let stream = Socket::Tcp(stream);
         let accepted = accept::welcome(stream, remote.into(), &everywhere, 0, shared).expect("welcome");
         assert_eq!(accepted.door, 1);
-        let crate::net::Socket::Tcp(stream) = &accepted.stream else { panic!("it is TCP") };
+        let Socket::Tcp(stream) = &accepted.stream else { panic!("it is TCP") };
         assert_eq!(socket2::SockRef::from(stream).keepalive().expect("an option"), wanted);
     }
 }

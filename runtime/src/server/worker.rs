@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io::{self, PipeWriter};
+use std::os::fd::BorrowedFd;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
@@ -24,10 +25,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Accepted, Acceptor};
+use super::lot::{Lot, Park};
 use super::room::Place;
 use super::{Alarm, Door, Shared, Stage, names};
 use crate::drain::Drain;
-use crate::driver::{Arrival, drive};
+use crate::driver::{Arrival, Parked, drive};
 use crate::net::{Kernel, Socket};
 use crate::observe::SessionLog;
 use crate::pool::Pool;
@@ -115,7 +117,7 @@ impl Worker {
         let _ = ready.send(Ok(()));
         let (mut quitting, mut stopping) = (stage.clone(), stage);
         let (mut patience, mut cut) = (None, None);
-        while acceptor.is_some() || !sessions.running.is_empty() {
+        while acceptor.is_some() || !sessions.are_over() {
             select! {
                 biased;
                 () = reached(&mut stopping, Stage::Stopping), if cut.is_none() => {
@@ -134,6 +136,7 @@ impl Worker {
                 }
                 () = moment(cut) => return,
                 Some(ended) = sessions.running.join_next() => sessions.note(ended),
+                parked = poll_fn(|cx| sessions.parked.poll_next(cx)) => sessions.resume(parked),
                 // A bug of ours: what this thread does beside its sessions is not done any more, and the process ends.
                 Some(ended) = chores.join_next() => if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
                     resume_unwind(panic);
@@ -182,24 +185,39 @@ fn pools(doors: &[Door], chores: &mut JoinSet<()>) -> Vec<Option<Pool<Socket>>> 
 
 pin_project! {
     /// A session, and the place that it has until it is over. An `async` block would have room for the session twice.
-    struct Seated<F> {
+    struct Seated<T> {
         #[pin]
-        session: F,
-        _place: Place,
+        session: T,
+        place: Option<Place>,
     }
 }
 
-impl<F: Future<Output = ()>> Future for Seated<F> {
-    type Output = ();
+impl<P, F: Future<Output = Option<P>>> Future for Seated<F> {
+    type Output = Option<Seated<P>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().session.poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let parked = ready!(this.session.poll(cx));
+        Poll::Ready(parked.map(|session| Seated { session, place: this.place.take() }))
+    }
+}
+
+impl Park for Seated<Parked<Socket, SessionLog>> {
+    fn sockets(&mut self) -> io::Result<[BorrowedFd<'_>; 2]> {
+        let [client, backend] = self.session.sockets().ok_or(io::ErrorKind::NotConnected)?;
+        Ok([client.descriptor()?, backend.descriptor()?])
+    }
+
+    fn due(&self) -> Instant {
+        self.session.due()
     }
 }
 
 /// A thread's sessions.
 struct Sessions {
-    running: JoinSet<()>,
+    running: JoinSet<Option<Seated<Parked<Socket, SessionLog>>>>,
+    /// Those in which nobody says anything.
+    parked: Lot<Seated<Parked<Socket, SessionLog>>>,
     /// The network as the sessions of each door see it.
     nets: Vec<Kernel>,
     /// The connections to auth servers that the sessions of each door may use, and leave.
@@ -213,7 +231,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// Those of [`Resolver::new`].
+    /// Those of [`Resolver::new`] and [`Lot::new`].
     fn new(shared: Arc<Shared>, chores: &mut JoinSet<()>) -> io::Result<Self> {
         let (net, mut resolvers) = (Kernel::new(), BTreeMap::new());
         let mut nets = Vec::with_capacity(shared.doors.len());
@@ -232,7 +250,14 @@ impl Sessions {
         }
         drop(resolvers);
         let pools = pools(&shared.doors, chores);
-        Ok(Self { running: JoinSet::new(), nets, pools, drain: Drain::default(), shared })
+        Ok(Self {
+            running: JoinSet::new(),
+            parked: Lot::new()?,
+            nets,
+            pools,
+            drain: Drain::default(),
+            shared,
+        })
     }
 
     /// Hangs up on auth servers that nobody asks anything just now.
@@ -240,9 +265,15 @@ impl Sessions {
         self.pools.iter().flatten().for_each(Pool::close);
     }
 
+    /// Whether none is left.
+    fn are_over(&self) -> bool {
+        self.running.is_empty() && self.parked.is_empty()
+    }
+
     /// Ends all of them, each as it may; tells how long that may take.
-    fn say_goodbye(&self) -> Instant {
+    fn say_goodbye(&mut self) -> Instant {
         self.drain.ask();
+        self.parked.take_all().into_iter().for_each(|parked| self.resume(parked));
         Instant::now() + GOODBYE
     }
 
@@ -287,12 +318,25 @@ impl Sessions {
         };
         let observer = SessionLog::new(door.log.clone(), door.access_logs.clone(), number).in_full(in_full);
         let session = drive(net.clone(), arrival, observer, self.drain.clone());
-        self.running.spawn_local(Seated { session, _place: place });
+        self.running.spawn_local(Seated { session, place: Some(place) });
     }
 
-    /// A session that panicked is a bug of ours and costs its client the connection, but nobody else.
-    fn note(&self, ended: Result<(), JoinError>) {
-        let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) else { return };
+    /// Goes on with one that was parked.
+    fn resume(&mut self, Seated { session, place }: Seated<Parked<Socket, SessionLog>>) {
+        self.running.spawn_local(Seated { session: session.resume(), place });
+    }
+
+    /// A session has ended, or is to be parked: where that cannot be it goes on, and so it does to hear that its time is over. One that
+    /// panicked is a bug of ours and costs its client the connection, but nobody else.
+    fn note(&mut self, ended: Result<Option<Seated<Parked<Socket, SessionLog>>>, JoinError>) {
+        let panic = match ended.map_err(JoinError::try_into_panic) {
+            Ok(None) | Err(Err(_)) => return,
+            Ok(Some(parked)) if self.drain.is_asked() => return self.resume(parked),
+            Ok(Some(parked)) => {
+                return self.parked.park(parked).unwrap_or_else(|refused| self.resume(refused));
+            }
+            Err(Ok(panic)) => panic,
+        };
         let text = last_words(&*panic);
         let count = self.shared.panics.fetch_add(1, Ordering::Relaxed) + 1;
         self.shared.log.line(

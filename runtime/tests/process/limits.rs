@@ -69,8 +69,8 @@ fn without_descriptors_clients_are_refused_and_the_cpu_rests() {
     std::thread::sleep(Duration::from_millis(300));
     let (kept, refused) = greeted(&served, 200);
     assert_eq!(kept.len() + refused, 200);
-    assert_eq!(kept.len(), (64 - 26) / 2);
-    served.await_line("crit", "open file resource limit 64 is not enough for more than 19 clients");
+    assert_eq!(kept.len(), (64 - 28) / 2);
+    served.await_line("crit", "open file resource limit 64 is not enough for more than 18 clients");
     let worker = served.workers()[0];
     let (before, late) = (cpu_seconds(worker), TcpStream::connect(served.address).unwrap());
     std::thread::sleep(Duration::from_secs(1));

@@ -16,6 +16,7 @@ mod auth_tls;
 mod conn_limits;
 mod limits;
 mod load;
+mod parked;
 mod peers;
 mod reload;
 mod rights;
