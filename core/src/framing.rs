@@ -298,6 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn a_literal_fits_where_there_is_room_for_a_line_end_behind_it() {
+        // 13 octets and 9 of the literal, which a line end of one octet may follow.
+        let line = b"a LOGIN {9}\r\n";
+        assert_eq!(inbox(line).command(23), Frame::Announced(13));
+        assert_eq!(inbox(line).command(22), Frame::TooBig { announced: 13, synchronising: true });
+        let mut inbox = inbox(b"a LOGIN {9+}\r\n123456789\n");
+        assert_eq!(inbox.command(24), Frame::Whole(24));
+    }
+
+    #[test]
     fn what_is_no_announcement_is_the_end_of_a_command() {
         for line in ["a LOGIN {}\r\n", "a {-1}\r\n", "a {1 }\r\n", "a {1++}\r\n", "a 1}\r\n", "a \"{1}\"\r\n"]
         {

@@ -49,3 +49,25 @@ pub(crate) fn is_http_request(line: &[u8]) -> bool {
     let method = letters(line);
     METHODS.contains(&method) && words(line).last().is_some_and(|version| version.starts_with(b"HTTP/"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_http_request_is_a_method_and_a_version() {
+        for line in ["GET / HTTP/1.1\r\n", "POST /a b HTTP/1.0\r\n", "CONNECT mx.test:25 HTTP/2\r\n"] {
+            assert!(is_http_request(line.as_bytes()), "{line:?}");
+        }
+        for line in [
+            "GET\r\n",
+            "GET INBOX\r\n",
+            "NOOP HTTP/1.1\r\n",
+            "GETS / HTTP/1.1\r\n",
+            "a GET / HTTP/1.1\r\n",
+            "\r\n",
+        ] {
+            assert!(!is_http_request(line.as_bytes()), "{line:?}");
+        }
+    }
+}

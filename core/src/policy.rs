@@ -385,3 +385,21 @@ impl Default for Backend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mechanism_is_in_a_set_however_often_it_was_put_there() {
+        let set = Mechanisms::none().with(Mechanism::Plain).with(Mechanism::Apop).with(Mechanism::Plain);
+        assert!(set.has(Mechanism::Plain) && set.has(Mechanism::Apop));
+        assert!(!set.has(Mechanism::Login) && !set.has(Mechanism::CramMd5));
+    }
+
+    #[test]
+    fn a_protocol_is_built_by_the_feature_of_its_name() {
+        let built = Protocol::ALL.map(Protocol::is_built);
+        assert_eq!(built, [cfg!(feature = "imap"), cfg!(feature = "pop3"), cfg!(feature = "smtp")]);
+    }
+}

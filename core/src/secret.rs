@@ -56,17 +56,21 @@ impl Secret {
 
     /// Drops the first `octets` and wipes where they were. An emptied secret gives its memory back.
     pub(crate) fn discard(&mut self, octets: usize) {
-        let len = self.0.len();
-        if octets >= len {
+        if octets >= self.0.len() {
             *self = Self::empty();
             return;
         }
-        self.0.copy_within(octets.., 0);
-        if let Some(tail) = self.0.get_mut(len - octets..) {
-            tail.zeroize();
-        }
-        self.0.truncate(len - octets);
+        let kept = move_to_front(&mut self.0, octets);
+        self.0.truncate(kept);
     }
+}
+
+/// Moves what is behind the first `gone` octets over them, and wipes where it was. Returns how many they are.
+fn move_to_front(octets: &mut [u8], gone: usize) -> usize {
+    let kept = octets.len().saturating_sub(gone);
+    octets.copy_within(gone.min(octets.len()).., 0);
+    octets.iter_mut().skip(kept).for_each(Zeroize::zeroize);
+    kept
 }
 
 impl From<Vec<u8>> for Secret {
@@ -173,6 +177,18 @@ mod tests {
         assert_eq!(secret.expose(), b"b\r\nQUIT\r\n");
         secret.discard(99);
         assert!(secret.is_empty());
+    }
+
+    #[test]
+    fn what_is_discarded_is_wiped_and_so_is_where_the_rest_was() {
+        let mut octets = *b"hunter2hunter2QUIT";
+        assert_eq!(move_to_front(&mut octets, 14), 4);
+        assert_eq!(&octets, b"QUIT\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        let mut octets = *b"QUIThunter2";
+        assert_eq!(move_to_front(&mut octets, 4), 7);
+        assert_eq!(&octets, b"hunter2\0\0\0\0");
+        assert_eq!(move_to_front(&mut octets, 99), 0);
+        assert_eq!(octets, [0; 11]);
     }
 
     #[test]

@@ -56,12 +56,12 @@ pub struct Session {
     speaking: Option<Speaking>,
 }
 
-/// All that its future depends on, but for its policy, which never changes.
+/// All that its actions depend on from here on, but for its policy, which never changes.
 #[cfg(feature = "fuzzing")]
 impl core::hash::Hash for Session {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        let Self { policy: _, connection, speaking } = self;
-        connection.hash(state);
+        let Self { policy, connection, speaking } = self;
+        connection.hash_under(policy, state);
         speaking.hash(state);
     }
 }

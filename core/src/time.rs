@@ -70,3 +70,22 @@ pub enum WaitingFor {
     /// The backend's connection and login (`timeout`).
     Backend,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_in_milliseconds_and_in_whole_seconds() {
+        let moment = Instant::from_unix_millis(1_767_225_600_999);
+        assert_eq!((moment.unix_millis(), moment.unix_seconds()), (1_767_225_600_999, 1_767_225_600));
+    }
+
+    #[test]
+    fn time_stops_at_its_end_and_does_not_run_backwards() {
+        let (last, first) = (Instant::from_unix_millis(u64::MAX), Instant::from_unix_millis(0));
+        assert_eq!(last.after(Duration::from_millis(1)), last);
+        assert_eq!(first.after(Duration::MAX), last);
+        assert_eq!((last.until(first), first.until(last)), (Duration::ZERO, Duration::from_millis(u64::MAX)));
+    }
+}

@@ -8,14 +8,22 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+#[path = "session/arrivals.rs"]
+mod arrivals;
 #[path = "session/auth_kept.rs"]
 mod auth_kept;
 #[path = "session/auth_urls.rs"]
 mod auth_urls;
+#[path = "session/dialogues.rs"]
+mod dialogues;
 #[path = "session/failover.rs"]
 mod failover;
 #[path = "session/limits.rs"]
 mod limits;
+#[path = "session/mechanisms.rs"]
+mod mechanisms;
+#[path = "session/memory.rs"]
+mod memory;
 #[path = "session/one_step.rs"]
 mod one_step;
 #[path = "session/properties.rs"]

@@ -110,6 +110,8 @@ fn log_in<N: Net, O: Observer>(
         let mut armed = None;
         let mut asked = pin!(drain.asked());
         let mut drained = false;
+        // Whether since the task was woken the alarm, and the word to end, were found not to be due: they are not asked again then.
+        let (mut alarm_waits, mut word_waits) = (false, false);
         let mut leftovers = login.begin(opened);
         loop {
             if let Some(leftovers) = leftovers {
@@ -121,18 +123,20 @@ fn log_in<N: Net, O: Observer>(
                 return None;
             };
             if armed != Some(deadline.at) {
-                armed = Some(deadline.at);
+                (armed, alarm_waits) = (Some(deadline.at), false);
                 alarm.as_mut().reset(Instant::now() + login.pipes.now().until(deadline.at));
             }
             leftovers = poll_fn(|cx| {
-                let step = if alarm.as_mut().poll(cx).is_ready() {
+                let step = if !alarm_waits && alarm.as_mut().poll(cx).is_ready() {
                     armed = None;
                     Step::Deadline
-                } else if !drained && asked.as_mut().poll(cx).is_ready() {
+                } else if !word_waits && !drained && asked.as_mut().poll(cx).is_ready() {
                     drained = true;
                     Step::Drain
                 } else {
-                    ready!(login.poll_step(cx))
+                    let step = login.poll_step(cx);
+                    (alarm_waits, word_waits) = (step.is_ready(), step.is_ready());
+                    ready!(step)
                 };
                 Poll::Ready(login.take(step))
             })

@@ -1,4 +1,5 @@
 //! The production side of Gatepost: configuration, sockets, TLS, clock, logs.
+mod ahead;
 pub mod cli;
 pub mod config;
 pub mod drain;

@@ -29,6 +29,9 @@ use splice::{Flight, Read};
 /// No `proxy_timeout` is longer than this, lest a moment beyond the end of time be computed.
 const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// A read that brought so much is part of a bulk.
+const BULK_BYTES: usize = 16 * 1024;
+
 /// A relay in which nothing was said for so long may be parked. Before that it does not pay: to park two sockets and have them back
 /// takes ten system calls.
 const CALM: Duration = Duration::from_millis(400);
@@ -257,7 +260,7 @@ struct Direction {
     octets: u64,
     /// How fast the sink may be sent octets, if that is limited.
     pace: Option<Box<Pace>>,
-    /// The last read brought all that it had room for: more of the same is likely, and then it pays to let the kernel move it.
+    /// The last read brought [`BULK_BYTES`] or more: more of the same is likely, and then it pays to let the kernel move it.
     bulk: bool,
     flight: Flight,
 }
@@ -327,8 +330,9 @@ impl Direction {
                 ready!(self.unsent.poll_write(paced, cx)).map_err(Fault::Writing)?;
                 self.moved = true;
             }
+            // TLS takes what its socket does not; until that has gone nothing more is read.
+            ready!(self.unsent.poll_flush(paced, cx)).map_err(Fault::Writing)?;
             if self.source_ended {
-                ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
                 // To a socket in clear its being closed says the same, with a system call less.
                 if !(self.is_last && to.as_socket().is_some()) {
                     ready!(Pin::new(to).poll_shutdown(cx)).map_err(Fault::Writing)?;
@@ -349,10 +353,7 @@ impl Direction {
                     (self.source_ended, self.hung_up) = (true, true);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Reading(error))),
-                Poll::Pending => {
-                    ready!(self.unsent.poll_flush(to, cx)).map_err(Fault::Writing)?;
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
@@ -366,7 +367,7 @@ impl Direction {
     fn took(&mut self, octets: usize) {
         self.moved |= octets > 0;
         self.octets = self.octets.saturating_add(octets as u64);
-        self.bulk = octets >= SCRATCH_BYTES;
+        self.bulk = octets >= BULK_BYTES;
         self.source_ended = octets == 0;
     }
 

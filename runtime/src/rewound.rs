@@ -1,6 +1,7 @@
 //! A stream as TLS begins on it: something of it may have been read too early, and what is written in a row goes out together.
 //!
 //! A handshake ends with tickets, behind which the first octets under TLS go: one write and one segment for both, instead of two.
+//! And where more comes than TLS asks for, it is read in large pieces.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,11 +10,16 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::ahead::Ahead;
+
 /// A stream that is read again from where something begins. Once the beginning is over it is the stream beneath, and takes no memory
 /// beside it.
 #[derive(Debug)]
 pub(crate) struct Rewound<S> {
     beginning: Option<Box<Beginning>>,
+    ahead: Ahead,
+    /// The last read brought all that there was room for, or more: more of the same is likely, and then it pays to read ahead.
+    bulk: bool,
     stream: S,
 }
 
@@ -38,7 +44,8 @@ impl<S> Rewound<S> {
     /// `first`, then what is still to come from `stream`.
     pub(crate) fn new(first: Bytes, stream: S) -> Self {
         let beginning = Beginning { first, ..Beginning::default() };
-        Self { beginning: (!beginning.is_over()).then(|| Box::new(beginning)), stream }
+        let beginning = (!beginning.is_over()).then(|| Box::new(beginning));
+        Self { beginning, ahead: Ahead::default(), bulk: false, stream }
     }
 
     /// The same, where what is written is held back, flushed or not, until something is read, which is how the steps of a handshake
@@ -73,7 +80,7 @@ impl<S> Rewound<S> {
         &mut self.stream
     }
 
-    /// The stream beneath, without what of the beginning was not read again, or not written.
+    /// The stream beneath, without what of the beginning was not read again, or not written, and without what was read ahead.
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }
@@ -115,6 +122,26 @@ impl<S: AsyncWrite + Unpin> Rewound<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Rewound<S> {
+    /// Reads what comes behind the beginning.
+    fn poll_read_on(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            self.ahead.show(buffer);
+            return Poll::Ready(Ok(()));
+        }
+        let room = buffer.remaining();
+        let count = match self.bulk {
+            true => ready!(self.ahead.poll_read(&mut self.stream, cx, buffer))?,
+            false => {
+                ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+                room - buffer.remaining()
+            }
+        };
+        self.bulk = count >= room;
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Rewound<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -122,14 +149,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Rewound<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.beginning.is_none() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            return self.poll_read_on(cx, buffer);
         }
         // The other side may wait for it.
         ready!(self.poll_write_behind(cx, &[]))?;
         let Some(Beginning { first, .. }) =
             self.beginning.as_deref_mut().filter(|it| it.first.has_remaining())
         else {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            return self.poll_read_on(cx, buffer);
         };
         let count = first.len().min(buffer.remaining());
         buffer.put_slice(&first.split_to(count));
@@ -196,6 +223,35 @@ mod tests {
         stream.read_to_string(&mut rest).await.expect("octets");
         assert_eq!((&start[..], &rest[..]), (&b"earl"[..], "y and late"));
         assert!(stream.beginning.is_none());
+    }
+
+    /// As TLS reads: so much at a time.
+    #[tokio::test]
+    async fn where_more_comes_than_is_asked_for_it_is_read_in_large_pieces_and_comes_in_order() {
+        let (mut far, near) = duplex(100_000);
+        let octets: Vec<u8> = (0..90_000_u32).map(|place| (place % 251) as u8).collect();
+        let mut stream = Rewound::new(Bytes::from_static(b"first"), near);
+        far.write_all(&octets[..100]).await.expect("said");
+        let mut heard = Vec::new();
+        let mut room = [0; 4096];
+        while heard.len() < 105 {
+            let count = stream.read(&mut room).await.expect("octets");
+            heard.extend_from_slice(&room[..count]);
+            assert!(stream.ahead.is_empty(), "small talk is read ahead");
+        }
+        far.write_all(&octets[100..]).await.expect("said");
+        let mut ahead = 0;
+        while heard.len() < 5 + octets.len() {
+            let count = stream.read(&mut room).await.expect("octets");
+            heard.extend_from_slice(&room[..count]);
+            ahead += usize::from(!stream.ahead.is_empty());
+        }
+        assert!(ahead > 10, "a large piece was not kept");
+        assert!(stream.ahead.is_empty(), "at rest memory is kept");
+        assert!(heard[..5] == *b"first" && heard[5..] == octets[..], "other octets than were sent");
+        drop(far);
+        assert_eq!(stream.read(&mut room).await.expect("the end"), 0);
+        assert!(stream.ahead.is_empty(), "at the end memory is kept");
     }
 
     /// A stream that takes so much at a time and remembers in which pieces.

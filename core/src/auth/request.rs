@@ -143,11 +143,17 @@ impl Head {
     fn escaped(&mut self, name: &str, value: &[u8]) {
         self.0.extend(name.as_bytes());
         self.0.extend(b": ");
-        for &octet in value {
-            match octet {
-                b'%' if cfg!(planted = "percent-not-escaped") => self.0.extend(b"%"),
-                0..=b' ' | b'%' => self.0.extend(format!("%{octet:02X}").as_bytes()),
-                other => self.0.extend(&[other]),
+        for piece in value.split_inclusive(|octet| matches!(octet, 0..=b' ' | b'%')) {
+            match piece.split_last() {
+                Some((b'%', plain)) if cfg!(planted = "percent-not-escaped") => {
+                    self.0.extend(plain);
+                    self.0.extend(b"%");
+                }
+                Some((odd @ (0..=b' ' | b'%'), plain)) => {
+                    self.0.extend(plain);
+                    self.0.extend(format!("%{odd:02X}").as_bytes());
+                }
+                _ => self.0.extend(piece),
             }
         }
         self.0.extend(b"\r\n");
@@ -198,6 +204,20 @@ mod tests {
              Auth-Pass: p%25sös\r\nAuth-Protocol: imap\r\nAuth-Login-Attempt: 1\r\nClient-IP: 192.0.2.7\r\n\
              X-Auth-Key: k e y\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_request_is_written_to_one_place_that_it_fills() {
+        let credentials = Credentials::new(Method::Plain, b"fred", b"hunter2").unwrap();
+        encoded(&credentials, |request| {
+            let fields = request.encode();
+            let target = Target::Address(Address::Unix("/run/auth".into()));
+            let url = AuthUrl { uri: "/auth?a".into(), ..AuthUrl::new(target, "auth.test") };
+            let mut octets = 0;
+            let counted = allocation_counter::measure(|| octets = fields.addressed_to(&url, true).len());
+            assert_eq!((counted.count_total, counted.bytes_max), (1, octets.try_into().unwrap()));
+            fields
+        });
     }
 
     #[test]

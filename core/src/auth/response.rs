@@ -126,10 +126,15 @@ impl Head {
             if self.octets > AUTH_HEAD_BYTES_MAX {
                 return Err(AuthFault::TooBig);
             }
-            self.line.extend(piece);
-            if piece.ends_with(b"\n") {
+            let (ends, begun) = (piece.ends_with(b"\n"), !self.line.is_empty());
+            // Most lines come in one piece, and need no place of their own.
+            if begun || !ends {
+                self.line.extend(piece);
+            }
+            if ends {
                 let line = core::mem::take(&mut self.line);
-                let (whole, line) = (line.expose(), without_line_end(line.expose()));
+                let whole = if begun { line.expose() } else { piece };
+                let line = without_line_end(whole);
                 self.lines += 1;
                 if self.lines == 1 && (line.starts_with(b"HTTP/") || self.framing.is_some()) {
                     self.fields.status = status(line)?;

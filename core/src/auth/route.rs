@@ -210,6 +210,8 @@ mod tests {
             ("not here", "143", invalid("not here")),
             ("a..b", "143", invalid("a..b")),
             ("here:0", "", invalid("here:0")),
+            ("not here:143", "", invalid("not here:143")),
+            ("192.0.2.256:143", "", invalid("192.0.2.256:143")),
             (&many, "143", invalid(&many)),
         ] {
             assert_eq!(target(server, number), Err(fault), "{server} {number}");

@@ -261,3 +261,43 @@ impl Dialect for Smtp {
 fn shown(frame: &[u8]) -> Vec<u8> {
     frame.iter().map(|&octet| if matches!(octet, b'\r' | b'\n') { b'_' } else { octet }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 5321 section 4.2 and RFC 3463 section 2.
+    #[test]
+    fn an_error_code_is_a_refusal_and_perhaps_an_enhanced_one_of_its_class() {
+        for code in ["535", "454", "535 5.7.8", "454 4.7.0", "550 5.999.000"] {
+            assert!(Smtp::takes_error_code(code.as_bytes()), "{code}");
+        }
+        for code in [
+            "",
+            "5",
+            "53",
+            "250",
+            "335",
+            "5355",
+            "53x",
+            "535 ",
+            "535-",
+            "535 5",
+            "535 5.7",
+            "535 5.7.",
+            "535 5..8",
+            "535 4.7.8",
+            "535 5.7.8.1",
+            "535 5.7.1000",
+            "535 5.1000.8",
+            "535 5.x.8",
+            "535 5.7.x",
+            "535 55.7.8",
+            "535 .7.8",
+            "535  5.7.8",
+            "535 5.7.8 ",
+        ] {
+            assert!(!Smtp::takes_error_code(code.as_bytes()), "{code}");
+        }
+    }
+}

@@ -183,7 +183,6 @@ impl<'a> Rest<'a> {
     fn end(self) -> Result<(), SyntaxError> {
         match self.skip_spaces().0 {
             b"\r\n" | b"\n" => Ok(()),
-            b"" => Err(SyntaxError::Unfinished),
             _ => Err(SyntaxError::Arguments),
         }
     }
@@ -351,10 +350,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_a_tag_begins_behind_its_space() {
+        assert_eq!(tag(b"a1 NOOP\r\n"), Some((&b"a1"[..], &b"NOOP\r\n"[..])));
+        assert_eq!(tag(b"a1  NOOP\r\n"), Some((&b"a1"[..], &b" NOOP\r\n"[..])));
+        assert_eq!(tag(b"a1\r\n"), None);
+    }
+
+    #[test]
     fn a_literal_is_awaited_only_where_a_string_may_stand() {
         let unfinished = |frame: &str| Command::parse(frame.as_bytes()).1 == Err(SyntaxError::Unfinished);
-        for frame in ["a LOGIN {4}\r\n", "a LOGIN {0}\r\n", "a LOGIN fred {7}\r\n", "a ID (\"name\" {3}\r\n"]
-        {
+        for frame in [
+            "a LOGIN {4}\r\n",
+            "a LOGIN {0}\r\n",
+            "a LOGIN fred {7}\r\n",
+            "a ID (\"name\" {3}\r\n",
+            "a ID ({0}\r\n",
+        ] {
             assert!(unfinished(frame), "{frame:?}");
         }
         for frame in [

@@ -19,7 +19,7 @@ use crate::wire::{Address, Peer};
 /// What is true of the client's connection whatever the phase. Nothing in here comes from what the client said in clear but for counts
 /// of it, so it may outlive STARTTLS (policy P14).
 #[derive(Debug)]
-#[cfg_attr(feature = "fuzzing", derive(Clone, Hash))]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 pub(crate) struct Connection {
     client: Client,
     /// The client's address where a trusted PROXY header tells another than the peer's.
@@ -75,6 +75,44 @@ impl Connection {
             #[cfg(planted = "credentials-reused")]
             password: None,
         }
+    }
+}
+
+#[cfg(feature = "fuzzing")]
+impl Connection {
+    /// Hashes what actions depend on: not what is only told in [`Facts`], nor how many commands and errors there were as long as more
+    /// of them are left than an exploration has.
+    pub(crate) fn hash_under<H: core::hash::Hasher>(&self, policy: &Policy, state: &mut H) {
+        use core::hash::Hash;
+        const MANY: u32 = 64;
+        let Self {
+            client,
+            real_address,
+            proxied,
+            host,
+            tls,
+            starttls,
+            salts,
+            timestamp,
+            activity,
+            login,
+            tried: _,
+            method: _,
+            upstream,
+            limit: _,
+            turned_away: _,
+            attempts: _,
+            errors,
+            commands,
+            #[cfg(planted = "credentials-reused")]
+            password,
+        } = self;
+        (client, real_address, proxied, host, tls, starttls).hash(state);
+        (salts, timestamp, activity, login, upstream).hash(state);
+        policy.errors_max.saturating_sub(*errors).min(MANY).hash(state);
+        policy.commands_max.saturating_sub(*commands).min(MANY).hash(state);
+        #[cfg(planted = "credentials-reused")]
+        password.hash(state);
     }
 }
 

@@ -56,6 +56,25 @@ fn version_1_is_one_line_of_single_spaces() {
 }
 
 #[test]
+fn a_broken_header_is_told_of_by_its_first_line_alone() {
+    let Err(Fault::Broken(line)) = read(b"PROXY TCP4 x\r\na LOGIN fred hunter2\r\n") else {
+        panic!("it is broken")
+    };
+    assert_eq!(line, b"PROXY TCP4 x");
+}
+
+/// divergences D40: a mapped address stays what it is beside an IPv4 one, or the two would not be of one family.
+#[test]
+fn version_2_tells_a_mixed_pair_in_ipv6() {
+    let tells = |client: &str, local: &str| v2::header(&inet(client), &ours(local), None)[13];
+    assert_eq!(tells("203.0.113.9:1", "198.51.100.1:2"), 0x11);
+    assert_eq!(tells("[::ffff:203.0.113.9]:1", "[::ffff:198.51.100.1]:2"), 0x11);
+    assert_eq!(tells("[::ffff:203.0.113.9]:1", "198.51.100.1:2"), 0x21);
+    assert_eq!(tells("203.0.113.9:1", "[::ffff:198.51.100.1]:2"), 0x21);
+    assert_eq!(tells("[2001:db8::9]:1", "[::ffff:198.51.100.1]:2"), 0x21);
+}
+
+#[test]
 fn a_header_may_come_in_any_pieces_and_nothing_else_is_waited_for() {
     let headers: [Vec<u8>; 2] = [
         b"PROXY TCP4 203.0.113.9 198.51.100.1 40001 143\r\n".to_vec(),

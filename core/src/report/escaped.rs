@@ -47,3 +47,39 @@ impl<T: AsRef<[u8]> + ?Sized> fmt::Display for Quoted<'_, T> {
         write!(f, "\"{}\"", Escaped(self.0.as_ref()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn what_could_end_or_disguise_a_line_is_shown_by_its_number() {
+        let text = "a\r\n\t\"b\\c\u{1b}\u{9b}\u{7f}\u{e9}\0".as_bytes();
+        assert_eq!(format!("{}", Escaped(text)), "a\\x0D\\x0A\\x09\\x22b\\x5Cc\\x1B\\x9B\\x7F\u{e9}\\x00");
+        assert_eq!(format!("{}", Quoted(b"\xffx\xc3")), "\"\\xFFx\\xC3\"");
+    }
+
+    #[test]
+    fn no_text_is_longer_than_a_line_has_room_for() {
+        for (text, octets_of_each) in [
+            (&b"x"[..], 1),
+            (b"\n", ESCAPE_BYTES),
+            (b"\xff", ESCAPE_BYTES),
+            ("\u{e9}".as_bytes(), 2),
+            ("\u{20ac}".as_bytes(), 3),
+        ] {
+            let shown = format!("{}", Escaped(&text.repeat(2 * LOGGED_BYTES_MAX))).len();
+            assert!(
+                (LOGGED_BYTES_MAX - octets_of_each..=LOGGED_BYTES_MAX).contains(&shown),
+                "{text:?}: {shown}"
+            );
+            let fitting = (LOGGED_BYTES_MAX - 1) / octets_of_each;
+            assert_eq!(
+                format!("{}", Escaped(&text.repeat(fitting))).len(),
+                fitting * octets_of_each,
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -175,6 +175,7 @@ mod tests {
             "user=f\x01auth=Bearer t\x01",
             "user=f\x01auth=Basic t\x01\x01",
             "user=f\x01auth=Bearer \x01\x01",
+            "user=f\x01auth=Bearer t\x01host=x\x01\x01",
         ] {
             assert_eq!(xoauth2(wrong), Err(Fault::Token), "{wrong:?}");
         }

@@ -10,6 +10,17 @@ pub(crate) struct Word {
     /// The end of them: what is there behind the login that they complete, if they do.
     pub(crate) behind: &'static str,
     pub(crate) means: Means,
+    /// Whether they are a whole answer of an auth server, or the end of one, behind which its connection may be used again.
+    pub(crate) is_whole: bool,
+}
+
+impl Word {
+    /// What is there behind the login that this completes, if that is known: of several lines it may be any that does, where a name or a
+    /// password is what was a command elsewhere.
+    pub(crate) fn leaves(self) -> Option<&'static str> {
+        let is_known = !self.behind.is_empty() || self.octets.matches('\n').count() <= 1;
+        is_known.then_some(self.behind)
+    }
 }
 
 /// What an auth server or a backend decides with a word.
@@ -22,15 +33,19 @@ pub(crate) enum Means {
 }
 
 const fn word(octets: &'static str) -> Word {
-    Word { octets, behind: "", means: Means::Nothing }
+    Word { octets, behind: "", means: Means::Nothing, is_whole: false }
 }
 
 const fn and(octets: &'static str, behind: &'static str) -> Word {
-    Word { octets, behind, means: Means::Nothing }
+    Word { octets, behind, means: Means::Nothing, is_whole: false }
 }
 
 const fn meaning(octets: &'static str, means: Means) -> Word {
-    Word { octets, behind: "", means }
+    Word { octets, behind: "", means, is_whole: false }
+}
+
+const fn whole(octets: &'static str, means: Means) -> Word {
+    Word { octets, behind: "", means, is_whole: true }
 }
 
 /// What nobody but a client, its auth server and its backend may see, as itself and in base64.
@@ -80,7 +95,7 @@ pub(crate) const fn client(protocol: Protocol, in_clear: bool) -> &'static [Word
                     word("bWFsbG9yeQ==\r\n"),
                     word("m STARTTLS\r\n"),
                     word("m STARTTLS\r\nm LOGIN mallory hunter2\r\n"),
-                    word("m LOGI"),
+                    word("m LOGIN"),
                     word("m?\r\n"),
                 ]
             }
@@ -116,8 +131,8 @@ pub(crate) const fn client(protocol: Protocol, in_clear: bool) -> &'static [Word
                     word("bWFsbG9yeQ==\r\n"),
                     word("STLS\r\n"),
                     word("STLS\r\nUSER mallory\r\n"),
-                    word("USER mallory"),
-                    word("mallory?\r\n"),
+                    word("US"),
+                    word("ER mallory\r\n"),
                 ]
             }
         }
@@ -129,7 +144,7 @@ pub(crate) const fn client(protocol: Protocol, in_clear: bool) -> &'static [Word
                     and("AUTH PLAIN AGZyZWQAaHVudGVyMg==\r\nMAIL FROM:<a@b>\r\n", "MAIL FROM:<a@b>\r\n"),
                     word("AUTH LOGIN\r\n"),
                     word("ZnJlZA==\r\n"),
-                    word("aHVudGVyMg==\r\n"),
+                    word("ZnJlZA==\r\naHVudGVyMg==\r\n"),
                     word("AUTH XOAUTH2 dXNlcj1mcmVkAWF1dGg9QmVhcmVyIGh1bnRlcjIBAQ==\r\n"),
                     word("*\r\n"),
                     word("MAIL FROM:<a@b>\r\n"),
@@ -162,12 +177,64 @@ pub(crate) const fn client(protocol: Protocol, in_clear: bool) -> &'static [Word
     }
 }
 
+/// What a client may say while it is somebody else's turn: a whole command, one that begins an
+/// exchange, a login, and part of one; in clear what should be forgotten under TLS. It is kept
+/// unread until it is the client's turn, when all the rest may come as well, and a part is where the rest of it belongs.
+pub(crate) const fn ahead(protocol: Protocol, in_clear: bool) -> &'static [Word] {
+    match (protocol, in_clear) {
+        (Protocol::Imap, false) => {
+            const {
+                &[
+                    word("d NOOP\r\n"),
+                    word("a AUTHENTICATE PLAIN\r\n"),
+                    word("a LOGIN fred hunter2\r\n"),
+                    word("a LO"),
+                ]
+            }
+        }
+        (Protocol::Imap, true) => {
+            const {
+                &[
+                    word("m STARTTLS\r\nm LOGIN mallory hunter2\r\n"),
+                    word("m LOGIN mallory hunter2\r\n"),
+                    word("m LOGIN"),
+                ]
+            }
+        }
+        (Protocol::Pop3, false) => {
+            const { &[word("NOOP\r\n"), word("AUTH PLAIN\r\n"), word("USER fred\r\nPASS hunter2\r\n"), word("US")] }
+        }
+        (Protocol::Pop3, true) => {
+            const { &[word("STLS\r\nUSER mallory\r\n"), word("USER mallory\r\nPASS hunter2\r\n"), word("US")] }
+        }
+        (Protocol::Smtp, false) => {
+            const {
+                &[
+                    word("MAIL FROM:<a@b>\r\n"),
+                    word("AUTH LOGIN\r\n"),
+                    word("AUTH PLAIN AGZyZWQAaHVudGVyMg==\r\n"),
+                    word("EH"),
+                ]
+            }
+        }
+        (Protocol::Smtp, true) => {
+            const {
+                &[
+                    word("STARTTLS\r\nMAIL FROM:<mallory@b>\r\n"),
+                    word("AUTH PLAIN AG1hbGxvcnkAaHVudGVyMg==\r\n"),
+                    word("EHLO mallory"),
+                ]
+            }
+        }
+    }
+}
+
 /// How a client asks for TLS that has said nothing before.
-pub(crate) const fn starttls(protocol: Protocol) -> &'static str {
+pub(crate) const fn starttls(protocol: Protocol) -> Word {
     match protocol {
-        Protocol::Imap => "t STARTTLS\r\n",
-        Protocol::Pop3 => "STLS\r\n",
-        Protocol::Smtp => "STARTTLS\r\n",
+        Protocol::Imap => word("t STARTTLS\r\n"),
+        Protocol::Pop3 => word("STLS\r\n"),
+        Protocol::Smtp => word("STARTTLS\r\n"),
     }
 }
 
@@ -179,8 +246,13 @@ pub(crate) const PROXY_HEADERS: [Word; 4] = [
     word("GET / HTTP/1.0\r\n"),
 ];
 
-/// What an auth server may say. Each is an answer, or what is left of one behind the first line, or that line.
-pub(crate) const AUTH: [Word; 10] = [
+/// What an auth server may say, whose connections are `kept` for other sessions or not.
+pub(crate) const fn auth(kept: bool) -> &'static [Word] {
+    if kept { &AUTH_KEPT } else { &AUTH }
+}
+
+/// What it may say if they are not. Each is an answer, or what is left of one behind the first line, or that line.
+const AUTH: [Word; 10] = [
     meaning("Auth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\r\n", Means::Yes),
     meaning(
         "Auth-Status: OK\r\nAuth-Server: 198.51.100.2, 198.51.100.3\r\nAuth-Port: 143\r\nAuth-User: alice\r\nAuth-Pass: sesame\r\n\r\n",
@@ -188,7 +260,7 @@ pub(crate) const AUTH: [Word; 10] = [
     ),
     meaning("Auth-Status: no\r\n\r\n", Means::No),
     meaning("Auth-Status: no\r\nAuth-Wait: 3\r\n\r\n", Means::No),
-    meaning("Auth-Status: WAIT\r\nAuth-Wait: 300\r\n\r\n", Means::AskAgain),
+    meaning("Auth-Status: WAIT\r\nAuth-Wait: 400\r\n\r\n", Means::AskAgain),
     word("Auth-Status: OK\r\n\r\n"),
     word(
         "Auth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\nAuth-Server-TLS: perhaps\r\n\r\n",
@@ -197,6 +269,55 @@ pub(crate) const AUTH: [Word; 10] = [
     word("HTTP/1.0 200 OK\r\n"),
     word("\u{1}\r\n"),
 ];
+
+/// What it may say if they are: answers that end as HTTP has it, and those that leave a doubt; the first line of one, and the rest,
+/// which by itself is what a server has sent too much behind an answer before, and means nothing.
+const AUTH_KEPT: [Word; 11] = [
+    whole(
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAuth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\r\n",
+        Means::Yes,
+    ),
+    whole(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nAuth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\r\n2\r\nbo",
+        Means::Yes,
+    ),
+    meaning(
+        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nAuth-Status: OK\r\nAuth-Server: 198.51.100.2, 198.51.100.3\r\nAuth-Port: 143\r\n\r\n",
+        Means::Yes,
+    ),
+    whole("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAuth-Status: no\r\nAuth-Wait: 3\r\n\r\n", Means::No),
+    meaning(
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAuth-Status: no\r\nAuth-Wait: 3\r\n\r\nHTTP/1.1 200 OK\r\n",
+        Means::No,
+    ),
+    meaning("HTTP/1.1 200 OK\r\nAuth-Status: no\r\n\r\n", Means::No),
+    whole(
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAuth-Status: WAIT\r\nAuth-Wait: 400\r\n\r\n",
+        Means::AskAgain,
+    ),
+    word("HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n"),
+    word("HTTP/1.1 200 OK\r\n"),
+    whole("Content-Length: 0\r\nAuth-Status: no\r\nAuth-Wait: 3\r\n\r\n", Means::No),
+    meaning("Auth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\n\r\n", Means::Yes),
+];
+
+/// What a backend may say besides that offers to take at once what else goes step by step.
+pub(crate) const fn offers(protocol: Protocol, in_clear: bool) -> &'static [Word] {
+    match (protocol, in_clear) {
+        (Protocol::Imap, false) => {
+            const {
+                &[
+                    word("* OK [CAPABILITY LITERAL+] hello\r\n"),
+                    word("* CAPABILITY LITERAL-\r\na OK listed\r\n"),
+                ]
+            }
+        }
+        (Protocol::Imap, true) => const { &[word("* OK [CAPABILITY LITERAL+] mallory\r\n")] },
+        (Protocol::Smtp, false) => const { &[word("250-one\r\n250 PIPELINING\r\n")] },
+        (Protocol::Smtp, true) => const { &[word("250-mallory\r\n250-PIPELINING\r\n250 STARTTLS\r\n")] },
+        (Protocol::Pop3, _) => &[],
+    }
+}
 
 /// What a backend may say; `in_clear` where it is to have TLS and does not.
 pub(crate) const fn backend(protocol: Protocol, in_clear: bool) -> &'static [Word] {

@@ -15,10 +15,15 @@ pub(crate) enum Claim {
     WiresAreKept,
     NothingIsLost,
     NoPasswordIsTold,
+    AskedUnderTls,
+    NothingDueIsKept,
+    AskedAnewOnce,
+    NobodyWithoutAPlace,
+    AtOnceIfOffered,
 }
 
 impl Claim {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NothingInClearCounts,
         Self::NoCredentialBeforeOk,
         Self::NoCredentialWithoutTls,
@@ -31,6 +36,11 @@ impl Claim {
         Self::WiresAreKept,
         Self::NothingIsLost,
         Self::NoPasswordIsTold,
+        Self::AskedUnderTls,
+        Self::NothingDueIsKept,
+        Self::AskedAnewOnce,
+        Self::NobodyWithoutAPlace,
+        Self::AtOnceIfOffered,
     ];
 
     pub(crate) const fn words(self) -> &'static str {
@@ -55,17 +65,28 @@ impl Claim {
                 "the relay begins with what both sides have said already, all of it and no more"
             }
             Self::NoPasswordIsTold => "no report and no trace holds a password",
+            Self::AskedUnderTls => "no auth server is asked in clear that is to be asked under TLS",
+            Self::NothingDueIsKept => {
+                "a connection is left to other sessions only behind an answer that says where it ends, with nothing behind it"
+            }
+            Self::AskedAnewOnce => {
+                "a question is asked anew only if a connection that was kept has brought no octet of an answer, and once"
+            }
+            Self::NobodyWithoutAPlace => "nobody goes on who is counted and has no place",
+            Self::AtOnceIfOffered => {
+                "a backend is told at once only what it has offered to take so, under TLS if it has any"
+            }
         }
     }
 
-    const fn bit(self) -> u16 {
+    const fn bit(self) -> u32 {
         1 << self as u16
     }
 }
 
 /// The claims that have failed on the way to a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Broken(u16);
+pub(crate) struct Broken(u32);
 
 impl Broken {
     pub(crate) fn unless(&mut self, holds: bool, claim: Claim) {

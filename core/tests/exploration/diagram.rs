@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::{env, fs};
 
 /// The phases in the order in which a session comes to them, for a diagram that reads so.
-const PHASES: [&str; 10] = [
+const PHASES: [&str; 11] = [
     "Arrive",
     "Identify",
     "Greet",
@@ -15,6 +15,7 @@ const PHASES: [&str; 10] = [
     "Authorize",
     "Refused",
     "Penalty",
+    "Admit",
     "Login",
 ];
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use gatepost_core::report::Notice;
 use gatepost_core::{
-    Action, BackendTls, Deadline, Event, Instant, Payload, Protocol, Secret, Seed, Session, StartTls, Target,
-    WaitingFor, Wire,
+    Action, BackendTls, Deadline, Event, Instant, Payload, Protocol, Rest, Secret, Seed, Session, StartTls,
+    Target, WaitingFor, Wire,
 };
 
 use crate::claim::Claim;
-use crate::setting::{Decides, NOW, PLACES, Setting, address};
+use crate::setting::{Counted, Decides, NOW, PLACES, Setting, address};
 use crate::subject::Subject;
 
 /// What is wrong with a session.
@@ -30,10 +30,15 @@ pub(crate) enum Mistake {
     LosesWhatIsAhead,
     LosesWhatTheBackendSaid,
     TellsThePassword,
+    AsksInClear,
+    KeepsWhatIsDue,
+    AsksAnewAtAnyEnd,
+    DoesWithoutAPlace,
+    PresumesAnOffer,
 }
 
 impl Mistake {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::KeepsPlaintext,
         Self::KeepsBackendsPlaintext,
         Self::GoesToTheBackendFirst,
@@ -49,6 +54,11 @@ impl Mistake {
         Self::LosesWhatIsAhead,
         Self::LosesWhatTheBackendSaid,
         Self::TellsThePassword,
+        Self::AsksInClear,
+        Self::KeepsWhatIsDue,
+        Self::AsksAnewAtAnyEnd,
+        Self::DoesWithoutAPlace,
+        Self::PresumesAnOffer,
     ];
 
     pub(crate) const fn breaks(self) -> Claim {
@@ -65,6 +75,11 @@ impl Mistake {
             Self::LeavesTheAuthServerOpen => Claim::WiresAreKept,
             Self::LosesWhatIsAhead | Self::LosesWhatTheBackendSaid => Claim::NothingIsLost,
             Self::TellsThePassword => Claim::NoPasswordIsTold,
+            Self::AsksInClear => Claim::AskedUnderTls,
+            Self::KeepsWhatIsDue => Claim::NothingDueIsKept,
+            Self::AsksAnewAtAnyEnd => Claim::AskedAnewOnce,
+            Self::DoesWithoutAPlace => Claim::NobodyWithoutAPlace,
+            Self::PresumesAnOffer => Claim::AtOnceIfOffered,
         }
     }
 
@@ -78,6 +93,10 @@ impl Mistake {
             Self::KeepsBackendsPlaintext => Setting { backend_tls: BackendTls::StartTls, ..plain },
             Self::DoesWithoutBackendTls => Setting { backend_tls: BackendTls::On, ..plain },
             Self::TellsAnother => Setting { decides: Decides::Backend, ..plain },
+            Self::AsksInClear => Setting { https: true, ..plain },
+            Self::KeepsWhatIsDue | Self::AsksAnewAtAnyEnd => Setting { kept: true, ..plain },
+            Self::DoesWithoutAPlace => Setting { counted: Counted::Login, ..plain },
+            Self::PresumesAnOffer => Setting { pipelining: true, ..plain },
             _ => plain,
         };
         setting.with_words_for_tls()
@@ -125,6 +144,10 @@ impl Subject for Doctored {
             }
             (Mistake::KeepsBackendsPlaintext, Event::Secured(Wire::Backend, _)) => {
                 return self.heard_late(now, event, Wire::Backend);
+            }
+            (Mistake::PresumesAnOffer, Event::Received(Wire::Backend, b"* OK hello\r\n")) => {
+                let offer = b"* OK [CAPABILITY LITERAL+] hello\r\n";
+                return Subject::handle(&mut self.session, now, Event::Received(Wire::Backend, offer));
             }
             (Mistake::TellsAnother, Event::Ended(Wire::Backend, _)) => {
                 if let Some(before) = self.before.take() {
@@ -182,9 +205,17 @@ impl Doctored {
             (Mistake::GoesToTheBackendFirst, open @ Action::Open(Wire::Auth, _)) => {
                 vec![Action::Open(Wire::Backend, Target::Address(address(PLACES[0]))), open]
             }
-            (Mistake::DoesWithoutBackendTls, Action::Secure(Wire::Backend, _)) => {
+            (Mistake::DoesWithoutBackendTls, Action::Secure(wire @ Wire::Backend, _))
+            | (Mistake::AsksInClear, Action::Secure(wire @ Wire::Auth, _)) => {
                 let facts = gatepost_core::TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
-                Subject::handle(&mut self.session, now, Event::Secured(Wire::Backend, facts))
+                Subject::handle(&mut self.session, now, Event::Secured(wire, facts))
+            }
+            (Mistake::KeepsWhatIsDue, Action::Close(Wire::Auth)) => {
+                vec![Action::Keep(Wire::Auth, Rest::none())]
+            }
+            (Mistake::AsksAnewAtAnyEnd, Action::Close(Wire::Auth)) => vec![Action::Reopen(Wire::Auth)],
+            (Mistake::DoesWithoutAPlace, Action::Admit(_)) => {
+                Subject::handle(&mut self.session, now, Event::Admitted(Ok(())))
             }
             (Mistake::HangsUpTwice, Action::Close(Wire::Client)) => {
                 vec![Action::Close(Wire::Client), Action::Close(Wire::Client)]

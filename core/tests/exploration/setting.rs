@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{
-    Address, AuthServer, BackendTls, Client, Instant, Mechanism, Mechanisms, Peer, Policy, Protocol,
-    StartTls, Target,
+    Address, AuthServer, AuthUrl, BackendTls, Client, ConnLimit, Instant, LimitKey, Mechanism, Mechanisms,
+    Peer, Policy, Protocol, Scheme, StartTls, Target,
 };
 
 use crate::doctored::Mistake;
@@ -30,6 +30,16 @@ pub(crate) enum Decides {
     Backend,
 }
 
+/// Whether sessions are counted, and when (`limit_conn`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Never,
+    /// Before the greeting.
+    Early,
+    /// By the user, once it is known who that is.
+    Login,
+}
+
 /// One of the settings to explore.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
@@ -38,6 +48,13 @@ pub(crate) struct Setting {
     pub(crate) starttls: StartTls,
     pub(crate) backend_tls: BackendTls,
     pub(crate) decides: Decides,
+    /// Whether what a backend offers to take at once is sent at once.
+    pub(crate) pipelining: bool,
+    /// Whether connections to the auth server are kept for other sessions.
+    pub(crate) kept: bool,
+    /// Whether the auth server is asked under TLS.
+    pub(crate) https: bool,
+    pub(crate) counted: Counted,
     /// How many words the client says at most.
     pub(crate) client_words: u8,
     /// How many words the auth server says at most to one request.
@@ -57,6 +74,10 @@ impl Setting {
             starttls: StartTls::Off,
             backend_tls: BackendTls::Off,
             decides: Decides::AuthServer,
+            pipelining: false,
+            kept: false,
+            https: false,
+            counted: Counted::Never,
             client_words: 1,
             auth_words: 1,
             backend_words: match protocol {
@@ -81,11 +102,17 @@ impl Setting {
             .chain([
                 Self { door: Door::Tls, ..Self::plain(Protocol::Smtp) },
                 Self { door: Door::Tls, client_words: 2, backend_words: 0, ..Self::plain(Protocol::Pop3) },
+                Self { kept: true, auth_words: 2, ..Self::plain(Protocol::Imap) },
+                Self { kept: true, https: true, ..Self::plain(Protocol::Smtp) },
+                Self { counted: Counted::Login, ..Self::plain(Protocol::Imap) },
+                Self { counted: Counted::Early, door: Door::Tls, ..Self::plain(Protocol::Smtp) },
             ])
+            .chain(Self::in_one_step(0))
     }
 
     /// All that the settings of STARTTLS, of the backend's TLS and of who decides can be together, and behind the other doors those that
-    /// differ most; one word more from each than it takes to get in.
+    /// differ most; two words more from the client than it takes to get in. Then logins in one step, all ways to ask an auth server, and
+    /// to count.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let mut all = Vec::new();
         for protocol in Protocol::ALL {
@@ -98,14 +125,63 @@ impl Setting {
                                 let plain = Self::plain(protocol);
                                 let setting = Self { door, starttls, backend_tls, decides, ..plain }
                                     .with_words_for_tls();
-                                all.push(Self { client_words: setting.client_words + 1, ..setting });
+                                all.push(Self { client_words: setting.client_words + 2, ..setting });
                             }
                         }
                     }
                 }
             }
         }
+        all.extend(Self::in_one_step(1));
+        for protocol in Protocol::ALL {
+            let plain = Self { client_words: 3, ..Self::plain(protocol) };
+            all.extend([
+                Self { https: true, ..plain },
+                Self { kept: true, auth_words: 2, ..plain },
+                Self { kept: true, https: true, ..plain },
+                Self { counted: Counted::Early, ..plain },
+                Self { counted: Counted::Early, door: Door::ProxyHeader, ..plain },
+                Self { counted: Counted::Early, door: Door::Tls, ..plain },
+                Self { counted: Counted::Login, ..plain },
+                Self { counted: Counted::Login, decides: Decides::Backend, ..plain },
+            ]);
+        }
         all.into_iter()
+    }
+
+    /// Where there is something to be told at once: to IMAP backends a name and a password, to SMTP backends an envelope. With `spare`
+    /// words from the client and the backend each, and backends without TLS and, if there are any, with STARTTLS.
+    fn in_one_step(spare: u8) -> impl Iterator<Item = Self> {
+        [Protocol::Imap, Protocol::Smtp].into_iter().flat_map(move |protocol| {
+            let plain = Self { pipelining: true, ..Self::plain(protocol) };
+            let enough = match protocol {
+                // The greeting, and that it is in.
+                Protocol::Imap | Protocol::Pop3 => Self { backend_words: 2, ..plain },
+                // An envelope takes two commands, and a reply more than a login.
+                Protocol::Smtp => Self { client_words: 2, backend_words: plain.backend_words + 1, ..plain },
+            };
+            let client_words = enough.client_words + spare;
+            let one_step = Self { client_words, backend_words: enough.backend_words + spare, ..enough };
+            // Under TLS IMAP backends are asked again what they offer.
+            let asked = u8::from(protocol == Protocol::Imap);
+            let starttls = Self { backend_tls: BackendTls::StartTls, ..one_step }.with_words_for_tls();
+            let starttls = Self { backend_words: starttls.backend_words + asked, ..starttls };
+            [one_step, starttls].into_iter().take(if spare > 0 { 2 } else { 1 })
+        })
+    }
+
+    /// What it has in common with others, in words: the protocol, and where it begins, or what is special about it.
+    pub(crate) fn group(self) -> String {
+        let what = match self {
+            Self { pipelining: true, .. } => "login in one step",
+            Self { kept: true, .. } => "auth connections kept",
+            Self { https: true, .. } => "auth server under TLS",
+            Self { counted: Counted::Early | Counted::Login, .. } => "sessions counted",
+            Self { door: Door::Plain, .. } => "plain",
+            Self { door: Door::ProxyHeader, .. } => "PROXY header first",
+            Self { door: Door::Tls, .. } => "TLS first",
+        };
+        format!("{}, {what}", self.protocol.name())
     }
 
     /// With the words more that STARTTLS takes, on either leg.
@@ -123,7 +199,10 @@ impl Setting {
     }
 
     pub(crate) fn policy(self) -> Policy {
-        let auth = AuthServer::new(Target::Address(address("127.0.0.1:9000")), "127.0.0.1");
+        let scheme = if self.https { Scheme::Https { name: None } } else { Scheme::Http };
+        let url = AuthUrl::new(Target::Address(address("127.0.0.1:9000")), "127.0.0.1");
+        let auth = AuthServer::at(vec![AuthUrl { scheme, ..url }]);
+        let auth = AuthServer { keepalive: usize::from(self.kept), ..auth };
         let mut policy = Policy::new(self.protocol, "mx.test", auth);
         policy.starttls = self.starttls;
         policy.mechanisms = [Mechanism::Plain, Mechanism::Login, Mechanism::XOauth2]
@@ -131,12 +210,23 @@ impl Setting {
             .fold(policy.mechanisms, Mechanisms::with);
         (policy.backend.tls, policy.backend.tls_configured) = (self.backend_tls, true);
         policy.backend.smtp_auth = true;
-        policy.unauthenticated = self.protocol == Protocol::Smtp;
+        policy.backend.pipelining = self.pipelining;
+        // Who has no name is not counted by it.
+        policy.unauthenticated = self.protocol == Protocol::Smtp && self.counted != Counted::Login;
         // Where STARTTLS is on, errors made in clear count on (decision 19), which is not what is looked for.
         policy.errors_max = if self.starttls == StartTls::Off { 2 } else { 100 };
+        if self.protocol == Protocol::Pop3 {
+            // Else nothing tells a wrong password from trouble of our own.
+            policy.capabilities.extend(["RESP-CODES", "AUTH-RESP-CODE"].map(Into::into));
+        }
         if self.protocol == Protocol::Smtp {
             policy.resolver_timeout = (self.door == Door::ProxyHeader).then_some(Duration::from_secs(30));
             policy.greeting_delay = Duration::from_secs(if self.door == Door::Tls { 5 } else { 0 });
+        }
+        if self.counted != Counted::Never {
+            let early = self.counted == Counted::Early;
+            let key = if early { LimitKey::Address } else { LimitKey::Login };
+            policy.conn_limits.limits = vec![ConnLimit { zone: ZONE.into(), key, connections: 1, early }];
         }
         if self.decides == Decides::Backend {
             policy.auth = None;
@@ -158,6 +248,9 @@ impl Setting {
 
 /// Where backends are.
 pub(crate) const PLACES: [&str; 2] = ["198.51.100.2:143", "198.51.100.3:143"];
+
+/// Where sessions are counted, if they are.
+pub(crate) const ZONE: &str = "zone";
 
 pub(crate) fn address(text: &str) -> Address {
     text.parse::<SocketAddr>().unwrap().into()

@@ -1,111 +1,49 @@
 //! One state: the session, the wires as a driver would see them, and what has to be remembered to tell whether the claims hold.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+#[path = "world/happening.rs"]
+mod happening;
+#[path = "world/judge.rs"]
+mod judge;
+#[path = "world/seen.rs"]
+mod seen;
 
-use gatepost_core::report::Notice;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
 use gatepost_core::{
-    Action, Answer, BackendTls, End, Event, Instant, NoServer, Place, Protocol, ResolveError, Server,
-    StartTls, SystemError, Target, TlsFacts, WaitingFor, Wire,
+    Action, Answer, BackendTls, End, Event, Instant, NoPlace, NoServer, ResolveError, Server, StartTls,
+    SystemError, TlsFacts, WaitingFor, Wire,
 };
 
-use crate::alphabet::{self, BLAME, MALLORYS, Means, SECRETS, Word};
+pub(crate) use self::happening::Happening;
+pub(crate) use self::seen::Seen;
+use crate::alphabet::{self, Means};
 use crate::claim::{Broken, Claim};
-use crate::setting::{Decides, Door, NOW, PLACES, Setting, address, peer};
+use crate::rebased::Rebased;
+use crate::setting::{Decides, Door, NOW, PLACES, Setting, ZONE, address, peer};
+use crate::sight::{Sight, Sights};
 use crate::subject::Subject;
 use crate::wires::{Line, Wires};
 
 /// More deadlines than come one after the other in any session that nobody speaks to.
 const DEADLINES_MAX: usize = 16;
 
-/// Something that may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Happening {
-    Opened(Wire),
-    Says(Wire, Word),
-    Secured(Wire),
-    Finished(Wire),
-    Broken(Wire),
-    Insecure(Wire),
-    /// The next of the places is the one.
-    Chosen(Wire),
-    /// The next of the places has a name that leads nowhere.
-    Unresolved(Wire),
-    Exhausted(Wire),
-    Named,
-    NamedOddly,
-    Nameless,
-    AddressIs(&'static str),
-    Deadline,
-    Drain,
-}
-
-impl Happening {
-    /// Whose doing it is.
-    pub(crate) const fn cause(self) -> &'static str {
-        match self {
-            Self::Opened(wire)
-            | Self::Says(wire, _)
-            | Self::Secured(wire)
-            | Self::Finished(wire)
-            | Self::Broken(wire)
-            | Self::Insecure(wire)
-            | Self::Chosen(wire)
-            | Self::Unresolved(wire)
-            | Self::Exhausted(wire) => match wire {
-                Wire::Client => "client",
-                Wire::Auth => "auth server",
-                Wire::Backend => "backend",
-            },
-            Self::Named | Self::NamedOddly | Self::Nameless | Self::AddressIs(_) => "DNS",
-            Self::Deadline => "deadline",
-            Self::Drain => "shutdown",
-        }
-    }
-}
-
 /// A state.
-#[derive(Clone, Debug, Hash)]
-#[expect(
-    clippy::derived_hash_with_manual_eq,
-    reason = "states are the same that hash alike, as for the checker"
-)]
+#[derive(Clone, Debug)]
 pub(crate) struct World<S> {
     session: S,
     /// A session that has said nothing in clear but STARTTLS, and is told everything that came under TLS.
     twin: Option<S>,
+    /// What was before the greeting, but for what the client said ahead of it.
+    prologue: Vec<Happening>,
     now: Instant,
     wires: Wires,
     client_words: u8,
     auth_words: u8,
     backend_words: u8,
-    pub(crate) seen: Seen,
+    seen: Seen,
+    /// What was seen in the step that led here.
+    pub(crate) sights: Sights,
     pub(crate) broken: Broken,
-}
-
-/// What has been, as far as it matters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Seen {
-    client_tls: bool,
-    backend_tls: bool,
-    /// Whether the auth server said OK to the login under way.
-    granted: bool,
-    /// Whether somebody who may has said that a login is wrong.
-    said_no: bool,
-    /// Whether the wait under way is one to ask again after.
-    asking_again: bool,
-    /// Whether the backend that is connected has heard of the login, and whether one has that was before it.
-    told: bool,
-    told_before: bool,
-    places: u8,
-    /// What of the client's words is kept for the backend, where that is known.
-    ahead: Option<Vec<u8>>,
-    over: bool,
-    pub(crate) relayed: bool,
-    pub(crate) refused: bool,
-    pub(crate) troubled: bool,
-    pub(crate) waited: bool,
-    pub(crate) another: bool,
-    pub(crate) secured: bool,
 }
 
 impl<S: Subject> World<S> {
@@ -113,19 +51,21 @@ impl<S: Subject> World<S> {
         Self {
             session: S::begin(setting),
             twin: None,
+            prologue: Vec::new(),
             now: NOW,
             wires: Wires::default(),
             client_words: setting.client_words,
             auth_words: 0,
             backend_words: setting.backend_words,
             seen: Seen::default(),
+            sights: Sights::default(),
             broken: Broken::default(),
         }
     }
 
     /// Where the session is: in a phase, in the relay, or over.
     pub(crate) fn place(&self) -> &'static str {
-        match (self.seen.relayed, self.seen.over) {
+        match (self.sights.has(Sight::Relayed), self.seen.over) {
             (true, _) => "Relay",
             (false, true) => "[*]",
             (false, false) => self.session.phase(),
@@ -144,6 +84,9 @@ impl<S: Subject> World<S> {
             all.extend([Happening::Named, Happening::NamedOddly, Happening::Nameless]);
             all.extend(["192.0.2.7", "192.0.2.8", "203.0.113.9"].map(Happening::AddressIs));
         }
+        if self.seen.counting {
+            all.extend([Happening::Admitted, Happening::Full, Happening::NoMemory]);
+        }
         for wire in [Wire::Auth, Wire::Backend] {
             match self.wires.line(wire) {
                 Line::Choosing(others) if usize::from(others) < PLACES.len() => {
@@ -154,7 +97,12 @@ impl<S: Subject> World<S> {
                     ]);
                 }
                 Line::Choosing(_) => all.push(Happening::Exhausted(wire)),
-                Line::Dialing(_) => all.extend([Happening::Opened(wire), Happening::Broken(wire)]),
+                Line::Dialing(_) => {
+                    all.extend([Happening::Opened(wire), Happening::Broken(wire)]);
+                    if wire == Wire::Auth && self.seen.offered {
+                        all.push(Happening::Reused(wire));
+                    }
+                }
                 Line::Securing => all.extend([Happening::Secured(wire), Happening::Insecure(wire)]),
                 Line::Open => all.extend([Happening::Finished(wire), Happening::Broken(wire)]),
                 Line::Down | Line::Finished => {}
@@ -162,7 +110,8 @@ impl<S: Subject> World<S> {
         }
         if self.wires.line(Wire::Auth) == Line::Open && self.session.wants(Wire::Auth) && self.auth_words > 0
         {
-            all.extend(alphabet::AUTH.map(|word| Happening::Says(Wire::Auth, word)));
+            let words = alphabet::auth(setting.kept).iter();
+            all.extend(words.map(|&word| Happening::Says(Wire::Auth, word)));
         }
         if self.wires.line(Wire::Backend) == Line::Open
             && self.session.wants(Wire::Backend)
@@ -170,13 +119,15 @@ impl<S: Subject> World<S> {
         {
             let in_clear = setting.backend_tls != BackendTls::Off && !self.seen.backend_tls;
             let words = alphabet::backend(setting.protocol, in_clear).iter();
+            let offers = setting.pipelining.then(|| alphabet::offers(setting.protocol, in_clear));
+            let words = words.chain(offers.into_iter().flatten());
             all.extend(words.map(|&word| Happening::Says(Wire::Backend, word)));
         }
     }
 
     fn clients(&self, setting: Setting, waiting_for: WaitingFor, all: &mut Vec<Happening>) {
         match self.wires.line(Wire::Client) {
-            Line::Down if self.now == NOW && !self.seen.over => all.push(Happening::Opened(Wire::Client)),
+            Line::Down if !self.seen.over => all.push(Happening::Opened(Wire::Client)),
             Line::Securing => all.extend([
                 Happening::Secured(Wire::Client),
                 Happening::Insecure(Wire::Client),
@@ -187,12 +138,11 @@ impl<S: Subject> World<S> {
                 if !self.session.wants(Wire::Client) || self.client_words == 0 {
                     return;
                 }
+                let in_clear = setting.starttls != StartTls::Off && !self.seen.client_tls;
                 let words = match waiting_for {
                     WaitingFor::ProxyHeader => &alphabet::PROXY_HEADERS[..],
-                    _ => {
-                        let in_clear = setting.starttls != StartTls::Off && !self.seen.client_tls;
-                        alphabet::client(setting.protocol, in_clear)
-                    }
+                    WaitingFor::Client => alphabet::client(setting.protocol, in_clear),
+                    _ => alphabet::ahead(setting.protocol, in_clear),
                 };
                 all.extend(words.iter().map(|&word| Happening::Says(Wire::Client, word)));
             }
@@ -202,6 +152,8 @@ impl<S: Subject> World<S> {
 
     /// Lets it happen.
     pub(crate) fn let_happen(&mut self, setting: Setting, what: Happening) {
+        self.sights = Sights::default();
+        self.takes_note_of(setting, what);
         let broken = || End::Broken(SystemError { call: "recv()", code: 104, text: "reset".into() });
         let insecure = || End::Insecure("bad record".into());
         let facts = || TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
@@ -213,6 +165,14 @@ impl<S: Subject> World<S> {
             Happening::Opened(wire) => {
                 self.wires.set(wire, Line::Open);
                 Event::Opened(wire, peer(PLACES[0]))
+            }
+            Happening::Reused(wire) => {
+                self.wires.set(wire, Line::Open);
+                self.sights.see(Sight::Reused);
+                self.seen.unanswered = true;
+                // It was under TLS if this one would be.
+                self.seen.auth_tls = true;
+                Event::Reused(wire, peer(PLACES[0]))
             }
             Happening::Says(wire, word) => {
                 match wire {
@@ -256,6 +216,9 @@ impl<S: Subject> World<S> {
                 Event::Chosen(wire, Err(none))
             }
             Happening::Exhausted(wire) => Event::Chosen(wire, Err(NoServer::Exhausted)),
+            Happening::Admitted => Event::Admitted(Ok(())),
+            Happening::Full => Event::Admitted(Err(NoPlace::Full(ZONE.into()))),
+            Happening::NoMemory => Event::Admitted(Err(NoPlace::NoMemory(ZONE.into()))),
             Happening::Named => Event::Resolved(Answer::Name(Ok(b"Client.Test.".to_vec()))),
             Happening::NamedOddly => Event::Resolved(Answer::Name(Ok(b"client test".to_vec()))),
             Happening::Nameless => Event::Resolved(Answer::Name(Err(ResolveError::NotFound))),
@@ -274,8 +237,11 @@ impl<S: Subject> World<S> {
     fn tell(&mut self, setting: Setting, what: Happening, event: Event<'_>) {
         let before = self.session.deadline().map(|deadline| deadline.waiting_for);
         if let Happening::Says(wire, word) = what {
-            match (wire, word.means) {
-                (Wire::Auth, Means::Yes) => self.seen.granted = true,
+            let is_from_its_start = self.seen.answering || word.octets.starts_with("HTTP/");
+            let is_answer = wire != Wire::Auth || !setting.kept || is_from_its_start;
+            let means = if is_answer { word.means } else { Means::Nothing };
+            match (wire, means) {
+                (Wire::Auth, Means::Yes) => (self.seen.granted, self.seen.asking_again) = (true, false),
                 (Wire::Backend, Means::No) => self.seen.said_no |= setting.decides == Decides::Backend,
                 (Wire::Auth, Means::No) => (self.seen.said_no, self.seen.asking_again) = (true, false),
                 (Wire::Auth, Means::AskAgain) => self.seen.asking_again = true,
@@ -284,17 +250,39 @@ impl<S: Subject> World<S> {
         }
         let secured = matches!(what, Happening::Secured(Wire::Client));
         self.seen.client_tls |= secured;
-        self.seen.secured |= secured;
-        self.seen.backend_tls |= matches!(what, Happening::Secured(Wire::Backend));
+        self.sights.see_if(secured, Sight::Secured);
+        match what {
+            Happening::Secured(Wire::Backend) => {
+                (self.seen.backend_tls, self.seen.offered_steps) = (true, false);
+            }
+            Happening::Says(Wire::Backend, word) => {
+                self.seen.offered_steps |= holds(word.octets, &["LITERAL", "PIPELINING"]);
+            }
+            _ => {}
+        }
+        self.seen.auth_tls |= matches!(what, Happening::Secured(Wire::Auth));
+        if matches!(what, Happening::Admitted | Happening::Full | Happening::NoMemory) {
+            (self.seen.counting, self.seen.placed) = (false, what == Happening::Admitted);
+            self.sights.see_if(what == Happening::Full, Sight::TurnedAway);
+        }
 
         let actions = self.session.handle(self.now, event.clone());
+        let waiting_for = self.session.deadline().map(|deadline| deadline.waiting_for);
+        self.seen.greeted |= waiting_for == Some(WaitingFor::Client);
+        if let Happening::Says(Wire::Auth, _) = what {
+            (self.seen.answering, self.seen.unanswered) = (true, false);
+        }
         if secured && setting.door != Door::Tls {
             self.twin = Some(self.about_to_be_secured(setting));
         }
         if let Some(twin) = &mut self.twin {
             let twins = twin.handle(self.now, event);
-            let alike = actions.iter().map(overheard).eq(twins.iter().map(overheard));
+            let alike = actions == twins || actions.iter().map(overheard).eq(twins.iter().map(overheard));
             self.broken.unless(alike, Claim::NothingInClearCounts);
+            // From one state they go on as one.
+            if digest(self.now, &self.session) == digest(self.now, twin) {
+                self.twin = None;
+            }
         }
         self.broken.unless(!self.seen.over || actions.is_empty(), Claim::OneEnding);
         self.endings(&actions);
@@ -306,165 +294,28 @@ impl<S: Subject> World<S> {
         self.outlook();
     }
 
+    /// Remembers what was before the greeting, as long as that may matter.
+    fn takes_note_of(&mut self, setting: Setting, what: Happening) {
+        use WaitingFor::{Admission, GreetingDelay, Name, ProxyHeader};
+        let Some(deadline) = self.session.deadline() else { return };
+        let is_early = match (deadline.waiting_for, what) {
+            (ProxyHeader, _) => true,
+            (Admission | Name | GreetingDelay, what) => !matches!(what, Happening::Says(..)),
+            _ => false,
+        };
+        if is_early && setting.starttls != StartTls::Off && !self.seen.greeted {
+            self.prologue.push(what);
+        }
+    }
+
     /// One that came this far without a word in clear but the one for TLS.
     fn about_to_be_secured(&self, setting: Setting) -> S {
-        let mut twin = S::begin(setting);
-        twin.handle(NOW, Event::Opened(Wire::Client, setting.client().peer));
-        if setting.door == Door::ProxyHeader {
-            twin.handle(NOW, Event::Received(Wire::Client, alphabet::PROXY_HEADERS[1].octets.as_bytes()));
+        let mut world = Self::new(setting);
+        for what in &self.prologue {
+            world.let_happen(setting, *what);
         }
-        if setting.protocol == Protocol::Smtp && setting.door == Door::ProxyHeader {
-            twin.handle(NOW, Event::Resolved(Answer::Name(Err(ResolveError::NotFound))));
-        }
-        twin.handle(NOW, Event::Received(Wire::Client, alphabet::starttls(setting.protocol).as_bytes()));
-        twin
-    }
-
-    /// How a session may end.
-    fn endings(&mut self, actions: &[Action]) {
-        let ends = |action: &&Action| matches!(action, Action::Close(Wire::Client) | Action::Relay(_));
-        let (endings, over) = (actions.iter().filter(ends).count(), self.session.deadline().is_none());
-        let reports = actions.iter().filter(|action| tells_the_end(action)).count();
-        let once = if over && !self.seen.over { endings == 1 } else { endings == 0 };
-        let last = endings == 0 || actions.last().is_some_and(|last| ends(&last));
-        let told = if endings == 0 { reports == 0 } else { reports <= 1 };
-        self.broken.unless(once && last && told, Claim::OneEnding);
-        self.seen.over |= endings > 0;
-    }
-
-    /// Keeps account of what the client has said ahead of its turn.
-    fn keeps(&mut self, before: Option<WaitingFor>, what: Happening, actions: &[Action]) {
-        use WaitingFor::{Auth, Backend, Penalty};
-        let is_busy = |waiting| matches!(waiting, Some(Auth | Backend | Penalty));
-        let after = self.session.deadline().map(|deadline| deadline.waiting_for);
-        match what {
-            Happening::Says(Wire::Client, word) if is_busy(before) => {
-                if let Some(ahead) = &mut self.seen.ahead {
-                    ahead.extend_from_slice(word.octets.as_bytes());
-                }
-            }
-            Happening::Says(Wire::Client, word) if is_busy(after) => {
-                self.seen.ahead = Some(word.behind.as_bytes().to_vec());
-            }
-            // What was kept has been used, and perhaps not all of it.
-            _ if before == Some(Penalty) && after != Some(Penalty) && !self.seen.asking_again => {
-                self.seen.ahead = None;
-            }
-            _ => {}
-        }
-        for action in actions {
-            if let (Action::Relay(leftovers), Happening::Says(_, word)) = (action, what) {
-                let ahead = self.seen.ahead.as_deref().unwrap_or(leftovers.to_backend.expose());
-                let whole = leftovers.to_backend.expose() == ahead && leftovers.to_client == word.behind;
-                self.broken.unless(whole, Claim::NothingIsLost);
-            }
-        }
-    }
-
-    fn perform(&mut self, setting: Setting, what: Happening, action: &Action, relays: bool) {
-        let in_clear = setting.starttls == StartTls::Only && !self.seen.client_tls;
-        match action {
-            Action::Open(wire, target) => {
-                self.broken.unless(self.wires.line(*wire) == Line::Down, Claim::WiresAreKept);
-                self.broken.unless(!in_clear, Claim::NoPasswordInClear);
-                self.wires.set(*wire, if target.is_choice() { Line::Choosing(0) } else { Line::Dialing(1) });
-                self.open(setting, *wire, target);
-            }
-            // No setting asks for connections that are kept.
-            Action::OpenOrReuse(..) | Action::Reopen(_) | Action::Keep(..) => {
-                self.broken.unless(false, Claim::WiresAreKept);
-            }
-            Action::OpenNext(wire) => {
-                let others = match self.wires.line(*wire) {
-                    Line::Dialing(others) => others,
-                    _ => self.seen.places,
-                };
-                self.wires.set(*wire, Line::Choosing(others));
-                self.seen.another |= *wire == Wire::Backend && others > 0;
-                self.seen.backend_tls &= *wire != Wire::Backend;
-                self.seen.told_before |= self.seen.told;
-                self.seen.told = false;
-            }
-            Action::Send(wire, payload) => {
-                self.broken.unless(self.wires.line(*wire).takes_octets(), Claim::WiresAreKept);
-                let words = String::from_utf8_lossy(payload.expose());
-                self.hears(setting, *wire, &words);
-                if *wire == Wire::Client {
-                    self.is_told(what, &words, relays);
-                }
-            }
-            Action::Secure(wire, _) => {
-                self.broken.unless(self.wires.line(*wire) == Line::Open, Claim::WiresAreKept);
-                self.wires.set(*wire, Line::Securing);
-            }
-            Action::Close(wire) => self.wires.set(*wire, Line::Down),
-            Action::Relay(leftovers) => {
-                let joined = self.wires.line(Wire::Client).takes_octets()
-                    && self.wires.line(Wire::Backend) == Line::Open;
-                self.broken.unless(joined, Claim::WiresAreKept);
-                self.wires = Wires::default();
-                self.seen.relayed = true;
-                let leftovers = [leftovers.to_backend.expose(), &leftovers.to_client].concat();
-                self.hears(setting, Wire::Backend, &String::from_utf8_lossy(&leftovers));
-            }
-            Action::Report(report) => {
-                let line = report.to_string();
-                self.broken.unless(!holds(&line, &SECRETS), Claim::NoPasswordIsTold);
-            }
-            // In no setting are sessions counted.
-            Action::Admit(_) => self.broken.unless(false, Claim::WiresAreKept),
-            Action::Resolve(_) | Action::Judge(..) => {}
-        }
-    }
-
-    fn open(&mut self, setting: Setting, wire: Wire, target: &Target) {
-        match wire {
-            Wire::Auth => {
-                self.auth_words = setting.auth_words;
-                (self.seen.granted, self.seen.said_no) = (false, false);
-                self.seen.waited |= self.seen.asking_again;
-            }
-            _ => {
-                let granted = self.seen.granted || setting.decides == Decides::Backend;
-                self.broken.unless(granted, Claim::NoCredentialBeforeOk);
-                let inet = match target {
-                    Target::AnyOf(places) => places.iter().all(|place| matches!(place, Place::At(_))),
-                    Target::Address(_) | Target::Group(_) => true,
-                };
-                assert!(inet, "nobody here has a name");
-            }
-        }
-    }
-
-    /// Somebody is sent octets.
-    fn hears(&mut self, setting: Setting, wire: Wire, words: &str) {
-        let under_tls = self.seen.client_tls || setting.starttls == StartTls::Off;
-        if under_tls {
-            self.broken.unless(!holds(words, &MALLORYS), Claim::NothingInClearCounts);
-        }
-        if wire != Wire::Backend {
-            return;
-        }
-        let granted = self.seen.granted || setting.decides == Decides::Backend;
-        self.broken.unless(granted, Claim::NoCredentialBeforeOk);
-        let manners = ["STARTTLS", "STLS", "EHLO ", "HELO "];
-        if !manners.iter().any(|manner| words.contains(manner)) {
-            self.seen.told = true;
-            let tls = self.seen.backend_tls || setting.backend_tls == BackendTls::Off;
-            self.broken.unless(tls, Claim::NoCredentialWithoutTls);
-            self.broken.unless(!self.seen.told_before, Claim::OneBackendHears);
-        }
-    }
-
-    /// The client is sent octets.
-    fn is_told(&mut self, what: Happening, words: &str, relays: bool) {
-        let blamed = holds(words, &BLAME);
-        let own_doing = matches!(what, Happening::Says(Wire::Client, _));
-        let fair = self.seen.said_no || own_doing || relays;
-        self.broken.unless(!blamed || fair, Claim::TroubleIsNoWrongPassword);
-        self.seen.refused |= blamed && !own_doing;
-        self.seen.troubled |=
-            ["[UNAVAILABLE]", "-ERR internal", "451 "].iter().any(|word| words.contains(word));
+        world.let_happen(setting, Happening::Says(Wire::Client, alphabet::starttls(setting.protocol)));
+        world.session
     }
 
     /// What is ahead of this state.
@@ -482,52 +333,65 @@ impl<S: Subject> World<S> {
                 self.broken.unless(ahead, Claim::DeadlineWhileAlive);
             }
         }
+    }
+
+    /// Whether this session ends by its deadlines if nothing else happens to it.
+    pub(crate) fn ends_if_left_alone(&self) -> bool {
         let mut alone = self.session.clone();
-        let mut left = DEADLINES_MAX;
-        while let Some(deadline) = alone.deadline().filter(|_| left > 0) {
-            alone.handle(deadline.at.max(self.now), Event::Deadline);
-            left -= 1;
-        }
-        self.broken.unless(left > 0, Claim::LeftAloneItEnds);
+        (0..DEADLINES_MAX).any(|_| match alone.deadline() {
+            Some(deadline) => {
+                alone.handle(deadline.at.max(self.now), Event::Deadline);
+                false
+            }
+            None => true,
+        })
     }
 }
 
-impl<S: Hash> PartialEq for World<S> {
-    fn eq(&self, other: &Self) -> bool {
-        let digest = |world: &Self| {
-            let mut hasher = DefaultHasher::new();
-            world.hash(&mut hasher);
-            hasher.finish()
-        };
-        digest(self) == digest(other)
+/// All that its future depends on, and what must be true of it. The dead are all the same. Left out is when things happened,
+/// but not how long before and after others; what has been seen on the way; and what came before the greeting, of which
+/// everything that a twin could tell is known to the session as well: who the client is.
+impl<S: Subject> Hash for World<S> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self {
+            session,
+            twin,
+            prologue: _,
+            now,
+            wires,
+            client_words,
+            auth_words,
+            backend_words,
+            seen,
+            sights: _,
+            broken,
+        } = self;
+        broken.hash(hasher);
+        session.deadline().is_some().hash(hasher);
+        if session.deadline().is_some() {
+            let mut hasher = Rebased { hasher, now: *now };
+            (session, twin, wires, client_words, auth_words, backend_words, seen).hash(&mut hasher);
+        }
     }
+}
+
+/// States are the same that hash alike, as for the checker.
+impl<S: Subject> PartialEq for World<S> {
+    fn eq(&self, other: &Self) -> bool {
+        let hash = |world| BuildHasherDefault::<DefaultHasher>::default().hash_one(world);
+        hash(self) == hash(other)
+    }
+}
+
+/// What goes on from `now` as another does with the same digest.
+fn digest(now: Instant, value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut Rebased { hasher: &mut hasher, now });
+    hasher.finish()
 }
 
 fn holds(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
-}
-
-/// Whether an action is a report of why the session ends.
-fn tells_the_end(action: &Action) -> bool {
-    let Action::Report(report) = action else { return false };
-    matches!(
-        report.notice,
-        Notice::LoggedIn
-            | Notice::ClientTimedOut
-            | Notice::ClientClosed
-            | Notice::ClientFailed(_)
-            | Notice::ShutDown
-            | Notice::TooManyInvalidCommands
-            | Notice::TooManyCommands
-            | Notice::ForeignProtocol(_)
-            | Notice::DataBehindStartTls
-            | Notice::RejectedBeforeGreeting { .. }
-            | Notice::ProxyHeaderBroken(_)
-            | Notice::AccessForbidden
-            | Notice::HandshakeFailed { .. }
-            | Notice::HandshakeClosed
-            | Notice::TlsFailed { .. }
-    )
 }
 
 /// An action as others see it, but for the count of logins, which is kept over STARTTLS as those of errors and commands are.

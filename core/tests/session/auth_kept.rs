@@ -230,3 +230,12 @@ fn whoever_has_begun_to_answer_by_a_kept_connection_has_all_the_time_there_is() 
     assert!(!scene.did.contains(&Action::Reopen(Wire::Auth)), "{:?}", scene.did);
     assert!(scene.said_to(Wire::Client).starts_with("a NO [UNAVAILABLE]"), "{:?}", scene.did);
 }
+
+#[test]
+fn a_driver_that_is_late_finds_no_time_left_to_ask_anew() {
+    let mut scene = reused(clear());
+    scene.now = scene.now.after(AuthServer::at(vec![clear()]).timeout);
+    scene.tell(Event::Deadline);
+    assert!(!scene.did.contains(&Action::Reopen(Wire::Auth)), "{:?}", scene.did);
+    assert!(scene.said_to(Wire::Client).starts_with("a NO [UNAVAILABLE]"), "{:?}", scene.did);
+}

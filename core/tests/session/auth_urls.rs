@@ -1,12 +1,15 @@
 //! `auth_http` with several URLs, and under TLS (divergences D1 and D2).
 
+use std::time::Duration;
+
+use gatepost_core::limits::AUTH_WAIT_TIMEOUTS_MAX;
 use gatepost_core::{
     Action, AuthServer, AuthUrl, End, Event, Group, Guest, Handshake, Judgement, NoServer, Policy, Protocol,
     Scheme, Server, Target, Wire,
 };
 
 use crate::failover::{Scene, refused};
-use crate::stage::{address, facts, peer, policy};
+use crate::stage::{address, client, facts, peer, policy};
 
 const FIRST: &str = "127.0.0.1:9000";
 const SECOND: &str = "127.0.0.2:9000";
@@ -208,4 +211,34 @@ fn what_is_wrong_in_tls_is_told_and_the_next_url_asked() {
     let line = "[error] auth http server 127.0.0.2:9000: SSL_read() failed (SSL: bad record) while";
     assert!(scene.log()[0].starts_with(line), "{:?}", scene.log());
     assert!(scene.said_to(Wire::Client).starts_with(UNAVAILABLE), "{:?}", scene.did);
+}
+
+#[test]
+fn nobody_is_asked_once_the_budget_is_spent() {
+    let mut scene = begun(three());
+    scene.now = scene.now.after(AuthServer::at(three()).timeout);
+    scene.tell(Event::Ended(Wire::Auth, refused()));
+    assert!(!scene.did.iter().any(|action| matches!(action, Action::Open(..))), "{:?}", scene.did);
+    assert!(scene.said_to(Wire::Client).starts_with(UNAVAILABLE), "{:?}", scene.did);
+}
+
+#[test]
+fn a_wait_as_long_as_all_waits_together_may_be_is_no_slip() {
+    let longest = asking(three()).timeout.as_secs() * u64::from(AUTH_WAIT_TIMEOUTS_MAX);
+    for (seconds, said) in [(longest, false), (longest + 1, true)] {
+        let mut scene = begun(three());
+        scene.granted(&format!("Auth-Status: no\r\nAuth-Wait: {seconds}\r\n\r\n"));
+        let lines = scene.log().iter().filter(|line| line.contains("too long wait")).count();
+        assert_eq!(lines == 1, said, "{seconds}: {:?}", scene.log());
+        assert_eq!(scene.session_deadline(), Some(scene.now.after(Duration::from_secs(longest))));
+    }
+}
+
+#[test]
+fn a_server_of_a_group_is_chosen_for_whoever_the_question_is_about() {
+    let group = Group { name: "auths".into(), servers: 2, guest: Guest::default() };
+    let scene = begun(vec![AuthUrl::new(Target::Group(group.clone()), "auths")]);
+    let guest = Guest { address: client().remote.ip(), login: b"fred"[..].into() };
+    let target = Target::Group(Group { guest, ..group });
+    assert_eq!(scene.did.last(), Some(&Action::Open(Wire::Auth, target)));
 }

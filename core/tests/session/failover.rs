@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_core::{
-    Action, Actions, Address, AuthServer, BackendTls, End, Event, Group, Guest, Instant, Judgement, NoServer,
-    Place, Policy, Protocol, ProxyHeader, ResolveError, Server, Session, SystemError, Target, Wire,
+    Action, Actions, Address, AuthServer, BackendTls, End, Event, Group, Guest, Handshake, Instant,
+    Judgement, NoServer, Place, Policy, Protocol, ProxyHeader, ResolveError, Server, Session, SystemError,
+    Target, Wire,
 };
 
 use crate::stage::{Door, NOW, PROTOCOLS, address, client, facts, peer, policy, session};
@@ -20,7 +21,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(policy: Policy) -> Self {
-        let mut scene = Self { session: session(policy, Door::Plain), now: NOW, did: Vec::new() };
+        Self::of(session(policy, Door::Plain))
+    }
+
+    pub(crate) fn of(session: Session) -> Self {
+        let mut scene = Self { session, now: NOW, did: Vec::new() };
         scene.tell(Event::Opened(Wire::Client, client()));
         scene
     }
@@ -433,4 +438,70 @@ fn another_auth_server_is_asked_where_one_fails() {
         "{:?}",
         scene.did
     );
+}
+
+#[test]
+fn a_certificate_is_for_the_name_that_a_server_was_chosen_by_unless_another_is_said() {
+    for protocol in PROTOCOLS {
+        for (chosen, said, name) in [
+            (Some("one.test"), None, Some("one.test")),
+            (Some("one.test"), Some("all.test"), Some("all.test")),
+            (None, None, None),
+        ] {
+            let mut policy = passing(protocol);
+            (policy.backend.tls, policy.backend.tls_configured) = (BackendTls::On, true);
+            policy.backend.tls_name = said.map(Into::into);
+            let mut scene = Scene::new(policy);
+            scene.log_in(protocol);
+            scene.granted(OK);
+            let server = Server { address: address("198.51.100.2:143"), name: chosen.map(Into::into) };
+            scene.tell(Event::Chosen(Wire::Backend, Ok(server)));
+            scene.tell(Event::Opened(Wire::Backend, peer("198.51.100.2:143")));
+            let handshake = Handshake::Connect { name: name.map(Into::into) };
+            assert_eq!(
+                scene.did.last(),
+                Some(&Action::Secure(Wire::Backend, handshake)),
+                "{chosen:?} {said:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_handshake_is_blamed_only_until_it_is_done() {
+    for protocol in PROTOCOLS {
+        let mut policy = policy(protocol);
+        policy.unauthenticated = false;
+        (policy.backend.tls, policy.backend.tls_configured) = (BackendTls::On, true);
+        for (is_done, line) in
+            [(false, "SSL_do_handshake() failed"), (true, "upstream prematurely closed connection")]
+        {
+            let mut scene = Scene::new(policy.clone());
+            scene.log_in(protocol);
+            scene.granted("Auth-Status: OK\r\nAuth-Server: 198.51.100.2\r\nAuth-Port: 143\r\nAuth-Pass: hunter2\r\n\r\n");
+            scene.tell(Event::Opened(Wire::Backend, peer("198.51.100.2:143")));
+            if is_done {
+                scene.tell(Event::Secured(Wire::Backend, facts()));
+            }
+            scene.tell(Event::Ended(Wire::Backend, End::Insecure("bad record mac".into())));
+            assert!(scene.log()[0].starts_with(&format!("[error] {line}")), "{:?}", scene.log());
+        }
+    }
+}
+
+/// Nobody knows yet who it would have been, so nobody is judged; and once all the time there is has gone, nobody else is looked for.
+#[test]
+fn a_name_that_takes_too_long_is_passed_by_unjudged_while_there_is_time() {
+    let mut policy = passing(Protocol::Imap);
+    policy.backend.resolve_timeout = Duration::from_secs(5);
+    let mut scene = Scene::new(policy.clone());
+    scene.log_in(Protocol::Imap);
+    scene.granted(OK);
+    scene.wait();
+    assert_eq!(scene.did.last(), Some(&Action::OpenNext(Wire::Backend)), "{:?}", scene.did);
+    assert!(!scene.judges(), "{:?}", scene.did);
+    scene.now = NOW.after(policy.timeout);
+    scene.tell(Event::Deadline);
+    assert!(!scene.judges() && !scene.did.contains(&Action::OpenNext(Wire::Backend)), "{:?}", scene.did);
+    assert!(scene.said_to(Wire::Client).starts_with("a NO [UNAVAILABLE]"), "{:?}", scene.did);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatepost_core::{Policy, Protocol, Wire};
+use gatepost_core::{Policy, Protocol, Seed, Wire};
 use proptest::prelude::*;
 
 use crate::stage::{Door, PROTOCOLS, Stage, policy};
@@ -54,6 +54,11 @@ fn no_trace_report_or_log_line_holds_the_password() {
             }
         }
     }
+}
+
+#[test]
+fn a_seed_does_not_show_what_challenges_will_be_made_of() {
+    assert_eq!(format!("{:?}", Seed([7; 16])), "[seed]");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Octets from one socket of the kernel to another that never come through us: splice(2), with a pipe between them.
 //!
-//! It pays for bulk. A message of some hundred octets is cheaper to copy, so a direction copies until a read has filled the scratch,
-//! and copies again once a splice has brought less than that.
+//! It pays for bulk. A message of some hundred octets is cheaper to copy, so a direction copies until a read has brought that much
+//! (`BULK_BYTES`), and copies again once a splice has brought less.
 
 use std::cell::RefCell;
 use std::io;

@@ -331,3 +331,46 @@ fn a_client_whose_socket_is_not_known_to_have_ended_has_not_left() {
         assert!(!relay.client_has_left());
     });
 }
+
+/// Takes what it is given and gets rid of none of it, as TLS does whose socket is full.
+#[derive(Default)]
+struct Hoarder {
+    taken: usize,
+}
+
+impl AsyncRead for Hoarder {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Hoarder {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.taken += octets.len();
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsSocket for Hoarder {}
+
+#[tokio::test(start_paused = true)]
+async fn until_what_tls_took_has_gone_nothing_more_is_read() {
+    let (mut backend, mut far) = duplex(8 * SCRATCH_BYTES);
+    backend.write_all(&vec![7; 5 * SCRATCH_BYTES]).await.expect("said");
+    let mut client = Hoarder::default();
+    let relaying = relay(&mut client, &mut far, Start::default(), DAY);
+    assert!(timeout(Duration::from_secs(1), relaying).await.is_err());
+    assert_eq!(client.taken, SCRATCH_BYTES);
+}

@@ -3,8 +3,10 @@
 //!
 //! Under TLS 1.2 a client that resumes is given a new ticket, for the same master secret (RFC 5077 section 3.3). Were that
 //! one as good as new, no session would ever end, and what was said under a secret of long ago could be read by whoever
-//! gets hold of today's key. Under TLS 1.3 each ticket has a secret of its own, and is new (RFC 8446 section 4.6.1).
+//! gets hold of today's key. Under TLS 1.3 each ticket has a secret of its own, and is new (RFC 8446 section 4.6.1). There a
+//! client that came with one is given one, and others as many as `NumTickets` says, as by OpenSSL.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -38,6 +40,11 @@ impl Begun {
     fn found(&self, state: &[u8], began: u64) {
         let found = Found { secret: secret_of(state), began };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+
+    /// Whether one was found.
+    fn is_there(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// When the session of this state began, if it is the one that was found. A session that was found is not always
@@ -78,10 +85,11 @@ impl Means {
     pub(super) fn put_into(&self, config: &mut ServerConfig) {
         let begun = Arc::<Begun>::default();
         if let Some(tickets) = self.tickets.clone() {
-            config.ticketer = Arc::new(OneTicketer { tickets, begun: begun.clone() });
+            let given = AtomicBool::default();
+            config.ticketer = Arc::new(OneTicketer { tickets, begun: begun.clone(), given });
         }
         if let Some(cache) = self.cache.clone() {
-            config.session_storage = Arc::new(OneCache { cache, begun });
+            config.session_storage = Arc::new(OneCache { cache, begun, given: AtomicBool::default() });
         }
     }
 }
@@ -91,6 +99,8 @@ impl Means {
 struct OneTicketer {
     tickets: Arc<Tickets>,
     begun: Arc<Begun>,
+    /// Whether the client was given a ticket.
+    given: AtomicBool,
 }
 
 impl ProducesTickets for OneTicketer {
@@ -103,6 +113,10 @@ impl ProducesTickets for OneTicketer {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        // One that has come with a ticket has as many as before.
+        if self.given.swap(true, Ordering::Relaxed) && self.begun.is_there() {
+            return None;
+        }
         self.tickets.seal(plain, self.begun.of(plain))
     }
 
@@ -118,6 +132,8 @@ impl ProducesTickets for OneTicketer {
 struct OneCache {
     cache: Arc<Cache>,
     begun: Arc<Begun>,
+    /// Whether the client was given something to come back with.
+    given: AtomicBool,
 }
 
 impl OneCache {
@@ -130,6 +146,9 @@ impl OneCache {
 
 impl StoresServerSessions for OneCache {
     fn put(&self, id: Vec<u8>, state: Vec<u8>) -> bool {
+        if self.given.swap(true, Ordering::Relaxed) && self.begun.is_there() {
+            return false;
+        }
         let began = self.begun.of(&state);
         self.cache.put(&id, state, began)
     }

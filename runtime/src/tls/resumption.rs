@@ -27,7 +27,8 @@ const TLS13_TICKETS: usize = 2;
 pub struct Resumption {
     /// `ssl_session_tickets`.
     pub tickets: bool,
-    /// `ssl_conf_command NumTickets`: how many a client is given under TLS 1.3, of which each is good for one connection.
+    /// `ssl_conf_command NumTickets`: how many a client is given under TLS 1.3, of which each is good for one connection. Who came with
+    /// one gets no more than one.
     pub tls13_tickets: usize,
     /// `ssl_session_ticket_key`: files of 48 or 80 octets, of which the first seals and all open. Without any, the keys
     /// are made by the process.

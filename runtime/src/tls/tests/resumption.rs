@@ -168,6 +168,26 @@ fn clients_are_given_as_many_tickets_as_was_said() {
     }
 }
 
+/// So many has a client then that comes back from each of its connections, however often it does.
+#[test]
+fn whoever_comes_with_a_ticket_is_given_one() {
+    let scene = Scene::new();
+    let zone = Zone::of_bytes(1 << 20);
+    for by_cache in [false, true] {
+        let server = scene.with(|settings| {
+            settings.resumption.tls13_tickets = 3;
+            settings.resumption.tickets = !by_cache;
+            settings.resumption.cache = by_cache.then(|| zone.clone());
+        });
+        let client = scene.fixture.client(&[&TLS13]);
+        let given = || {
+            let (facts, client) = shake(&server, client.clone());
+            (facts.expect("TLS").resumed, client.expect("TLS").tls13_tickets_received())
+        };
+        assert_eq!([given(), given(), given()], [(false, 3), (true, 1), (true, 1)]);
+    }
+}
+
 /// RFC 5077 section 3.3: the new ticket that TLS 1.2 gives at each resumption is for the old secret. RFC 8446 section 4.6.1:
 /// that of TLS 1.3 is for a new one.
 #[test]
