@@ -98,8 +98,10 @@ fn a_server_is_not_read_while_tls_is_agreed_on_with_it() {
 /// RFC 4954 section 4 and limits.rs: a tag, the command's word, and as much as a response may be.
 #[test]
 fn a_command_that_carries_a_response_is_heard_up_to_its_bound() {
+    let behind_the_longest_tag = format!("{}  AUTHENTICATE PLAIN ", "t".repeat(TAG_BYTES_MAX));
     for (protocol, front, word) in [
         (Protocol::Imap, "a AUTHENTICATE PLAIN ", "AUTHENTICATE"),
+        (Protocol::Imap, &behind_the_longest_tag, "AUTHENTICATE"),
         (Protocol::Pop3, "AUTH PLAIN ", "AUTH"),
         (Protocol::Smtp, "AUTH PLAIN ", "AUTH"),
     ] {
