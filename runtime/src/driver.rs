@@ -1,5 +1,6 @@
 //! The loop that carries a session: what happens on its wires becomes events, its actions happen on its wires.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -145,6 +146,11 @@ fn log_in<N: Net, O: Observer>(
     }
 }
 
+thread_local! {
+    /// What the session that is told something wants done: one list for all of a thread's, empty in between.
+    static OUT: Cell<Actions> = const { Cell::new(Actions::new()) };
+}
+
 /// A session that is logging in, and its wires.
 struct LogIn<N: Net, O> {
     session: Session,
@@ -211,7 +217,7 @@ impl<N: Net, O: Observer> LogIn<N, O> {
         if let (Some(books), Step::Heard(wire, Heard::Received(filled))) = (&mut self.books, &step) {
             books.tally.read(*wire, filled.len());
         }
-        let mut out = Actions::new();
+        let mut out = OUT.take();
         step.tell(|event| {
             trace!(?event);
             self.session.handle(self.pipes.now(), event, &mut out);
@@ -224,6 +230,7 @@ impl<N: Net, O: Observer> LogIn<N, O> {
             }
             self.pipes.perform(action, &self.observer, &mut leftovers);
         }
+        OUT.set(out);
         leftovers
     }
 

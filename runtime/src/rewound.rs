@@ -18,8 +18,9 @@ use crate::ahead::Ahead;
 pub(crate) struct Rewound<S> {
     beginning: Option<Box<Beginning>>,
     ahead: Ahead,
-    /// The last read brought all that there was room for, or more: more of the same is likely, and then it pays to read ahead.
-    bulk: bool,
+    /// In a relay: whether the last read brought all that there was room for, or more. More of the same is likely then, and it pays to
+    /// read ahead. Before that a stream holds no more than it was asked for, whatever the other side sends.
+    bulk: Option<bool>,
     stream: S,
 }
 
@@ -45,7 +46,7 @@ impl<S> Rewound<S> {
     pub(crate) fn new(first: Bytes, stream: S) -> Self {
         let beginning = Beginning { first, ..Beginning::default() };
         let beginning = (!beginning.is_over()).then(|| Box::new(beginning));
-        Self { beginning, ahead: Ahead::default(), bulk: false, stream }
+        Self { beginning, ahead: Ahead::default(), bulk: None, stream }
     }
 
     /// The same, where what is written is held back, flushed or not, until something is read, which is how the steps of a handshake
@@ -61,6 +62,11 @@ impl<S> Rewound<S> {
             beginning.gathers = false;
         }
         self.look_if_over();
+    }
+
+    /// From now on where much comes it is read ahead.
+    pub(crate) fn expect_bulk(&mut self) {
+        self.bulk.get_or_insert(false);
     }
 
     /// Lets go of memory: the stream may live for days.
@@ -131,13 +137,13 @@ impl<S: AsyncRead + Unpin> Rewound<S> {
         }
         let room = buffer.remaining();
         let count = match self.bulk {
-            true => ready!(self.ahead.poll_read(&mut self.stream, cx, buffer))?,
-            false => {
+            Some(true) => ready!(self.ahead.poll_read(&mut self.stream, cx, buffer))?,
+            Some(false) | None => {
                 ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
                 room - buffer.remaining()
             }
         };
-        self.bulk = count >= room;
+        self.bulk = self.bulk.map(|_| count >= room);
         Poll::Ready(Ok(()))
     }
 }
@@ -225,12 +231,24 @@ mod tests {
         assert!(stream.beginning.is_none());
     }
 
+    #[tokio::test]
+    async fn before_a_relay_nothing_is_read_that_was_not_asked_for() {
+        let (mut far, near) = duplex(100_000);
+        far.write_all(&[7; 90_000]).await.expect("said");
+        let mut stream = Rewound::new(Bytes::new(), near);
+        for _ in 0..20 {
+            assert_eq!(stream.read(&mut [0; 4096]).await.expect("octets"), 4096);
+            assert!(stream.ahead.is_empty());
+        }
+    }
+
     /// As TLS reads: so much at a time.
     #[tokio::test]
     async fn where_more_comes_than_is_asked_for_it_is_read_in_large_pieces_and_comes_in_order() {
         let (mut far, near) = duplex(100_000);
         let octets: Vec<u8> = (0..90_000_u32).map(|place| (place % 251) as u8).collect();
         let mut stream = Rewound::new(Bytes::from_static(b"first"), near);
+        stream.expect_bulk();
         far.write_all(&octets[..100]).await.expect("said");
         let mut heard = Vec::new();
         let mut room = [0; 4096];

@@ -62,6 +62,13 @@ impl<S> Stream<S> {
             Self::Tls(tls) => tls.get_ref().0.get_ref(),
         }
     }
+
+    /// A relay begins: under TLS, where much comes it is read in larger pieces than TLS asks for.
+    pub(crate) fn expect_bulk(&mut self) {
+        if let Self::Tls(tls) = self {
+            tls.get_mut().0.expect_bulk();
+        }
+    }
 }
 
 impl<S: AsSocket> AsSocket for Stream<S> {

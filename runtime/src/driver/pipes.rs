@@ -377,8 +377,10 @@ impl<N: Net> Pipes<N> {
             }
             return None;
         };
-        let Parts { stream: client, unsent: mut to_client, ended: client_ended, pace } = client;
-        let Parts { stream: backend, unsent: mut to_backend, ended: backend_ended, pace: _ } = backend;
+        let Parts { stream: mut client, unsent: mut to_client, ended: client_ended, pace } = client;
+        let Parts { stream: mut backend, unsent: mut to_backend, ended: backend_ended, pace: _ } = backend;
+        client.expect_bulk();
+        backend.expect_bulk();
         if let Some(closing) = &mut closing {
             closing.tally.sent(Wire::Client, leftovers.to_client.len());
             closing.tally.sent(Wire::Backend, leftovers.to_backend.expose().len());
