@@ -111,8 +111,8 @@ impl Setting {
     }
 
     /// All that the settings of STARTTLS, of the backend's TLS and of who decides can be together, and behind the other doors those that
-    /// differ most; two words more from the client than it takes to get in. Then logins in one step, all ways to ask an auth server, and
-    /// to count.
+    /// differ most; two words more from the client than it takes to get in, of which a PROXY header is one. Then logins in one step, all
+    /// ways to ask an auth server, and to count.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let mut all = Vec::new();
         for protocol in Protocol::ALL {
