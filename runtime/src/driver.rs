@@ -18,7 +18,6 @@ use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
 use crate::pool::Pool;
-use crate::relay::Relay;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 use crate::users::Users;
@@ -35,7 +34,7 @@ use admission::Admission;
 use desk::Desk;
 use pipes::{ByWire, Pipes, Shared, Step};
 pub use relaying::Parked;
-use relaying::{Closing, Relaying};
+use relaying::{Begun, Closing};
 
 /// A client that has just been accepted, and all that its session will be.
 #[derive(Debug)]
@@ -104,7 +103,7 @@ fn log_in<N: Net, O: Observer>(
     arrival: Arrival<N::Stream>,
     observer: O,
     drain: Drain,
-) -> impl Future<Output = Option<(Box<Relaying<N::Stream, O>>, Relay)>> {
+) -> impl Future<Output = Option<Begun<N::Stream, O>>> {
     let (mut login, opened) = LogIn::new(net, arrival, observer);
     async move {
         let mut alarm = pin!(sleep(Duration::ZERO));
@@ -240,11 +239,7 @@ impl<N: Net, O: Observer> LogIn<N, O> {
         Some(Box::new(Closing { facts: self.session.facts(), tally, begun }))
     }
 
-    fn into_relaying(
-        self,
-        leftovers: Leftovers,
-        drain: Drain,
-    ) -> Option<(Box<Relaying<N::Stream, O>>, Relay)> {
+    fn into_relaying(self, leftovers: Leftovers, drain: Drain) -> Option<Begun<N::Stream, O>> {
         let closing = self.closing();
         self.pipes.into_relaying(leftovers, closing, self.policy, self.observer, drain)
     }

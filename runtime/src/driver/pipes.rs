@@ -14,7 +14,7 @@ use super::admission::Admission;
 use super::choice::{Choice, Chosen};
 use super::desk::{Desk, Said};
 use super::question::Asked;
-use super::relaying::{Closing, Held, Relaying};
+use super::relaying::{Begun, Closing, Held, Relaying};
 use crate::drain::Drain;
 use crate::limit_rate::Pace;
 use crate::net::Net;
@@ -368,7 +368,7 @@ impl<N: Net> Pipes<N> {
         policy: Arc<Policy>,
         observer: O,
         drain: Drain,
-    ) -> Option<(Box<Relaying<N::Stream, O>>, Relay)> {
+    ) -> Option<Begun<N::Stream, O>> {
         let (Some(client), Some(backend)) =
             (self.client.into_parts(), self.backend.and_then(|backend| backend.into_parts()))
         else {

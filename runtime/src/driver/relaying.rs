@@ -40,6 +40,9 @@ pub(super) struct Relaying<S, O> {
     pub(super) held: Option<Box<Held>>,
 }
 
+/// A session whose relay is to begin, and the relay.
+pub(super) type Begun<S, O> = (Box<Relaying<S, O>>, Relay);
+
 /// Places among those of others.
 pub(super) struct Held {
     /// At the backend, for as long as the session relays.
@@ -74,8 +77,10 @@ impl Closing {
 impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Relaying<S, O> {
     /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it. Or until it is calm:
     /// then its sockets are parked, and so is the session.
-    ///
-    /// No `async fn`, which has room for what it is called with twice.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has room for the relay twice, and there are thousands"
+    )]
     pub(super) fn run(mut self: Box<Self>, mut relay: Relay) -> impl Future<Output = Option<Parked<S, O>>> {
         async move {
             let Policy { backend, lingering, .. } = &*self.policy;
