@@ -601,3 +601,29 @@ impl fmt::Display for ForeignProtocol {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_has_nginxs_level() {
+        let server = || Address::Unix("/run/auth".into());
+        let answer = |fault| Notice::AuthAnswer { server: server(), fault };
+        let refused = |passed_on| Notice::UpstreamRefused { reply: Vec::new(), passed_on };
+        for (notice, level) in [
+            (Notice::LoggedIn, Level::Info),
+            (refused(true), Level::Info),
+            (Notice::DataBehindStartTls, Level::Warn),
+            (Notice::InvalidErrorCode { server: server(), code: Vec::new() }, Level::Warn),
+            (answer(AuthFault::OddStatus(404)), Level::Warn),
+            (answer(AuthFault::InvalidSaslError), Level::Warn),
+            (answer(AuthFault::LongWait(601)), Level::Warn),
+            (answer(AuthFault::Closed), Level::Error),
+            (refused(false), Level::Error),
+            (Notice::UpstreamClosed, Level::Error),
+        ] {
+            assert_eq!(notice.level(), level, "{notice:?}");
+        }
+    }
+}

@@ -3,6 +3,9 @@
 //! A crowd comes in the morning and leaves in the evening. Blocks of one size lie together here, and where all of them are free the
 //! memory is the system's again, at once. The system's own allocator gives back only what lies behind everything that is still in
 //! use; and what tasks and sockets need, which is aligned to 128 octets, takes a quarter more with it.
+//!
+//! What libraries in C take comes from here too, by `malloc` (mimalloc's `override`): when a crowd under TLS had left, aws-lc's share of it stayed
+//! with the system's allocator.
 
 #![expect(unsafe_code, reason = "an option of the allocator can be set in no other way; argued below")]
 

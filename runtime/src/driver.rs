@@ -17,6 +17,7 @@ use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
 use crate::pool::Pool;
+use crate::relay::Relay;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 use crate::users::Users;
@@ -88,7 +89,8 @@ pub fn drive<N: Net, O: Observer + 'static>(
     let login = Box::pin(log_in(net, arrival, observer, drain));
     async move {
         // Boxed likewise: until then a session need not have room for it.
-        Box::pin(login.await?.run()).await
+        let (relaying, relay) = login.await?;
+        Box::pin(relaying.run(relay)).await
     }
     .instrument(span)
 }
@@ -101,7 +103,7 @@ fn log_in<N: Net, O: Observer>(
     arrival: Arrival<N::Stream>,
     observer: O,
     drain: Drain,
-) -> impl Future<Output = Option<Box<Relaying<N::Stream, O>>>> {
+) -> impl Future<Output = Option<(Box<Relaying<N::Stream, O>>, Relay)>> {
     let (mut login, opened) = LogIn::new(net, arrival, observer);
     async move {
         let mut alarm = pin!(sleep(Duration::ZERO));
@@ -231,7 +233,11 @@ impl<N: Net, O: Observer> LogIn<N, O> {
         Some(Box::new(Closing { facts: self.session.facts(), tally, begun }))
     }
 
-    fn into_relaying(self, leftovers: Leftovers, drain: Drain) -> Option<Box<Relaying<N::Stream, O>>> {
+    fn into_relaying(
+        self,
+        leftovers: Leftovers,
+        drain: Drain,
+    ) -> Option<(Box<Relaying<N::Stream, O>>, Relay)> {
         let closing = self.closing();
         self.pipes.into_relaying(leftovers, closing, self.policy, self.observer, drain)
     }

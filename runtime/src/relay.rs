@@ -74,6 +74,27 @@ pub(crate) struct Relay {
     progress: Instant,
 }
 
+/// What a relay that is calm has to remember.
+#[derive(Debug)]
+pub(crate) struct Calm {
+    from_client: u64,
+    from_backend: u64,
+    pace: Option<Box<Pace>>,
+    progress: Instant,
+}
+
+impl Calm {
+    /// Nothing has moved yet.
+    pub(crate) fn new() -> Self {
+        Self { from_client: 0, from_backend: 0, pace: None, progress: Instant::now() }
+    }
+
+    /// When the relay has been silent for `idle`.
+    pub(crate) fn due(&self, idle: Duration) -> Instant {
+        self.progress + idle.min(IDLE_MAX)
+    }
+}
+
 impl Relay {
     /// A relay that begins with what is left over.
     pub(crate) fn new(start: Start) -> Self {
@@ -93,7 +114,7 @@ impl Relay {
     /// direction end it (D30). Both streams are left for the caller to close.
     ///
     /// Returns `None` when it is calm: neither side has said anything for [`CALM`], nothing is under way, and beneath both streams lie
-    /// sockets, which can be parked. It is to be run again when something has happened on one of them, or is [due](Relay::due).
+    /// sockets, which can be parked. It is to be run again when something has happened on one of them, or it is [due](Calm::due).
     pub(crate) async fn run<C, B>(
         &mut self,
         client: &mut C,
@@ -141,14 +162,29 @@ impl Relay {
         })
     }
 
-    /// When a relay that is calm has been silent for `idle`.
-    pub(crate) fn due(&self, idle: Duration) -> Instant {
-        self.progress + idle.min(IDLE_MAX)
+    /// What is to be remembered of a relay that is calm, which is over.
+    pub(crate) fn into_calm(self) -> Calm {
+        let (from_client, from_backend) = self.octets();
+        Calm { from_client, from_backend, pace: self.to_client.pace, progress: self.progress }
+    }
+
+    /// Goes on with one that was calm.
+    pub(crate) fn resumed(calm: &mut Calm) -> Self {
+        let mut relay = Self::new(Start { pace: calm.pace.take(), ..Start::default() });
+        (relay.to_backend.octets, relay.to_client.octets) = (calm.from_client, calm.from_backend);
+        relay.progress = calm.progress;
+        relay
     }
 
     /// Whether both directions wait for nothing but their sources.
     fn is_calm(&self) -> bool {
         self.to_client.is_calm() && self.to_backend.is_calm()
+    }
+
+    /// How it went, where it cannot go on with one of its streams.
+    pub(crate) const fn failed(&self, failure: (Wire, End)) -> Outcome {
+        let (from_client, from_backend) = self.octets();
+        Outcome { from_client, from_backend, timed_out: false, failure: Some(failure) }
     }
 
     /// Octets read so far, from the client and from the backend.

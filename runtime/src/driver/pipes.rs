@@ -21,7 +21,7 @@ use crate::net::Net;
 use crate::observe::Observer;
 use crate::pipe::{Heard, Parts, Pipe};
 use crate::pool::{Key, Pool};
-use crate::relay::{Relay, Start};
+use crate::relay::{Calm, Relay, Start};
 use crate::system_error::connect_error;
 use crate::tls::Acceptor;
 use crate::upstream::{Die, Upstreams};
@@ -368,7 +368,7 @@ impl<N: Net> Pipes<N> {
         policy: Arc<Policy>,
         observer: O,
         drain: Drain,
-    ) -> Option<Box<Relaying<N::Stream, O>>> {
+    ) -> Option<(Box<Relaying<N::Stream, O>>, Relay)> {
         let (Some(client), Some(backend)) =
             (self.client.into_parts(), self.backend.and_then(|backend| backend.into_parts()))
         else {
@@ -389,18 +389,19 @@ impl<N: Net> Pipes<N> {
         }
         let start = Start { to_backend, to_client, client_ended, backend_ended, pace };
         let context = leftovers.context;
-        Some(Box::new(Relaying {
+        let relaying = Box::new(Relaying {
             held: Held::new(self.backend_choice.into_lease(), self.admission.into_places()),
             client,
             backend,
-            relay: Relay::new(start),
+            calm: Calm::new(),
             context,
             closing,
             policy,
             observer,
             drain,
             span: None,
-        }))
+        });
+        Some((relaying, Relay::new(start)))
     }
 }
 

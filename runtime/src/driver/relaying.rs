@@ -15,7 +15,7 @@ use crate::drain::Drain;
 use crate::limit_conn::Place;
 use crate::net::{AsSocket, Socket};
 use crate::observe::{Ending, Observer, Tally};
-use crate::relay::{Outcome, Relay};
+use crate::relay::{Calm, Outcome, Relay};
 use crate::stream::{Stream, end_of};
 use crate::upstream::Lease;
 
@@ -26,7 +26,8 @@ const CUT: Duration = Duration::from_secs(1);
 pub(super) struct Relaying<S, O> {
     pub(super) client: Stream<S>,
     pub(super) backend: Stream<S>,
-    pub(super) relay: Relay,
+    /// How far its relay had got when it was parked last.
+    pub(super) calm: Calm,
     pub(super) context: Context,
     /// What is told of the session once the relay is over, if anybody wants to hear it.
     pub(super) closing: Option<Box<Closing>>,
@@ -73,47 +74,46 @@ impl Closing {
 impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Relaying<S, O> {
     /// Relays until both sides are done, or neither says anything for too long, or the process ends; then reports it. Or until it is calm:
     /// then its sockets are parked, and so is the session.
-    pub(super) async fn run(mut self: Box<Self>) -> Option<Parked<S, O>> {
-        let Policy { backend, lingering, .. } = &*self.policy;
-        let outcome = select! {
-            biased;
-            () = self.drain.asked() => None,
-            outcome = self.relay.run(&mut self.client, &mut self.backend, backend.idle_timeout, lingering.time) => match outcome {
-                Some(outcome) => Some(outcome),
-                None => match Parked::new(self) {
-                    Ok(parked) => return Some(parked),
-                    Err((relaying, outcome)) => {
-                        self = relaying;
-                        Some(outcome)
-                    }
-                }
-            },
-        };
-        // Boxed: it is soon over, and until then a relay need not have room for it.
-        Box::pin(self.end(outcome)).await;
-        None
+    ///
+    /// No `async fn`, which has room for what it is called with twice.
+    pub(super) fn run(mut self: Box<Self>, mut relay: Relay) -> impl Future<Output = Option<Parked<S, O>>> {
+        async move {
+            let Policy { backend, lingering, .. } = &*self.policy;
+            let outcome = select! {
+                biased;
+                () = self.drain.asked() => None,
+                outcome = relay.run(&mut self.client, &mut self.backend, backend.idle_timeout, lingering.time) => Some(outcome),
+            };
+            let outcome = match outcome {
+                // It is calm.
+                Some(None) => match self.with_sockets(Socket::park) {
+                    Ok(()) => return Some(Parked::new(self, relay)),
+                    Err(failure) => Some(relay.failed(failure)),
+                },
+                other => other.flatten(),
+            };
+            // Boxed: it is soon over, and until then a relay need not have room for it.
+            Box::pin(self.end(relay, outcome)).await;
+            None
+        }
     }
 
     /// Does to the sockets beneath both streams what cannot be done without the system.
     ///
     /// # Errors
     ///
-    /// That it could not be done, as the end of the relay.
-    fn with_sockets(&mut self, change: impl Fn(&mut Socket) -> io::Result<()>) -> Result<(), Outcome> {
+    /// The stream for which it could not be done, and why.
+    fn with_sockets(&mut self, change: impl Fn(&mut Socket) -> io::Result<()>) -> Result<(), (Wire, End)> {
         let client = self.client.beneath().map(|socket| (Wire::Client, socket));
         let backend = self.backend.beneath().map(|socket| (Wire::Backend, socket));
         for (wire, socket) in client.into_iter().chain(backend) {
-            change(socket).map_err(|error| {
-                let (from_client, from_backend) = self.relay.octets();
-                let failure = Some((wire, end_of("epoll_ctl()", &error)));
-                Outcome { from_client, from_backend, timed_out: false, failure }
-            })?;
+            change(socket).map_err(|error| (wire, end_of("epoll_ctl()", &error)))?;
         }
         Ok(())
     }
 
-    async fn end(self: Box<Self>, outcome: Option<Outcome>) {
-        let Self { mut client, backend, relay, context, closing, policy, observer, mut held, .. } = *self;
+    async fn end(self: Box<Self>, relay: Relay, outcome: Option<Outcome>) {
+        let Self { mut client, backend, context, closing, policy, observer, mut held, .. } = *self;
         // With the connection its place among those of the server is free; the client may take its time to leave.
         drop((backend, held.as_mut().and_then(|held| held.lease.take())));
         let report = |notice, activity| {
@@ -157,16 +157,12 @@ pub struct Parked<S, O> {
 }
 
 impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Parked<S, O> {
-    /// # Errors
-    ///
-    /// The session, and how it ends: the system would not let go of a socket.
-    fn new(mut relaying: Box<Relaying<S, O>>) -> Result<Self, (Box<Relaying<S, O>>, Outcome)> {
-        if let Err(outcome) = relaying.with_sockets(Socket::park) {
-            return Err((relaying, outcome));
-        }
+    /// The session, and its relay, which is calm.
+    fn new(mut relaying: Box<Relaying<S, O>>, relay: Relay) -> Self {
+        relaying.calm = relay.into_calm();
         let span = Span::current();
         relaying.span = (!span.is_none()).then(|| Box::new(span));
-        Ok(Self { relaying })
+        Self { relaying }
     }
 
     /// The sockets on which something may happen: the client's and the backend's.
@@ -179,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Parked<S, O> {
     /// When it has been silent for too long.
     #[must_use]
     pub fn due(&self) -> Instant {
-        self.relaying.relay.due(self.relaying.policy.backend.idle_timeout)
+        self.relaying.calm.due(self.relaying.policy.backend.idle_timeout)
     }
 
     /// Goes on with it, as [`drive`](super::drive) did. To be called within a runtime.
@@ -187,10 +183,12 @@ impl<S: AsyncRead + AsyncWrite + AsSocket + Unpin, O: Observer> Parked<S, O> {
         let Self { mut relaying } = self;
         let span = relaying.span.take().map_or_else(Span::none, |span| *span);
         let resumed = async move {
+            let relay = Relay::resumed(&mut relaying.calm);
             match relaying.with_sockets(Socket::unpark) {
-                Ok(()) => relaying.run().await,
-                Err(outcome) => {
-                    relaying.end(Some(outcome)).await;
+                Ok(()) => relaying.run(relay).await,
+                Err(failure) => {
+                    let outcome = relay.failed(failure);
+                    Box::pin(relaying.end(relay, Some(outcome))).await;
                     None
                 }
             }
