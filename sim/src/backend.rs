@@ -5,6 +5,7 @@
 
 pub mod counter;
 pub mod imap;
+pub mod literals;
 pub mod mood;
 pub mod pop3;
 pub mod smtp;

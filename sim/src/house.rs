@@ -432,5 +432,6 @@ fn policy(
     policy.backend.tls_configured = true;
     policy.backend.tls_name = Some(crypto::NAME.into());
     policy.backend.smtp_auth = terms.smtp_auth;
+    policy.backend.pipelining = terms.pipelining;
     policy
 }

@@ -70,6 +70,8 @@ pub struct Terms {
     pub smtp_auth: bool,
     /// `auth_http_keepalive`: how many connections to an auth server are kept for the next question.
     pub keepalive: usize,
+    /// `proxy_pipelining`.
+    pub pipelining: bool,
 }
 
 impl Plan {
@@ -94,6 +96,8 @@ impl Plan {
             starttls: if chance.once_in(4) { StartTls::Only } else { StartTls::On },
             smtp_auth: chance.once_in(3),
             keepalive: chance.one_of(&[0, 0, 1, 2, 8], 0),
+            // A stream of its own: the other worlds stay what they were.
+            pipelining: Chance::of(seed, "pipelining", 0).once_in(3),
         };
         let arrivals = chance.one_of(&[ARRIVALS, ARRIVALS, RUSH], ARRIVALS);
         let mut cast = Cast::of(seed, arrivals, terms.starttls == StartTls::On);

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use gatepost_core::{BackendTls, Protocol};
 
+use crate::backend::literals::Literals;
+
 /// A message in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -49,6 +51,8 @@ pub struct Attempt {
     pub admitted: bool,
     /// Over which counter.
     pub counter: BackendTls,
+    /// Whether it was said without a pause for the server to ask for the rest.
+    pub in_one_step: bool,
     /// When, in a world that has a clock.
     pub at: Option<Duration>,
 }
@@ -60,6 +64,9 @@ pub struct PostOffice {
     counter: BackendTls,
     /// Whether nobody's password is known.
     is_forgetful: bool,
+    literals: Literals,
+    /// Whether who they are was said without a pause.
+    in_one_step: bool,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +111,24 @@ impl PostOffice {
         Self { is_forgetful: true, ..self.clone() }
     }
 
+    /// The same office, where such literals are taken unasked.
+    #[must_use]
+    pub fn taking(&self, literals: Literals) -> Self {
+        Self { literals, ..self.clone() }
+    }
+
+    /// Which literals are taken unasked.
+    #[must_use]
+    pub const fn literals(&self) -> Literals {
+        self.literals
+    }
+
+    /// The same office, for those who did not wait to be asked.
+    #[must_use]
+    pub fn in_one_step(&self) -> Self {
+        Self { in_one_step: true, ..self.clone() }
+    }
+
     /// Lets `login` in if the password is right, and remembers the visit. The name as it is spelt here.
     #[must_use]
     pub fn admit(&self, protocol: Protocol, login: &[u8], password: &[u8]) -> Option<String> {
@@ -120,6 +145,7 @@ impl PostOffice {
             login: login.to_vec(),
             admitted: known.is_some(),
             counter: self.counter,
+            in_one_step: self.in_one_step,
             at: turmoil::sim_elapsed(),
         });
         let login = known?.to_owned();
@@ -134,6 +160,7 @@ impl PostOffice {
             login: login.as_bytes().to_vec(),
             admitted: true,
             counter: self.counter,
+            in_one_step: self.in_one_step,
             at: turmoil::sim_elapsed(),
         };
         let mut rooms = self.rooms();

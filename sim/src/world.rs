@@ -15,6 +15,7 @@ use turmoil::net::TcpStream;
 use self::weather::{Moods, Weather};
 use crate::auth_server::{self, AuthServer, Request, User};
 use crate::backend::counter::{Counter, Entry};
+use crate::backend::literals::Literals;
 use crate::cast::{Cast, Door, Errand, Home, PASSWORD, Visitor};
 use crate::chance::Chance;
 use crate::chop::Chop;
@@ -338,7 +339,8 @@ fn open_backend(
     at: usize,
     moods: &Rc<RefCell<Moods>>,
 ) -> turmoil::Result<Counter> {
-    let (seed, office) = (plan.seed, PostOffice::default());
+    let seed = plan.seed;
+    let office = PostOffice::default().taking(Literals::of(seed, at));
     for resident in plan.cast.residents.iter().filter(|resident| resident.home.is_at(at)) {
         office.open(&resident.backend_login, &resident.backend_password, resident.mail.iter().cloned());
     }

@@ -14,8 +14,6 @@ use crate::dialogue::Ear;
 use crate::post_office::{Message, PostOffice};
 use crate::talk::Talk;
 
-const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ UIDPLUS";
-
 /// Serves one connection to its end.
 ///
 /// # Errors
@@ -27,7 +25,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     ear: Ear,
 ) -> io::Result<()> {
     let mut talk = Talk::answering(stream, ear);
-    talk.say(format!("* OK [CAPABILITY {CAPABILITIES}] IMAP ready\r\n")).await?;
+    let capabilities = office.literals().capabilities();
+    talk.say(format!("* OK [CAPABILITY {capabilities}] IMAP ready\r\n")).await?;
     converse(talk, office).await
 }
 
@@ -49,7 +48,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     office: &PostOffice,
 ) -> io::Result<()> {
     let mut guest = Guest { office, login: None, selected: None };
-    while let Some(command) = command::read(&mut talk).await? {
+    while let Some(command) = command::read(&mut talk, office.literals()).await? {
         let reply = match &command {
             Ok(command) => guest.reply(command),
             Err(fault) => format!("{} BAD {fault}\r\n", fault.tag()).into_bytes(),
@@ -72,10 +71,11 @@ struct Guest<'a> {
 impl Guest<'_> {
     fn reply(&mut self, command: &Command) -> Vec<u8> {
         let tag = &command.tag;
+        let capabilities = self.office.literals().capabilities();
         let said = |result: &str| format!("{tag} {result}\r\n").into_bytes();
         let reply = match (command.verb.as_str(), self.login.clone()) {
             ("CAPABILITY", _) => {
-                Some(format!("* CAPABILITY {CAPABILITIES}\r\n{tag} OK completed\r\n").into_bytes())
+                Some(format!("* CAPABILITY {capabilities}\r\n{tag} OK completed\r\n").into_bytes())
             }
             ("NOOP" | "CHECK", _) => Some(said("OK completed")),
             ("LOGOUT", _) => Some(format!("* BYE until soon\r\n{tag} OK completed\r\n").into_bytes()),
@@ -97,9 +97,13 @@ impl Guest<'_> {
 
     fn login(&mut self, command: &Command) -> Option<Vec<u8>> {
         let [login, password] = command.arguments.as_slice() else { return None };
-        self.login = self.office.admit(Protocol::Imap, login, password);
+        self.login = match command.in_one_step {
+            true => self.office.in_one_step().admit(Protocol::Imap, login, password),
+            false => self.office.admit(Protocol::Imap, login, password),
+        };
+        let capabilities = self.office.literals().capabilities();
         let reply = match self.login {
-            Some(_) => format!("{} OK [CAPABILITY {CAPABILITIES}] Logged in\r\n", command.tag),
+            Some(_) => format!("{} OK [CAPABILITY {capabilities}] Logged in\r\n", command.tag),
             None => format!("{} NO [AUTHENTICATIONFAILED] wrong password\r\n", command.tag),
         };
         Some(reply.into_bytes())
@@ -174,17 +178,21 @@ fn list(command: &Command) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::literals::Literals;
     use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     async fn said(script: &str) -> String {
-        let office = PostOffice::default();
+        said_by(&PostOffice::default(), script).await
+    }
+
+    async fn said_by(office: &PostOffice, script: &str) -> String {
         let mail = [&b"A: 1\r\nB: 2\r\n\r\nbody\r\n"[..], b"C: 3\r\n\r\n"].map(Bytes::from_static);
         office.open("john \"x\"", "hunter2", mail);
         let (mut near, far) = tokio::io::duplex(64 * 1024);
         near.write_all(script.as_bytes()).await.unwrap();
         near.shutdown().await.unwrap();
-        serve(far, &office, Ear::default()).await.unwrap();
+        serve(far, office, Ear::default()).await.unwrap();
         let mut said = String::new();
         near.read_to_string(&mut said).await.unwrap();
         said.split_once("IMAP ready\r\n").unwrap().1.to_owned()
@@ -199,6 +207,9 @@ mod tests {
         let synchronising = "a LOGIN {8}\r\njohn \"x\" {7}\r\nhunter2\r\n";
         assert_eq!(said(synchronising).await, format!("+ go on\r\n+ go on\r\n{LOGGED_IN}"));
         assert_eq!(said("a LOGIN {8+}\r\njohn \"x\" {7+}\r\nhunter2\r\n").await, LOGGED_IN);
+        let office = PostOffice::default().taking(Literals::Asked);
+        let unasked = said_by(&office, "a LOGIN {8+}\r\njohn \"x\" {7+}\r\nhunter2\r\n").await;
+        assert!(unasked.starts_with("a BAD bad literal\r\n"), "{unasked}");
         let wrong = said("a LOGIN \"john \\\"x\\\"\" hunter1\r\n").await;
         assert_eq!(wrong, "a NO [AUTHENTICATIONFAILED] wrong password\r\n");
     }

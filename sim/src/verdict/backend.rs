@@ -8,6 +8,7 @@ use gatepost_core::{BackendTls, Protocol, ProxyHeader};
 
 use super::shows_a_password;
 use crate::auth_server::Request;
+use crate::backend::literals::Literals;
 use crate::cast::{Errand, Resident};
 use crate::post_office::Letter;
 use crate::world::{Backstage, Story};
@@ -55,6 +56,16 @@ fn nobody_came_who_was_not_sent(at: usize, backstage: &Backstage, story: &Story,
         }
         if !attempt.admitted {
             complain("with a wrong password");
+        }
+        // Only IMAP servers have something to offer here; who may send it all at once, does.
+        let takes = Literals::of(story.plan.seed, at);
+        let at_once = attempt.protocol == Protocol::Imap
+            && story.plan.terms.pipelining
+            && [&resident.backend_login, &resident.backend_password]
+                .iter()
+                .all(|word| takes.takes(word.len()));
+        if attempt.in_one_step != at_once {
+            complain(if at_once { "step by step" } else { "in one step" });
         }
         let earlier = grants(resident, attempt.protocol, story).any(|request| request.at <= attempt.at);
         if !earlier {

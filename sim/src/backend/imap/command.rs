@@ -4,6 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::backend::literals::Literals;
 use crate::backend::number;
 use crate::talk::Talk;
 
@@ -21,6 +22,8 @@ pub(super) struct Command {
     pub(super) verb: String,
     /// Strings without their quotes; lists as written, parentheses and brackets included.
     pub(super) arguments: Vec<Vec<u8>>,
+    /// Whether there was no literal in it that had to be asked for.
+    pub(super) in_one_step: bool,
 }
 
 /// What makes a line no command.
@@ -48,8 +51,9 @@ impl Fault {
 /// Reads the next command; `None` at the end of the stream.
 pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     talk: &mut Talk<S>,
+    literals: Literals,
 ) -> io::Result<Option<Result<Command, Fault>>> {
-    let mut words: Vec<Vec<u8>> = Vec::new();
+    let (mut words, mut in_one_step): (Vec<Vec<u8>>, _) = (Vec::new(), true);
     let tag_of = |words: &[Vec<u8>]| match words.first() {
         Some(tag) => String::from_utf8_lossy(tag).into_owned(),
         None => "*".to_owned(),
@@ -71,11 +75,15 @@ pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
             return Ok(Some(Err(Fault::TooMany(tag_of(&words)))));
         }
         match literal {
-            None => return Ok(Some(command(words))),
+            None => return Ok(Some(command(words, in_one_step))),
             Some(Literal { octets, .. }) if octets > LITERAL_BYTES_MAX => {
                 return Ok(Some(Err(Fault::BadLiteral(tag_of(&words)))));
             }
+            Some(Literal { octets, synchronising: false }) if !literals.takes(octets) => {
+                return Ok(Some(Err(Fault::BadLiteral(tag_of(&words)))));
+            }
             Some(Literal { octets, synchronising }) => {
+                in_one_step &= !synchronising;
                 if synchronising {
                     talk.say("+ go on\r\n").await?;
                 }
@@ -85,7 +93,7 @@ pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn command(words: Vec<Vec<u8>>) -> Result<Command, Fault> {
+fn command(words: Vec<Vec<u8>>, in_one_step: bool) -> Result<Command, Fault> {
     let mut words = words.into_iter();
     let text = |word: Vec<u8>| String::from_utf8_lossy(&word).into_owned();
     let tag = words.next().map_or_else(|| "*".to_owned(), text);
@@ -95,7 +103,7 @@ fn command(words: Vec<Vec<u8>>) -> Result<Command, Fault> {
         let Some(behind) = words.next() else { return Err(Fault::NoCommand(tag)) };
         verb = format!("UID {}", text(behind).to_ascii_uppercase());
     }
-    Ok(Command { tag, verb, arguments: words.collect() })
+    Ok(Command { tag, verb, arguments: words.collect(), in_one_step })
 }
 
 struct Literal {
