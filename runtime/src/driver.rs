@@ -18,6 +18,7 @@ use crate::net::Net;
 use crate::observe::{Observer, Tally};
 use crate::pipe::Heard;
 use crate::pool::Pool;
+use crate::scratch;
 use crate::tls;
 use crate::upstream::{Die, Upstreams};
 use crate::users::Users;
@@ -65,6 +66,11 @@ pub struct Arrival<S> {
     pub seed: Seed,
     /// The connection's number, as `*N` of the log.
     pub number: u64,
+}
+
+/// Makes what all sessions of this thread share; the first of them would do it otherwise, and seem to take more than the others.
+pub fn prepare_thread() {
+    scratch::prepare();
 }
 
 /// Carries one client from its first octet to the end of its relay. Ready once every stream is closed; to drop the

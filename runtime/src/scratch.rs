@@ -20,6 +20,11 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch(vec![0; SKEW_BYTES + SCRATCH_BYTES].into()));
 }
 
+/// Makes this thread's buffer, unless it is there.
+pub(crate) fn prepare() {
+    SCRATCH.with(|_| ());
+}
+
 struct Scratch(Box<[u8]>);
 
 impl Scratch {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use gatepost::driver::prepare_thread;
 use gatepost_core::{BackendTls, Protocol};
 use tokio::time::{sleep, timeout};
 use turmoil::net::TcpStream;
@@ -136,6 +137,8 @@ impl Story {
 ///
 /// A party panicked, a server of the cast failed, or the world did not come to its end.
 pub fn play(plan: &Plan) -> turmoil::Result<Story> {
+    // Or it would be weighed with the first session of all.
+    prepare_thread();
     let (seed, terms, cast) = (plan.seed, plan.terms, &plan.cast);
     let chance = Chance::of(seed, "world", 0);
     let mut builder = turmoil::Builder::new();

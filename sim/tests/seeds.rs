@@ -68,4 +68,19 @@ mod tests {
         stories.dedup();
         assert_eq!(stories.len(), played, "two seeds tell the same story");
     }
+
+    #[test]
+    fn what_sessions_hold_does_not_hang_on_what_their_thread_has_done_before() {
+        let held = || {
+            let story = examine(&Plan::of(0), Of::Gatepost).story.expect("it comes to its end");
+            story.books.into_iter().map(|(number, book)| (number, book.octets_max)).collect::<Vec<_>>()
+        };
+        let fresh = move || std::thread::spawn(move || (held(), held())).join().expect("it is told");
+        let (first, second) = fresh();
+        assert!(!first.is_empty() && first.len() == second.len());
+        for ((number, first), (_, second)) in first.into_iter().zip(second) {
+            // A thread's sessions share one list of actions, which grows with the first that needs it.
+            assert!(first.abs_diff(second) < 1024, "session {number} held {first} octets, and then {second}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ use super::lot::{Lot, Park};
 use super::room::Place;
 use super::{Alarm, Door, Shared, Stage, names};
 use crate::drain::Drain;
-use crate::driver::{Arrival, Parked, drive};
+use crate::driver::{Arrival, Parked, drive, prepare_thread};
 use crate::net::{Kernel, Socket};
 use crate::observe::SessionLog;
 use crate::pool::Pool;
@@ -86,6 +86,7 @@ impl Worker {
                 builder.enable_io().enable_time().on_thread_start(unpin).build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => {
+                    prepare_thread();
                     runtime.block_on(self.serve(index, ready));
                     // The system's resolver may still be waited for, by nobody any more.
                     runtime.shutdown_background();
