@@ -22,6 +22,12 @@ pub trait AsSocket {
     fn beneath(&mut self) -> Option<&mut Socket> {
         None
     }
+
+    /// Whether beneath it octets went out, since this was last asked, that the stream had taken before. A stream that takes none but
+    /// those that go out has nothing to tell.
+    fn has_sent(&mut self) -> bool {
+        false
+    }
 }
 
 impl AsSocket for Socket {

@@ -36,6 +36,10 @@ const BULK_BYTES: usize = 16 * 1024;
 /// takes ten system calls.
 const CALM: Duration = Duration::from_millis(400);
 
+/// For so long a relay runs at least: of sockets that were parked the runtime knows nothing before it has asked the kernel once, and what they
+/// have brought counts even if a thread that was held up sees it when it is too late.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// What a relay finds when it begins.
 #[derive(Debug, Default)]
 pub(crate) struct Start {
@@ -146,7 +150,7 @@ impl Relay {
                 true => (linger.min(idle), false),
                 false => (idle, true),
             };
-            let due = self.progress + allowed;
+            let due = (self.progress + allowed).max(begun + LOOK);
             let calm = self.progress.max(begun) + CALM;
             if parks && calm < due && self.is_calm() {
                 return poll_due(alarm.as_mut(), calm, cx).map(|()| None);
@@ -330,8 +334,10 @@ impl Direction {
                 ready!(self.unsent.poll_write(paced, cx)).map_err(Fault::Writing)?;
                 self.moved = true;
             }
-            // TLS takes what its socket does not; until that has gone nothing more is read.
-            ready!(self.unsent.poll_flush(paced, cx)).map_err(Fault::Writing)?;
+            // TLS takes what its socket does not; until that has gone nothing more is read, and while it goes nobody is silent.
+            let flushed = self.unsent.poll_flush(paced, cx);
+            self.moved |= to.has_sent();
+            ready!(flushed).map_err(Fault::Writing)?;
             if self.source_ended {
                 // To a socket in clear its being closed says the same, with a system call less.
                 if !(self.is_last && to.as_socket().is_some()) {
@@ -344,6 +350,7 @@ impl Direction {
                 Poll::Ready(Ok(filled)) => {
                     let unsent = &mut self.unsent;
                     let octets = filled.len();
+                    let paced = &mut Paced::new(to, self.pace.as_deref_mut());
                     filled.show(|octets| forward(octets, unsent, cx, paced)).map_err(Fault::Writing)?;
                     self.took(octets);
                     self.hung_up = octets == 0 && from.as_socket().is_some();

@@ -21,6 +21,8 @@ pub(crate) struct Rewound<S> {
     /// In a relay: whether the last read brought all that there was room for, or more. More of the same is likely then, and it pays to
     /// read ahead. Before that a stream holds no more than it was asked for, whatever the other side sends.
     bulk: Option<bool>,
+    /// Whether something was written to the stream beneath since someone last asked.
+    sent: bool,
     stream: S,
 }
 
@@ -46,7 +48,7 @@ impl<S> Rewound<S> {
     pub(crate) fn new(first: Bytes, stream: S) -> Self {
         let beginning = Beginning { first, ..Beginning::default() };
         let beginning = (!beginning.is_over()).then(|| Box::new(beginning));
-        Self { beginning, ahead: Ahead::default(), bulk: None, stream }
+        Self { beginning, ahead: Ahead::default(), bulk: None, sent: false, stream }
     }
 
     /// The same, where what is written is held back, flushed or not, until something is read, which is how the steps of a handshake
@@ -67,6 +69,11 @@ impl<S> Rewound<S> {
     /// From now on where much comes it is read ahead.
     pub(crate) fn expect_bulk(&mut self) {
         self.bulk.get_or_insert(false);
+    }
+
+    /// Whether something was written to the stream beneath since this was last asked.
+    pub(crate) fn has_sent(&mut self) -> bool {
+        std::mem::take(&mut self.sent)
     }
 
     /// Lets go of memory: the stream may live for days.
@@ -105,6 +112,7 @@ impl<S: AsyncWrite + Unpin> Rewound<S> {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.sent = true;
             let more = written.saturating_sub(held.len());
             held.drain(..written.min(held.len()));
             self.look_if_over();
@@ -112,11 +120,13 @@ impl<S: AsyncWrite + Unpin> Rewound<S> {
                 return Poll::Ready(Ok(more));
             }
         }
-        match slices {
-            [] => Poll::Ready(Ok(0)),
-            [only] => Pin::new(&mut self.stream).poll_write(cx, only),
-            _ => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
-        }
+        let written = match slices {
+            [] => 0,
+            [only] => ready!(Pin::new(&mut self.stream).poll_write(cx, only))?,
+            _ => ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?,
+        };
+        self.sent |= written > 0;
+        Poll::Ready(Ok(written))
     }
 
     /// Where what is written is held back, that.

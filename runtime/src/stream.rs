@@ -85,6 +85,13 @@ impl<S: AsSocket> AsSocket for Stream<S> {
             Self::Tls(tls) => tls.get_mut().0.get_mut().beneath(),
         }
     }
+
+    fn has_sent(&mut self) -> bool {
+        match self {
+            Self::Plain(raw) => raw.has_sent(),
+            Self::Tls(tls) => tls.get_mut().0.has_sent(),
+        }
+    }
 }
 
 async fn linger<S: AsyncRead + Unpin>(stream: &mut S, lingering: Lingering) {

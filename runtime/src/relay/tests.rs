@@ -374,3 +374,81 @@ async fn until_what_tls_took_has_gone_nothing_more_is_read() {
     assert!(timeout(Duration::from_secs(1), relaying).await.is_err());
     assert_eq!(client.taken, SCRATCH_BYTES);
 }
+
+/// Takes what it is given and gets rid of an octet every 20 seconds, as TLS does whose client has a slow line.
+struct Dripping {
+    left: usize,
+    has_sent: bool,
+    next: Pin<Box<Sleep>>,
+}
+
+impl AsyncRead for Dripping {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Dripping {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.left += octets.len();
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.left > 0 {
+            ready!(self.next.as_mut().poll(cx));
+            self.next.as_mut().reset(Instant::now() + Duration::from_secs(20));
+            self.left -= 1;
+            self.has_sent = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsSocket for Dripping {
+    fn has_sent(&mut self) -> bool {
+        std::mem::take(&mut self.has_sent)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_an_octet_now_and_then_is_not_silent() {
+    let (mut backend, mut far) = duplex(64);
+    backend.write_all(b"ten octets").await.expect("said");
+    backend.shutdown().await.expect("said");
+    let mut client = Dripping { left: 0, has_sent: false, next: Box::pin(sleep(Duration::ZERO)) };
+    let outcome = relay(&mut client, &mut far, Start::default(), LINGER).await;
+    assert_eq!(client.left, 0, "cut too early: {outcome:?}");
+}
+
+#[tokio::test]
+async fn what_parked_sockets_have_brought_counts_though_it_is_seen_too_late() {
+    let pair = || UnixStream::pair().expect("two ends");
+    let ((mut at_client, client), (mut at_backend, backend)) = (pair(), pair());
+    let (mut client, mut backend) = (Socket::Unix(client), Socket::Unix(backend));
+    let idle = CALM + Duration::from_millis(50);
+    let mut relay = Relay::new(Start::default());
+    assert!(relay.run(&mut client, &mut backend, idle, LINGER).await.is_none(), "it is not calm");
+    for socket in [&mut client, &mut backend] {
+        socket.park().expect("parked");
+    }
+    at_backend.write_all(b"* 1 EXISTS\r\n").await.expect("said");
+    // Nobody looks meanwhile, as on a machine that was stopped.
+    sleep(Duration::from_millis(100)).await;
+    for socket in [&mut client, &mut backend] {
+        socket.unpark().expect("known again");
+    }
+    let outcome = relay.run(&mut client, &mut backend, idle, LINGER).await;
+    assert!(outcome.is_none(), "{outcome:?}");
+    let mut heard = [0; 12];
+    at_client.read_exact(&mut heard).await.expect("it was carried");
+    assert_eq!(&heard, b"* 1 EXISTS\r\n");
+}
