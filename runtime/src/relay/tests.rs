@@ -332,54 +332,18 @@ fn a_client_whose_socket_is_not_known_to_have_ended_has_not_left() {
     });
 }
 
-/// Takes what it is given and gets rid of none of it, as TLS does whose socket is full.
-#[derive(Default)]
-struct Hoarder {
-    taken: usize,
-}
-
-impl AsyncRead for Hoarder {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Hoarder {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        self.taken += octets.len();
-        Poll::Ready(Ok(octets.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsSocket for Hoarder {}
-
-#[tokio::test(start_paused = true)]
-async fn until_what_tls_took_has_gone_nothing_more_is_read() {
-    let (mut backend, mut far) = duplex(8 * SCRATCH_BYTES);
-    backend.write_all(&vec![7; 5 * SCRATCH_BYTES]).await.expect("said");
-    let mut client = Hoarder::default();
-    let relaying = relay(&mut client, &mut far, Start::default(), DAY);
-    assert!(timeout(Duration::from_secs(1), relaying).await.is_err());
-    assert_eq!(client.taken, SCRATCH_BYTES);
-}
-
-/// Takes what it is given and gets rid of an octet every 20 seconds, as TLS does whose client has a slow line.
+/// Takes what it is given and gets rid of an octet now and then, as TLS does whose client has a slow line.
 struct Dripping {
     left: usize,
     has_sent: bool,
+    every: Duration,
     next: Pin<Box<Sleep>>,
+}
+
+impl Dripping {
+    fn every(every: Duration) -> Self {
+        Self { left: 0, has_sent: false, every, next: Box::pin(sleep(every)) }
+    }
 }
 
 impl AsyncRead for Dripping {
@@ -401,7 +365,8 @@ impl AsyncWrite for Dripping {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.left > 0 {
             ready!(self.next.as_mut().poll(cx));
-            self.next.as_mut().reset(Instant::now() + Duration::from_secs(20));
+            let next = Instant::now() + self.every;
+            self.next.as_mut().reset(next);
             self.left -= 1;
             self.has_sent = true;
         }
@@ -420,11 +385,21 @@ impl AsSocket for Dripping {
 }
 
 #[tokio::test(start_paused = true)]
+async fn until_what_tls_took_has_gone_nothing_more_is_read() {
+    let (mut backend, mut far) = duplex(8 * SCRATCH_BYTES);
+    backend.write_all(&vec![7; 5 * SCRATCH_BYTES]).await.expect("said");
+    let mut client = Dripping::every(DAY);
+    let relaying = relay(&mut client, &mut far, Start::default(), DAY);
+    assert!(timeout(Duration::from_secs(1), relaying).await.is_err());
+    assert_eq!(client.left, SCRATCH_BYTES);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_takes_an_octet_now_and_then_is_not_silent() {
     let (mut backend, mut far) = duplex(64);
     backend.write_all(b"ten octets").await.expect("said");
     backend.shutdown().await.expect("said");
-    let mut client = Dripping { left: 0, has_sent: false, next: Box::pin(sleep(Duration::ZERO)) };
+    let mut client = Dripping::every(Duration::from_secs(20));
     let outcome = relay(&mut client, &mut far, Start::default(), LINGER).await;
     assert_eq!(client.left, 0, "cut too early: {outcome:?}");
 }
